@@ -1,0 +1,39 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace iotcore {
+
+using Sha256 = std::array<std::uint8_t, 32>;
+
+Sha256 sha256(std::string_view bytes);
+Sha256 hmac_sha256(std::string_view key, std::string_view bytes);
+
+inline std::string_view as_text(const Sha256& digest) {
+  return {reinterpret_cast<const char*>(digest.data()), digest.size()};
+}
+
+// Lower case.
+std::string to_hex(std::string_view bytes);
+// Either case; nothing on odd length or another character.
+std::optional<std::string> from_hex(std::string_view hex);
+
+// RFC 4648 section 4, with padding.
+std::string to_base64(std::string_view bytes);
+// Strict: padding required, no white space, no characters after it.
+std::optional<std::string> from_base64(std::string_view text);
+
+// From the operating system's generator by way of OpenSSL.
+std::string random_bytes(std::size_t n);
+// Version 4, lower case, 36 characters.
+std::string new_uuid();
+
+// Takes as long for a difference in the first byte as for none.
+bool equal_in_constant_time(std::string_view a, std::string_view b);
+
+}  // namespace iotcore
