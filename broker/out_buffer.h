@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include "base/check.h"
+
+namespace iotcore::broker {
+
+// Bytes on their way to one socket: a flat buffer that exists only while there is something in it, so that an idle connection
+// pays for a pointer. One thread.
+class OutBuffer {
+ public:
+  OutBuffer() = default;
+  OutBuffer(OutBuffer&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)),
+        begin_(std::exchange(other.begin_, 0)),
+        end_(std::exchange(other.end_, 0)),
+        capacity_(std::exchange(other.capacity_, 0)) {}
+  OutBuffer& operator=(OutBuffer&& other) noexcept {
+    if (this != &other) {
+      std::free(data_);
+      data_ = std::exchange(other.data_, nullptr);
+      begin_ = std::exchange(other.begin_, 0);
+      end_ = std::exchange(other.end_, 0);
+      capacity_ = std::exchange(other.capacity_, 0);
+    }
+    return *this;
+  }
+  ~OutBuffer() { std::free(data_); }
+
+  bool empty() const { return begin_ == end_; }
+  std::size_t size() const { return end_ - begin_; }
+  std::string_view view() const { return {data_ + begin_, size()}; }
+
+  // n bytes to be written by the caller, now part of the buffer. Valid until the next call.
+  char* extend(std::size_t n) {
+    if (n > capacity_ - end_) {
+      make_room(n);
+    }
+    char* at = data_ + end_;
+    end_ += n;
+    return at;
+  }
+  void append(const char* bytes, std::size_t n) {
+    if (n != 0) {
+      std::memcpy(extend(n), bytes, n);
+    }
+  }
+  void append(std::string_view bytes) { append(bytes.data(), bytes.size()); }
+  void push_back(char c) { *extend(1) = c; }
+
+  // The first n bytes are out. An emptied buffer of more than `keep_bytes` is given back.
+  void consume(std::size_t n, std::size_t keep_bytes = 0) {
+    IOTCORE_DCHECK(n <= size());
+    begin_ += n;
+    if (begin_ == end_) {
+      begin_ = end_ = 0;
+      if (capacity_ > keep_bytes) {
+        std::free(std::exchange(data_, nullptr));
+        capacity_ = 0;
+      }
+    }
+  }
+
+ private:
+  void make_room(std::size_t n);
+
+  char* data_ = nullptr;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  std::size_t capacity_ = 0;
+};
+
+}  // namespace iotcore::broker
