@@ -1,15 +1,30 @@
 #include "base/crypto.h"
 
+#include "base/check.h"
+
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
-#include "base/check.h"
+#include <memory>
 
 namespace iotcore {
 namespace {
+
+constexpr std::size_t kNonceBytes = 12;
+constexpr std::size_t kTagBytes = 16;
+
+struct CipherDeleter {
+  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
+};
+
+using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, CipherDeleter>;
+
+unsigned char* bytes_of(std::string& text) {
+  return reinterpret_cast<unsigned char*>(text.data());
+}
 
 const unsigned char* bytes_of(std::string_view text) {
   return reinterpret_cast<const unsigned char*>(text.data());
@@ -28,8 +43,13 @@ Sha256 hmac_sha256(std::string_view key, std::string_view bytes) {
   unsigned int size = 0;
   IOTCORE_CHECK(
       HMAC(
-          EVP_sha256(), key.data(), static_cast<int>(key.size()), bytes_of(bytes), bytes.size(),
-          digest.data(), &size
+          EVP_sha256(),
+          key.data(),
+          static_cast<int>(key.size()),
+          bytes_of(bytes),
+          bytes.size(),
+          digest.data(),
+          &size
       ) != nullptr
   );
   return digest;
@@ -102,6 +122,62 @@ std::optional<std::string> from_base64(std::string_view text) {
   }
   out.resize(out.size() - padding);
   return out;
+}
+
+std::string seal(std::string_view key, std::string_view secret, std::string_view context) {
+  IOTCORE_CHECK(key.size() == kSealKeyBytes);
+  const std::string nonce = random_bytes(kNonceBytes);
+  std::string cipher(secret.size(), '\0');
+  std::string tag(kTagBytes, '\0');
+  const CipherContext c(EVP_CIPHER_CTX_new());
+  int n = 0;
+  const bool ok =
+      EVP_EncryptInit_ex(c.get(), EVP_aes_256_gcm(), nullptr, bytes_of(key), bytes_of(nonce)) ==
+          1 &&
+      EVP_EncryptUpdate(
+          c.get(), nullptr, &n, bytes_of(context), static_cast<int>(context.size())
+      ) == 1 &&
+      EVP_EncryptUpdate(
+          c.get(), bytes_of(cipher), &n, bytes_of(secret), static_cast<int>(secret.size())
+      ) == 1 &&
+      EVP_EncryptFinal_ex(c.get(), bytes_of(tag), &n) == 1 &&
+      EVP_CIPHER_CTX_ctrl(
+          c.get(), EVP_CTRL_GCM_GET_TAG, static_cast<int>(kTagBytes), bytes_of(tag)
+      ) == 1;
+  IOTCORE_CHECK(ok);
+  return nonce + cipher + tag;
+}
+
+std::optional<std::string> unseal(
+    std::string_view key, std::string_view sealed, std::string_view context
+) {
+  if (key.size() != kSealKeyBytes || sealed.size() < kNonceBytes + kTagBytes) {
+    return std::nullopt;
+  }
+  const std::string_view nonce = sealed.substr(0, kNonceBytes);
+  const std::string_view cipher =
+      sealed.substr(kNonceBytes, sealed.size() - kNonceBytes - kTagBytes);
+  std::string tag(sealed.substr(sealed.size() - kTagBytes));
+  std::string secret(cipher.size(), '\0');
+  const CipherContext c(EVP_CIPHER_CTX_new());
+  int n = 0;
+  const bool ok =
+      EVP_DecryptInit_ex(c.get(), EVP_aes_256_gcm(), nullptr, bytes_of(key), bytes_of(nonce)) ==
+          1 &&
+      EVP_DecryptUpdate(
+          c.get(), nullptr, &n, bytes_of(context), static_cast<int>(context.size())
+      ) == 1 &&
+      EVP_DecryptUpdate(
+          c.get(), bytes_of(secret), &n, bytes_of(cipher), static_cast<int>(cipher.size())
+      ) == 1 &&
+      EVP_CIPHER_CTX_ctrl(
+          c.get(), EVP_CTRL_GCM_SET_TAG, static_cast<int>(kTagBytes), bytes_of(tag)
+      ) == 1 &&
+      EVP_DecryptFinal_ex(c.get(), bytes_of(tag), &n) == 1;
+  if (!ok) {
+    return std::nullopt;
+  }
+  return secret;
 }
 
 std::string random_bytes(std::size_t n) {

@@ -28,6 +28,15 @@ std::string to_base64(std::string_view bytes);
 // Strict: padding required, no white space, no characters after it.
 std::optional<std::string> from_base64(std::string_view text);
 
+// AES-256-GCM under a key of 32 bytes: a random nonce, the ciphertext and the tag in one string.
+// `context` is not stored but has to be the same when unsealing: it ties a secret to its place.
+inline constexpr std::size_t kSealKeyBytes = 32;
+std::string seal(std::string_view key, std::string_view secret, std::string_view context);
+// Nothing: the key or the context is another one, or the bytes were changed.
+std::optional<std::string> unseal(
+    std::string_view key, std::string_view sealed, std::string_view context
+);
+
 // From the operating system's generator by way of OpenSSL.
 std::string random_bytes(std::size_t n);
 // Version 4, lower case, 36 characters.
