@@ -16,13 +16,19 @@ constexpr std::array kTable = {
     Row{Errc::kMalformedJson, {"malformed_json", 0x83, 400, "InvalidRequest"}},
     Row{Errc::kMalformedPolicy, {"malformed_policy", 0x83, 400, "MalformedPolicy"}},
     Row{Errc::kSqlParse, {"sql_parse", 0x83, 400, "SqlParse"}},
-    Row{Errc::kCertificateValidation, {"certificate_validation", 0x83, 400, "CertificateValidation"}},
+    Row{Errc::kCertificateValidation,
+        {"certificate_validation", 0x83, 400, "CertificateValidation"}},
     Row{Errc::kRegistrationCodeValidation,
         {"registration_code_validation", 0x83, 400, "RegistrationCodeValidation"}},
     Row{Errc::kResourceRegistrationFailure,
         {"resource_registration_failure", 0x83, 400, "ResourceRegistrationFailure"}},
     Row{Errc::kUnauthorized, {"unauthorized", 0x87, 401, "Unauthorized"}},
     Row{Errc::kInvalidSignature, {"invalid_signature", 0x87, 403, "InvalidSignature"}},
+    Row{Errc::kIncompleteSignature, {"incomplete_signature", 0x87, 400, "IncompleteSignature"}},
+    Row{Errc::kMissingAuthentication,
+        {"missing_authentication", 0x87, 403, "MissingAuthenticationToken"}},
+    Row{Errc::kUnrecognizedClient, {"unrecognized_client", 0x87, 403, "UnrecognizedClient"}},
+    Row{Errc::kExpiredToken, {"expired_token", 0x87, 403, "ExpiredToken"}},
     Row{Errc::kForbidden, {"forbidden", 0x87, 403, "Forbidden"}},
     Row{Errc::kNotFound, {"not_found", 0x83, 404, "ResourceNotFound"}},
     Row{Errc::kUnknownOperation, {"unknown_operation", 0x83, 404, "UnknownOperation"}},
@@ -60,15 +66,13 @@ constexpr std::array kTable = {
     Row{Errc::kNotAuthorized, {"not_authorized", 0x87, 403, "Forbidden"}},
     Row{Errc::kServerUnavailable, {"server_unavailable", 0x88, 503, "ServiceUnavailable"}},
     Row{Errc::kServerBusy, {"server_busy", 0x89, 503, "ServiceUnavailable"}},
-    Row{Errc::kBadAuthenticationMethod,
-        {"bad_authentication_method", 0x8C, 401, "Unauthorized"}},
+    Row{Errc::kBadAuthenticationMethod, {"bad_authentication_method", 0x8C, 401, "Unauthorized"}},
     Row{Errc::kKeepAliveTimeout, {"keep_alive_timeout", 0x8D, 400, "InvalidRequest"}},
     Row{Errc::kSessionTakenOver, {"session_taken_over", 0x8E, 409, "Conflict"}},
     Row{Errc::kTopicFilterInvalid, {"topic_filter_invalid", 0x8F, 400, "InvalidRequest"}},
     Row{Errc::kTopicNameInvalid, {"topic_name_invalid", 0x90, 400, "InvalidRequest"}},
     Row{Errc::kPacketIdInUse, {"packet_id_in_use", 0x91, 400, "InvalidRequest"}},
-    Row{Errc::kReceiveMaximumExceeded,
-        {"receive_maximum_exceeded", 0x93, 400, "InvalidRequest"}},
+    Row{Errc::kReceiveMaximumExceeded, {"receive_maximum_exceeded", 0x93, 400, "InvalidRequest"}},
     Row{Errc::kTopicAliasInvalid, {"topic_alias_invalid", 0x94, 400, "InvalidRequest"}},
     Row{Errc::kPacketTooLarge, {"packet_too_large", 0x95, 413, "RequestEntityTooLarge"}},
     Row{Errc::kQuotaExceeded, {"quota_exceeded", 0x97, 429, "Throttling"}},
@@ -91,6 +95,8 @@ static_assert(rows_in_order(), "one row per code, in the order of the enumeratio
 
 }  // namespace
 
-const ErrcInfo& errc_info(Errc code) { return kTable[static_cast<std::size_t>(code)].info; }
+const ErrcInfo& errc_info(Errc code) {
+  return kTable[static_cast<std::size_t>(code)].info;
+}
 
 }  // namespace iotcore

@@ -5,8 +5,8 @@
 
 namespace iotcore {
 
-// Every way in which something can go wrong, by its meaning to the one who asked. This table is the only place that
-// knows how a meaning is spelled in each protocol: see errc.cpp.
+// Every way in which something can go wrong, by its meaning to the one who asked. This table is the
+// only place that knows how a meaning is spelled in each protocol: see errc.cpp.
 enum class Errc : std::uint8_t {
   kInvalidRequest,
   kMalformedJson,
@@ -17,6 +17,10 @@ enum class Errc : std::uint8_t {
   kResourceRegistrationFailure,
   kUnauthorized,
   kInvalidSignature,
+  kIncompleteSignature,
+  kMissingAuthentication,
+  kUnrecognizedClient,
+  kExpiredToken,
   kForbidden,
   kNotFound,
   kUnknownOperation,
@@ -68,10 +72,10 @@ enum class Errc : std::uint8_t {
 };
 
 struct ErrcInfo {
-  std::string_view name;        // stable, snake_case: logs and metric labels
-  std::uint8_t mqtt_reason;     // MQTT5 2.4
-  std::uint16_t http_status;    // control plane; the data plane differs in throttling only
-  std::string_view exception;   // AWS error name without the suffix "Exception"
+  std::string_view name;       // stable, snake_case: logs and metric labels
+  std::uint8_t mqtt_reason;    // MQTT5 2.4
+  std::uint16_t http_status;   // control plane; the data plane differs in throttling only
+  std::string_view exception;  // AWS error name without the suffix "Exception"
 };
 
 const ErrcInfo& errc_info(Errc code);
