@@ -35,10 +35,10 @@ class MemoryStore final : public Store {
 
   Health health() const override { return {}; }
 
+  Executor& readers() override { return readers_; }
+
  private:
   using Rows = std::map<std::string, Row, std::less<>>;
-
-  Executor& readers() override { return readers_; }
 
   std::optional<Row> find(Table table, std::string_view key) const;
   Result<Revision> apply(const Batch& batch);

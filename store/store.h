@@ -126,7 +126,6 @@ class Store {
   // Empties every table.
   Status wipe();
 
- protected:
   // Where asynchronous reads run.
   virtual Executor& readers() = 0;
 };

@@ -1,0 +1,69 @@
+#pragma once
+
+#include "store/store.h"
+
+#include <mutex>
+#include <optional>
+#include <vector>
+
+namespace iotcore::store {
+
+// A store that can be made to fail and to dawdle: for tests of those who must not acknowledge too
+// early. Wraps any engine, which outlives it.
+class FaultStore final : public Store {
+ public:
+  explicit FaultStore(Store& inner) : inner_(inner) {}
+
+  // From now on every commit fails with `error`, as after a failed write; mend() ends it.
+  void break_writes(Error error);
+  void mend();
+  // From now on commits wait, in their order, until release(). Destroyed while holding, it drops
+  // them: a crash before the write.
+  void hold();
+  void release();
+  std::size_t held() const;
+
+  Result<std::optional<Row>> get(Table table, std::string_view key) override {
+    return inner_.get(table, key);
+  }
+
+  Result<std::vector<std::optional<Row>>> multi_get(Table table, std::span<const std::string> keys)
+      override {
+    return inner_.multi_get(table, keys);
+  }
+
+  Result<std::vector<Entry>> scan(
+      Table table, std::string_view prefix, std::string_view from, std::size_t limit
+  ) override {
+    return inner_.scan(table, prefix, from, limit);
+  }
+
+  void commit(Batch batch, Executor* on, CommitDone done) override;
+
+  [[nodiscard]] Watch watch(
+      Table table, std::string_view prefix, Executor& on, Function<void(const Change&)> changed
+  ) override {
+    return inner_.watch(table, prefix, on, std::move(changed));
+  }
+
+  Status checkpoint(const std::filesystem::path& dir) override { return inner_.checkpoint(dir); }
+
+  Health health() const override;
+
+  Executor& readers() override { return inner_.readers(); }
+
+ private:
+  struct Held {
+    Batch batch;
+    Executor* on;
+    CommitDone done;
+  };
+
+  Store& inner_;
+  mutable std::mutex mutex_;
+  std::optional<Error> failure_;
+  bool holding_ = false;
+  std::vector<Held> held_;
+};
+
+}  // namespace iotcore::store
