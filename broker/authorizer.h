@@ -27,6 +27,7 @@ struct PeerIdentity {
 
 struct ConnectRequest {
   const PeerIdentity& peer;
+  WorkerId worker;                  // that asks, and is answered
   std::string_view client_id;
   std::string_view user_name;
   std::string_view password;        // never logged

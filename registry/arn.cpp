@@ -1,0 +1,68 @@
+#include "registry/arn.h"
+
+#include <algorithm>
+
+namespace iotcore::registry {
+namespace {
+
+constexpr std::string_view kCertificate = "cert/";
+constexpr std::string_view kThingGroup = "thinggroup/";
+
+bool is_certificate_id(std::string_view id) {
+  return id.size() == 64 && id.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+bool is_name(std::string_view name) {
+  return !name.empty() && name.size() <= 128 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == ':' ||
+           c == '_' || c == '-';
+  });
+}
+
+// "region:uuid"
+bool is_cognito_identity(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  if (colon == std::string_view::npos || colon == 0 || text.size() - colon - 1 != 36) {
+    return false;
+  }
+  const std::string_view uuid = text.substr(colon + 1);
+  return uuid.find_first_not_of("0123456789abcdefABCDEF-") == std::string_view::npos &&
+         text.substr(0, colon).find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") ==
+             std::string_view::npos;
+}
+
+}  // namespace
+
+Result<Principal> parse_principal(const Account& account, std::string_view text) {
+  if (is_cognito_identity(text)) {
+    return Principal{Principal::Kind::kCognito, std::string(text)};
+  }
+  const std::string prefix = account.arn_prefix();
+  if (text.substr(0, prefix.size()) == prefix) {
+    const std::string_view resource = text.substr(prefix.size());
+    if (resource.substr(0, kCertificate.size()) == kCertificate &&
+        is_certificate_id(resource.substr(kCertificate.size()))) {
+      return Principal{Principal::Kind::kCertificate, std::string(resource)};
+    }
+    if (resource.substr(0, kThingGroup.size()) == kThingGroup &&
+        is_name(resource.substr(kThingGroup.size()))) {
+      return Principal{Principal::Kind::kThingGroup, std::string(resource)};
+    }
+  } else if (text.substr(0, 4) == "arn:") {
+    return fail(
+        Errc::kInvalidRequest,
+        "The ARN is not one of this account: expected " + prefix + "cert/CERTIFICATE_ID"
+    );
+  }
+  return fail(
+      Errc::kInvalidRequest,
+      "Neither the ARN of a certificate or a thing group nor a Cognito identity id"
+  );
+}
+
+std::string principal_text(const Account& account, std::string_view resource) {
+  const bool cognito = resource.find('/') == std::string_view::npos;
+  return cognito ? std::string(resource) : account.arn(resource);
+}
+
+}  // namespace iotcore::registry

@@ -1,0 +1,63 @@
+#pragma once
+
+#include "store/store.h"
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace iotcore::registry {
+
+// One page of a list: rows of one prefix, in their order. A token is the key of the last row of the
+// page before, in base64: it holds however the rows around it change, and one that is made up or
+// belongs to another list is refused.
+class PageRequest {
+ public:
+  // kInvalidRequest on a token that was not given out for this prefix.
+  static Result<PageRequest> make(
+      store::Table table,
+      std::string_view prefix,
+      std::optional<std::string_view> token,
+      std::optional<int> size,
+      std::size_t default_size = 250
+  );
+
+  std::size_t size() const { return size_; }
+
+ private:
+  friend class PageReader;
+  store::Table table_ = {};
+  std::string prefix_;
+  std::string from_;
+  std::size_t size_ = 0;
+};
+
+// Rows that follow one another, with the token that stands behind the last one taken.
+class PageReader {
+ public:
+  PageReader(store::Store& store, PageRequest request)
+      : store_(store), request_(std::move(request)) {}
+
+  // Up to `wanted` further rows; fewer at the end of the list.
+  Result<std::vector<store::Entry>> next(std::size_t wanted);
+
+  // One page, whole.
+  Result<std::vector<store::Entry>> page() { return next(request_.size()); }
+
+  // Absent at the end of the list.
+  const std::optional<std::string>& token() const { return token_; }
+
+ private:
+  store::Store& store_;
+  PageRequest request_;
+  std::optional<std::string> token_;
+};
+
+template <typename Field>
+std::optional<std::string_view> optional_text(bool present, const Field& text) {
+  return present ? std::optional<std::string_view>(text) : std::nullopt;
+}
+
+}  // namespace iotcore::registry

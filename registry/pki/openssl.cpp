@@ -1,0 +1,85 @@
+#include "registry/pki/openssl.h"
+
+#include "base/check.h"
+
+#include <openssl/err.h>
+
+namespace iotcore::registry::pki {
+
+Error openssl_error(std::string_view doing) {
+  char reason[256] = "no reason given";
+  if (const unsigned long code = ERR_peek_last_error(); code != 0) {
+    ERR_error_string_n(code, reason, sizeof reason);
+  }
+  ERR_clear_error();
+  return {Errc::kInternal, std::string(doing) + " failed: " + reason};
+}
+
+BioPtr read_bio(std::string_view bytes) {
+  return BioPtr(BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size())));
+}
+
+std::string contents(BIO* bio) {
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(bio, &data);
+  return {data, static_cast<std::size_t>(size)};
+}
+
+std::string to_pem(X509* certificate) {
+  const BioPtr bio(BIO_new(BIO_s_mem()));
+  IOTCORE_CHECK(PEM_write_bio_X509(bio.get(), certificate) == 1);
+  return contents(bio.get());
+}
+
+std::string to_der(X509* certificate) {
+  const int size = i2d_X509(certificate, nullptr);
+  IOTCORE_CHECK(size > 0);
+  std::string der(static_cast<std::size_t>(size), '\0');
+  auto* out = reinterpret_cast<unsigned char*>(der.data());
+  i2d_X509(certificate, &out);
+  return der;
+}
+
+std::string private_key_to_pem(EVP_PKEY* key) {
+  const BioPtr bio(BIO_new(BIO_s_secmem()));
+  IOTCORE_CHECK(
+      PEM_write_bio_PrivateKey_traditional(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) ==
+      1
+  );
+  return contents(bio.get());
+}
+
+std::string public_key_to_pem(EVP_PKEY* key) {
+  const BioPtr bio(BIO_new(BIO_s_mem()));
+  IOTCORE_CHECK(PEM_write_bio_PUBKEY(bio.get(), key) == 1);
+  return contents(bio.get());
+}
+
+X509Ptr certificate_from_pem(std::string_view pem) {
+  X509Ptr certificate(PEM_read_bio_X509(read_bio(pem).get(), nullptr, nullptr, nullptr));
+  ERR_clear_error();
+  return certificate;
+}
+
+X509Ptr certificate_from_der(std::string_view der) {
+  const auto* at = reinterpret_cast<const unsigned char*>(der.data());
+  X509Ptr certificate(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
+  ERR_clear_error();
+  return certificate;
+}
+
+KeyPtr private_key_from_pem(std::string_view pem) {
+  // An empty passphrase, so that an encrypted key fails instead of asking on the terminal.
+  std::string no_passphrase;
+  KeyPtr key(PEM_read_bio_PrivateKey(read_bio(pem).get(), nullptr, nullptr, no_passphrase.data()));
+  ERR_clear_error();
+  return key;
+}
+
+RequestPtr request_from_pem(std::string_view pem) {
+  RequestPtr request(PEM_read_bio_X509_REQ(read_bio(pem).get(), nullptr, nullptr, nullptr));
+  ERR_clear_error();
+  return request;
+}
+
+}  // namespace iotcore::registry::pki
