@@ -1,0 +1,80 @@
+#pragma once
+
+#include "registry/policy/action.h"
+#include "registry/policy/context.h"
+#include "registry/policy/decision.h"
+#include "registry/policy/document.h"
+#include "registry/policy/evaluate.h"
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace iotcore::registry::policy {
+
+class CompiledPolicies;
+
+// A set of policies bound to one connection: what its variables stand for and which statements its
+// circumstances leave alive. A decision compares bytes and allocates nothing. Const use from any
+// thread.
+class BoundPolicies {
+ public:
+  BoundPolicies(BoundPolicies&& other) noexcept;
+  BoundPolicies& operator=(BoundPolicies&& other) noexcept;
+  ~BoundPolicies();
+
+  // `name`: topic, filter, client id, thing …: what follows "topic/" in the ARN.
+  Decision decide(Action action, std::string_view name) const;
+  // One check of two resources: any may allow, any may deny (a delivery over a shared
+  // subscription).
+  Decision decide(Action action, std::string_view name, std::string_view also) const;
+  // Of any action and whole ARNs.
+  Decision decide(std::string_view action, std::span<const std::string_view> resources) const;
+
+  const CompiledPolicies& policies() const { return *policies_; }
+
+ private:
+  friend class CompiledPolicies;
+  struct State;
+  BoundPolicies(std::shared_ptr<const CompiledPolicies> policies, std::unique_ptr<State> state);
+
+  // Shared by every connection that has the same policies in the same versions.
+  std::shared_ptr<const CompiledPolicies> policies_;
+  std::unique_ptr<State> state_;
+};
+
+// Policies of one principal (and of its thing's groups), compiled once per set of versions.
+// Immutable; any thread.
+class CompiledPolicies : public std::enable_shared_from_this<CompiledPolicies> {
+ public:
+  // `arn_prefix`: "arn:aws:iot:us-east-1:000000000000:".
+  static std::shared_ptr<const CompiledPolicies> compile(
+      std::vector<NamedDocument> policies, std::string_view arn_prefix
+  );
+  ~CompiledPolicies();
+
+  // `context` is read now; only if a condition depends on the single request (time, topic of a
+  // direct message), a copy is kept.
+  BoundPolicies bind(const Context& context) const;
+  // Binds, decides and tells all about it: TestAuthorization, refusals' logs.
+  Explanation explain(
+      const Context& context, std::string_view action, std::span<const std::string_view> resources
+  ) const;
+
+  std::span<const NamedDocument> policies() const;
+  std::string_view policy_name(const Decision& decision) const;
+  std::string_view sid(const Decision& decision) const;
+
+ private:
+  friend class BoundPolicies;
+  struct Program;
+  explicit CompiledPolicies(std::unique_ptr<const Program> program);
+
+  std::unique_ptr<const Program> program_;
+};
+
+}  // namespace iotcore::registry::policy
