@@ -6,7 +6,7 @@
 #include "registry/policy/document.h"
 #include "registry/policy/evaluate.h"
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -39,12 +39,17 @@ class BoundPolicies {
 
  private:
   friend class CompiledPolicies;
-  struct State;
-  BoundPolicies(std::shared_ptr<const CompiledPolicies> policies, std::unique_ptr<State> state);
+  explicit BoundPolicies(std::shared_ptr<const CompiledPolicies> policies);
+  template <typename MatchesResource>
+  bool statement_matches(std::size_t index, const MatchesResource& matches_resource) const;
 
   // Shared by every connection that has the same policies in the same versions.
   std::shared_ptr<const CompiledPolicies> policies_;
-  std::unique_ptr<State> state_;
+  // A bit for each statement that may match, then the ends of the variables' values, then their
+  // bytes: one block, because every connection has one.
+  std::unique_ptr<std::uint64_t[]> block_;
+  // Only if a condition asks for the time.
+  std::unique_ptr<const Context> context_;
 };
 
 // Policies of one principal (and of its thing's groups), compiled once per set of versions.
@@ -57,8 +62,7 @@ class CompiledPolicies : public std::enable_shared_from_this<CompiledPolicies> {
   );
   ~CompiledPolicies();
 
-  // `context` is read now; only if a condition depends on the single request (time, topic of a
-  // direct message), a copy is kept.
+  // `context` is read now; a copy is kept only if a condition asks for the time.
   BoundPolicies bind(const Context& context) const;
   // Binds, decides and tells all about it: TestAuthorization, refusals' logs.
   Explanation explain(

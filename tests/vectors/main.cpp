@@ -46,6 +46,8 @@ struct Kind {
 
 constexpr Kind kKinds[] = {
     {"rules", run_rules},
+    {"shadow", run_shadow},
+    {"policy", run_policy},
 };
 
 }  // namespace

@@ -31,5 +31,7 @@ class Report {
 
 // One per kind; each reads all lines of one file.
 void run_rules(std::istream& in, Report& report);
+void run_shadow(std::istream& in, Report& report);
+void run_policy(std::istream& in, Report& report);
 
 }  // namespace iotcore::vectors
