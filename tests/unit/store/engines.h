@@ -42,12 +42,10 @@ class TempDir {
 class TestExecutor final : public Executor {
  public:
   void post(Function<void()> task) override {
-    {
-      const std::lock_guard lock(mutex_);
-      tasks_.push_back(std::move(task));
-      ++posts_;
-    }
-    posted_.notify_one();
+    const std::lock_guard lock(mutex_);
+    tasks_.push_back(std::move(task));
+    ++posts_;
+    posted_.notify_one();  // under the lock: the last task may end the executor
   }
 
   // Waits for tasks and runs them until the condition holds.
