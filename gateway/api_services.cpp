@@ -1,0 +1,35 @@
+// The .proto files of the API, one line each: naming a message of a file is what links its
+// descriptors into the program.
+#include "gateway/operation_table.h"
+#include "proto/api/certificates.pb.h"
+#include "proto/api/data.pb.h"
+#include "proto/api/endpoint.pb.h"
+#include "proto/api/policies.pb.h"
+#include "proto/api/rules.pb.h"
+#include "proto/api/things.pb.h"
+
+#include <google/protobuf/descriptor.h>
+
+#include <array>
+
+namespace iotcore::gateway {
+
+Result<std::unique_ptr<OperationTable>> OperationTable::of_api() {
+  const std::array files = {
+      api::CreateThingRequest::descriptor()->file(),
+      api::CreateKeysAndCertificateRequest::descriptor()->file(),
+      api::CreatePolicyRequest::descriptor()->file(),
+      api::CreateTopicRuleRequest::descriptor()->file(),
+      api::DescribeEndpointRequest::descriptor()->file(),
+      api::PublishRequest::descriptor()->file(),
+  };
+  std::vector<const google::protobuf::ServiceDescriptor*> services;
+  for (const auto* file : files) {
+    for (int i = 0; i < file->service_count(); ++i) {
+      services.push_back(file->service(i));
+    }
+  }
+  return build(services);
+}
+
+}  // namespace iotcore::gateway

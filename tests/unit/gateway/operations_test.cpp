@@ -1,0 +1,175 @@
+#include "gateway/operations.h"
+
+#include "base/json.h"
+#include "gateway/transcode.h"
+#include "proto/api/data.pb.h"
+#include "proto/api/policies.pb.h"
+#include "proto/api/rules.pb.h"
+#include "proto/api/things.pb.h"
+#include "tests/unit/gateway/samples.h"
+
+#include <catch2/catch.hpp>
+
+#include <optional>
+
+namespace iotcore::gateway {
+namespace {
+
+// Keeps tasks until the test runs them.
+class HandExecutor final : public Executor {
+ public:
+  void post(Function<void()> task) override { tasks_.push_back(std::move(task)); }
+
+  std::size_t run() {
+    const std::size_t n = tasks_.size();
+    for (auto& task : std::exchange(tasks_, {})) {
+      task();
+    }
+    return n;
+  }
+
+ private:
+  std::vector<Function<void()>> tasks_;
+};
+
+struct Fixture {
+  HandExecutor pool;
+  OperationRegistry registry{api_table()};
+  Dispatcher dispatcher{api_table(), registry, pool, {"us-east-1", "000000000000"}};
+  std::optional<net::HttpResponse> response;
+
+  void send(net::HttpRequest request, const std::string& signing_service = "iot") {
+    CallerIdentity caller;
+    caller.peer.kind = broker::PeerIdentity::Kind::kAccessKey;
+    caller.peer.principal = "AKID";
+    caller.signing_service = signing_service;
+    response.reset();
+    dispatcher.dispatch(std::move(request), std::move(caller), [this](net::HttpResponse r) {
+      REQUIRE(!response);
+      response = std::move(r);
+    });
+  }
+
+  std::string header(std::string_view name) const {
+    const std::string* value = response->headers.find(name);
+    return value == nullptr ? "" : *value;
+  }
+};
+
+TEST_CASE_METHOD(Fixture, "a blocking handler runs on the pool and sees who calls") {
+  registry.add<api::CreateThingRequest, api::CreateThingResponse>(
+      "CreateThing",
+      [](const CallContext& context,
+         const api::CreateThingRequest& request) -> Result<api::CreateThingResponse> {
+        api::CreateThingResponse reply;
+        reply.set_thing_name(request.thing_name());
+        reply.set_thing_arn(
+            "arn:aws:iot:" + context.region + ":" + context.account + ":thing/" +
+            request.thing_name()
+        );
+        reply.set_thing_id(context.peer.principal + context.user_agent);
+        return reply;
+      }
+  );
+  send({"POST", "/things/t", {{"User-Agent", "cli"}}, "{}"});
+  CHECK(!response);
+  CHECK(pool.run() == 1);
+  REQUIRE(response);
+  CHECK(response->status == 200);
+  CHECK(
+      response->body ==
+      R"({"thingName":"t","thingArn":"arn:aws:iot:us-east-1:000000000000:thing/t","thingId":"AKIDcli"})"
+  );
+  CHECK(header("Content-Type") == "application/json");
+  CHECK(header("x-amzn-RequestId").size() == 36);
+}
+
+TEST_CASE_METHOD(Fixture, "an asynchronous handler answers later, or not at all") {
+  std::optional<Reply<api::GetThingShadowResponse>> kept;
+  registry.add_async<api::GetThingShadowRequest, api::GetThingShadowResponse>(
+      "GetThingShadow",
+      [&](const CallContext& context,
+          api::GetThingShadowRequest request,
+          Reply<api::GetThingShadowResponse> reply) {
+        CHECK(context.plane == api::IOT_DATA);
+        CHECK(request.shadow_name() == "s");
+        kept.emplace(std::move(reply));
+      }
+  );
+  const net::HttpRequest get{"GET", "/things/t/shadow?name=s", {}, ""};
+  send(get, "iotdata");
+  CHECK(!response);
+  api::GetThingShadowResponse document;
+  document.set_payload(R"({"state":{}})");
+  (*kept)(document);
+  REQUIRE(response);
+  CHECK(response->body == R"({"state":{}})");
+  CHECK(pool.run() == 0);
+
+  send(get, "iotdata");
+  kept.reset();
+  REQUIRE(response);
+  CHECK(response->status == 500);
+  CHECK(header("x-amzn-ErrorType") == "InternalFailureException");
+}
+
+TEST_CASE_METHOD(Fixture, "an error carries its type, its details and, on data planes, a trace") {
+  registry.add<api::CreatePolicyRequest, api::CreatePolicyResponse>(
+      "CreatePolicy",
+      [](const CallContext&, const api::CreatePolicyRequest&) -> Result<api::CreatePolicyResponse> {
+        return fail(Error(Errc::kAlreadyExists, "Policy \"p\" exists.")
+                        .with("resourceId", "p")
+                        .with("resourceArn", "arn:p"));
+      }
+  );
+  send({"POST", "/policies/p", {}, R"({"policyDocument":"{}"})"});
+  pool.run();
+  REQUIRE(response);
+  CHECK(response->status == 409);
+  CHECK(header("x-amzn-ErrorType") == "ResourceAlreadyExistsException");
+  CHECK(
+      response->body ==
+      R"({"message":"Policy \"p\" exists.","resourceId":"p","resourceArn":"arn:p"})"
+  );
+
+  send({"GET", "/things/%20/shadow", {}, ""}, "iotdata");
+  registry.add_async<api::GetThingShadowRequest, api::GetThingShadowResponse>(
+      "GetThingShadow", [](const CallContext&, api::GetThingShadowRequest, auto) {}
+  );
+  send({"GET", "/things/%20/shadow", {}, ""}, "iotdata");
+  REQUIRE(response);
+  CHECK(response->status == 400);
+  const auto body = parse_json(response->body);
+  REQUIRE(body);
+  CHECK(body->at("traceId").as_string() == json::string(header("x-amzn-RequestId")));
+}
+
+TEST_CASE_METHOD(Fixture, "what has no handler or no route says so") {
+  send({"GET", "/things", {}, ""});
+  REQUIRE(response);
+  CHECK(response->status == 501);
+  CHECK(header("x-amzn-ErrorType") == "NotImplementedException");
+  send({"GET", "/nothing/here", {}, ""});
+  REQUIRE(response);
+  CHECK(response->status == 404);
+  CHECK(header("x-amzn-ErrorType") == "UnknownOperationException");
+  CHECK(header("x-amzn-RequestId").size() == 36);
+}
+
+TEST_CASE("errors are spelled as the operation models them") {
+  const auto spelled = [](Errc code, api::Plane plane, std::string_view operation) {
+    const auto response =
+        error_response(Error(code, "m"), api_table().find(plane, operation), plane, "id");
+    return *response.headers.find("x-amzn-errortype") + " " + std::to_string(response.status);
+  };
+  CHECK(spelled(Errc::kInternal, api::IOT, "CreateThing") == "InternalFailureException 500");
+  CHECK(spelled(Errc::kInternal, api::IOT, "CreateTopicRule") == "InternalException 500");
+  CHECK(spelled(Errc::kThrottled, api::IOT, "CreateThing") == "ThrottlingException 400");
+  CHECK(spelled(Errc::kThrottled, api::IOT_DATA, "Publish") == "ThrottlingException 429");
+  CHECK(spelled(Errc::kLimitExceeded, api::IOT, "AttachPolicy") == "LimitExceededException 410");
+  CHECK(spelled(Errc::kMalformedJson, api::IOT, "CreateThing") == "InvalidRequestException 400");
+  CHECK(spelled(Errc::kStoreIo, api::IOT, "CreateThing") == "ServiceUnavailableException 503");
+}
+
+}  // namespace
+}  // namespace iotcore::gateway
