@@ -31,8 +31,8 @@ bool has_wildcard(std::string_view filter);
 
 // What a client subscribes to. Points into the text that was parsed.
 struct FilterView {
-  std::string_view share_name;  // empty: not shared
-  std::string_view filter;      // without $share/name/
+  std::string_view share_name = {};  // empty: not shared
+  std::string_view filter = {};      // without $share/name/
 
   bool is_shared() const { return !share_name.empty(); }
 };

@@ -71,7 +71,7 @@ void encode_short_ack(Buffer& out, PacketType type, PacketId id) {
 
 // What all receivers of a message have in common.
 struct PublishCommon {
-  std::string_view topic;
+  std::string_view topic = {};
   std::string_view
       forwarded_properties;  // append_forwarded_properties of the message, without length; v5 only
   std::size_t payload_bytes = 0;
@@ -82,11 +82,11 @@ struct PublishDelivery {
   Qos qos = Qos::kAtMostOnce;
   bool retain = false;
   bool dup = false;
-  PacketId packet_id{};                             // QoS > 0
-  std::uint16_t topic_alias = 0;                    // v5; 0: none
-  bool topic_omitted = false;                       // v5: the receiver knows the alias already
-  std::optional<std::uint32_t> expiry_s;            // v5: what is left of it
-  std::span<const std::uint32_t> subscription_ids;  // v5
+  PacketId packet_id{};                                  // QoS > 0
+  std::uint16_t topic_alias = 0;                         // v5; 0: none
+  bool topic_omitted = false;                            // v5: the receiver knows the alias already
+  std::optional<std::uint32_t> expiry_s = {};            // v5: what is left of it
+  std::span<const std::uint32_t> subscription_ids = {};  // v5
 };
 
 // The size of the packet, payload included.

@@ -23,11 +23,11 @@ enum class Version : std::uint8_t { kNone = 0, kV3 = 4, kV5 = 5 };
 enum class Qos : std::uint8_t { kAtMostOnce = 0, kAtLeastOnce = 1, kExactlyOnce = 2 };
 
 struct WillView {
-  std::string_view topic;
-  std::string_view payload;
+  std::string_view topic = {};
+  std::string_view payload = {};
   Qos qos = Qos::kAtMostOnce;
   bool retain = false;
-  PropertiesView properties;
+  PropertiesView properties = {};
 
   friend bool operator==(const WillView&, const WillView&) = default;
 };
@@ -36,11 +36,11 @@ struct ConnectView {
   Version version = Version::kV5;
   bool clean_start = true;  // v3: clean session
   std::uint16_t keep_alive_s = 0;
-  std::string_view client_id;
-  std::optional<WillView> will;
-  std::optional<std::string_view> user_name;
-  std::optional<std::string_view> password;
-  PropertiesView properties;
+  std::string_view client_id = {};
+  std::optional<WillView> will = {};
+  std::optional<std::string_view> user_name = {};
+  std::optional<std::string_view> password = {};
+  PropertiesView properties = {};
 
   friend bool operator==(const ConnectView&, const ConnectView&) = default;
 };
@@ -49,19 +49,19 @@ struct ConnectView {
 struct Connack {
   bool session_present = false;
   Reason reason = Reason::kSuccess;
-  PropertiesView properties;
+  PropertiesView properties = {};
 
   friend bool operator==(const Connack&, const Connack&) = default;
 };
 
 struct PublishView {
-  std::string_view topic;  // v5: empty when only an alias is given
-  std::string_view payload;
+  std::string_view topic = {};  // v5: empty when only an alias is given
+  std::string_view payload = {};
   PacketId packet_id{};  // 0 at QoS 0
   Qos qos = Qos::kAtMostOnce;
   bool retain = false;
   bool dup = false;
-  PropertiesView properties;
+  PropertiesView properties = {};
 
   friend bool operator==(const PublishView&, const PublishView&) = default;
 };
@@ -71,7 +71,7 @@ struct Ack {
   PacketType type = PacketType::kPuback;
   PacketId packet_id{};
   Reason reason = Reason::kSuccess;
-  PropertiesView properties;
+  PropertiesView properties = {};
 
   friend bool operator==(const Ack&, const Ack&) = default;
 };
@@ -79,7 +79,7 @@ struct Ack {
 enum class RetainHandling : std::uint8_t { kSend = 0, kSendIfNew = 1, kDoNotSend = 2 };
 
 struct SubscriptionView {
-  std::string_view filter;  // with $share/name/ in front, if any; not yet checked by topic.h
+  std::string_view filter = {};  // with $share/name/ in front, if any; not yet checked by topic.h
   Qos qos = Qos::kAtMostOnce;
   bool no_local = false;
   bool retain_as_published = false;
@@ -167,16 +167,16 @@ void append_entry(std::string& encoded, std::string_view filter);
 
 struct SubscribeView {
   PacketId packet_id{};
-  PropertiesView properties;
-  EntriesView<SubscriptionView> entries;
+  PropertiesView properties = {};
+  EntriesView<SubscriptionView> entries = {};
 
   friend bool operator==(const SubscribeView&, const SubscribeView&) = default;
 };
 
 struct UnsubscribeView {
   PacketId packet_id{};
-  PropertiesView properties;
-  EntriesView<std::string_view> filters;
+  PropertiesView properties = {};
+  EntriesView<std::string_view> filters = {};
 
   friend bool operator==(const UnsubscribeView&, const UnsubscribeView&) = default;
 };
@@ -185,8 +185,8 @@ struct UnsubscribeView {
 // 0x80, UNSUBACK no reasons.
 struct SubackView {
   PacketId packet_id{};
-  PropertiesView properties;
-  std::string_view reasons;
+  PropertiesView properties = {};
+  std::string_view reasons = {};
 
   std::size_t count() const { return reasons.size(); }
 
@@ -211,14 +211,14 @@ struct Pingresp {
 
 struct Disconnect {
   Reason reason = Reason::kSuccess;
-  PropertiesView properties;
+  PropertiesView properties = {};
 
   friend bool operator==(const Disconnect&, const Disconnect&) = default;
 };
 
 struct Auth {
   Reason reason = Reason::kSuccess;
-  PropertiesView properties;
+  PropertiesView properties = {};
 
   friend bool operator==(const Auth&, const Auth&) = default;
 };
