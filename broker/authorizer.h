@@ -53,7 +53,7 @@ class Authorizer {
   using Answer = Function<void(Result<std::unique_ptr<Permissions>>)>;
 
   virtual ~Authorizer() = default;
-  // Authenticates the peer and decides on Connect. `answer` is called once, before this returns or later on the same worker. Errors: kNotAuthorized
+  // Authenticates the peer and decides on Connect. A null Permissions may do everything. `answer` is called once, before this returns or later on the same worker. Errors: kNotAuthorized
   // (known, but not allowed), kBadUserNameOrPassword, kServerUnavailable. The views of `request` are valid only until this returns.
   virtual void connect(const ConnectRequest& request, Answer answer) = 0;
 };

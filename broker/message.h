@@ -6,10 +6,11 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "broker/mqtt/packet.h"
 
 namespace iotcore::broker {
 
-enum class Qos : std::uint8_t { kAtMostOnce = 0, kAtLeastOnce = 1, kExactlyOnce = 2 };
+using mqtt::Qos;
 
 // Where a publish came from. Some services look at it: a will at a shadow topic, for one, changes no shadow.
 enum class Origin : std::uint8_t { kClient, kWill, kHttp, kRule, kService };

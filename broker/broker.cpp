@@ -1,0 +1,110 @@
+#include "broker/broker.h"
+
+#include "base/log.h"
+#include "broker/client_session.h"
+#include "broker/consumer_table.h"
+#include "broker/quiescent.h"
+#include "broker/retained.h"
+#include "broker/topic_tree.h"
+#include "broker/worker_broker.h"
+#include "store/store.h"
+
+namespace iotcore::broker {
+namespace {
+
+TopicTree::Options tree_options(const BrokerOptions& options) {
+  TopicTree::Options tree;
+  tree.hash_matches_parent = options.hash_matches_parent;
+  return tree;
+}
+
+}  // namespace
+
+Broker::Broker(
+    BrokerOptions options, Workers& workers, store::Store& store, Authorizer& authorizer,
+    const Clock& clock, Metrics& metrics
+)
+    : options_(std::move(options)),
+      workers_(workers),
+      store_(store),
+      authorizer_(authorizer),
+      clock_(clock),
+      metrics_(metrics),
+      quiescent_(std::make_unique<QuiescentDomain>(workers.count())),
+      tree_(std::make_unique<TopicTree>(*quiescent_, tree_options(options_))),
+      retained_(std::make_unique<RetainedMessages>(store, clock, options_.retained_messages_max)),
+      consumers_(std::make_unique<ConsumerTable>(*tree_, *quiescent_)) {
+  metrics_.gauge_from(
+      "iotcore_retained_messages", "Retained messages kept", {},
+      [this] { return static_cast<double>(retained_->count()); }
+  );
+  metrics_.gauge_from(
+      "iotcore_topic_filters", "Distinct topic filters in the topic tree", {},
+      [this] { return static_cast<double>(tree_->filter_count()); }
+  );
+}
+
+Broker::~Broker() = default;
+
+Status Broker::load() { return retained_->load(); }
+
+ConsumerId Broker::add_consumer(std::string_view filter, MessageConsumer& consumer) {
+  return static_cast<ConsumerId>(consumers_->add(filter, consumer));
+}
+
+void Broker::remove_consumer(ConsumerId id, Function<void()> gone) {
+  consumers_->remove(static_cast<std::uint64_t>(id));
+  if (!gone) {
+    return;
+  }
+  // A worker that runs a task is between two publishes, so once each has run one, none is inside the consumer any more.
+  struct Countdown {
+    std::atomic<std::size_t> left;
+    Function<void()> gone;
+  };
+  // Shared by the tasks: whichever is the last runs it.
+  auto countdown = std::make_shared<Countdown>();
+  countdown->left = workers_.count();
+  countdown->gone = std::move(gone);
+  for (std::size_t i = 0; i < workers_.count(); ++i) {
+    workers_.executor(static_cast<WorkerId>(i)).post([countdown] {
+      if (countdown->left.fetch_sub(1) == 1) {
+        countdown->gone();
+      }
+    });
+  }
+}
+
+void Broker::disconnect_client(const ClientId& client, CloseReason reason) {
+  const WorkerId owner = workers_.owner_of(client.view());
+  workers_.executor(owner).post([this, owner, client, reason] {
+    ClientSession* session = workers_.broker(owner).clients().find_by_id(client.view());
+    if (session != nullptr) {
+      session->close(reason, mqtt::Reason::kAdministrativeAction);
+    }
+  });
+}
+
+void Broker::disconnect_principal(std::string_view principal, CloseReason reason) {
+  for (std::size_t i = 0; i < workers_.count(); ++i) {
+    const auto worker = static_cast<WorkerId>(i);
+    workers_.executor(worker).post([this, worker, principal = std::string(principal), reason] {
+      workers_.broker(worker).clients().for_each([&](ClientSession& session) {
+        if (session.principal() == principal) {
+          session.close(reason, mqtt::Reason::kAdministrativeAction);
+        }
+      });
+    });
+  }
+}
+
+Status Broker::wipe() {
+  retained_->clear();
+  store::Batch batch;
+  batch.erase_prefix(store::Table::kRetained, "m");
+  IOTCORE_ASSIGN(const store::Revision revision, store_.commit_wait(std::move(batch)));
+  static_cast<void>(revision);
+  return {};
+}
+
+}  // namespace iotcore::broker

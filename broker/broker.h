@@ -1,0 +1,86 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/function.h"
+#include "base/ids.h"
+#include "base/metrics.h"
+#include "base/result.h"
+#include "broker/link.h"
+#include "broker/message.h"
+#include "broker/options.h"
+#include "broker/publish_context.h"
+#include "broker/workers.h"
+
+namespace iotcore::store {
+class Store;
+}
+
+namespace iotcore::broker {
+
+class Authorizer;
+class ConsumerTable;
+class QuiescentDomain;
+class RetainedMessages;
+class TopicTree;
+
+// Identifies a consumer's subscription.
+enum class ConsumerId : std::uint64_t {};
+
+// What the workers' brokers share: the topic tree, the retained messages, the consumers inside the server. Its members may be
+// called on any thread unless they say otherwise.
+class Broker {
+ public:
+  Broker(
+      BrokerOptions options, Workers& workers, store::Store& store, Authorizer& authorizer,
+      const Clock& clock, Metrics& metrics
+  );
+  ~Broker();
+
+  // Reads the retained messages. Once, before the first client.
+  Status load();
+
+  // Delivers every message that matches `filter` to `consumer` on the publisher's worker. From this call's return on, no publish that starts later misses it.
+  ConsumerId add_consumer(std::string_view filter, MessageConsumer& consumer);
+  // The consumer may be destroyed once `gone` has been called: when no worker can be inside it any more.
+  void remove_consumer(ConsumerId id, Function<void()> gone);
+  // The consumer of Basic Ingest publishes: `$aws/rules/…` reaches it and nobody else. Once, before the first client.
+  void set_basic_ingest(MessageConsumer* consumer) { basic_ingest_ = consumer; }
+
+  // Closes the connections of that client, or of every client of that principal.
+  void disconnect_client(const ClientId& client, CloseReason reason);
+  void disconnect_principal(std::string_view principal, CloseReason reason);
+
+  // Forgets every retained message, in memory and in the store: /_iotcore/reset.
+  Status wipe();
+
+  const BrokerOptions& options() const { return options_; }
+  Workers& workers() { return workers_; }
+  store::Store& store() { return store_; }
+  Authorizer& authorizer() { return authorizer_; }
+  const Clock& clock() const { return clock_; }
+  Metrics& metrics() { return metrics_; }
+  TopicTree& tree() { return *tree_; }
+  RetainedMessages& retained() { return *retained_; }
+  ConsumerTable& consumers() { return *consumers_; }
+  QuiescentDomain& quiescent() { return *quiescent_; }
+  MessageConsumer* basic_ingest() { return basic_ingest_; }
+
+ private:
+  BrokerOptions options_;
+  Workers& workers_;
+  store::Store& store_;
+  Authorizer& authorizer_;
+  const Clock& clock_;
+  Metrics& metrics_;
+  std::unique_ptr<QuiescentDomain> quiescent_;
+  std::unique_ptr<TopicTree> tree_;
+  std::unique_ptr<RetainedMessages> retained_;
+  std::unique_ptr<ConsumerTable> consumers_;
+  MessageConsumer* basic_ingest_ = nullptr;
+};
+
+}  // namespace iotcore::broker

@@ -1,0 +1,223 @@
+// The CONNECT part of ClientSession (MQTT5 3.1, 3.2).
+#include <algorithm>
+
+#include "base/crypto.h"
+#include "base/log.h"
+#include "broker/client_session.h"
+#include "broker/lifecycle_events.h"
+#include "broker/mqtt/encoder.h"
+#include "broker/reserved_topics.h"
+#include "broker/topic.h"
+
+namespace iotcore::broker {
+
+void ClientSession::on_connect(const mqtt::FrameView& frame) {
+  if (state_ != State::kAwaitConnect) {
+    on_fault({Errc::kProtocolError, "MQTT-3.1.0-2: a second CONNECT"});
+    return;
+  }
+  mqtt::ConnectView connect;
+  const mqtt::Fault fault = mqtt::decode_connect(frame, decode_context(), connect);
+  version_ = connect.version == mqtt::Version::kNone ? mqtt::Version::kV3 : connect.version;
+  if (fault) {
+    refuse_connect(mqtt::reason_of(fault.code), fault.why, CloseReason::kClientError);
+    return;
+  }
+  problem_information_ =
+      connect.properties.number_or(mqtt::Property::kRequestProblemInformation, 1) != 0;
+  const char* why = nullptr;
+  if (const Errc code = check_connect(connect, why); why != nullptr) {
+    refuse_connect(mqtt::reason_of(code), why, CloseReason::kClientError);
+    return;
+  }
+  keep_connect(connect);
+  authorize(connect);
+}
+
+Errc ClientSession::check_connect(const mqtt::ConnectView& connect, const char*& why) {
+  const BrokerOptions& options = worker_.options();
+  if (connect.properties.has(mqtt::Property::kAuthenticationMethod)) {
+    why = "enhanced authentication is not supported";
+    return Errc::kBadAuthenticationMethod;
+  }
+  if (connect.client_id.empty() && connect.version == mqtt::Version::kV3 && !connect.clean_start) {
+    why = "MQTT-3.1.3-8: an empty client id needs clean session";
+    return Errc::kClientIdNotValid;
+  }
+  if (connect.client_id.size() > options.client_id_bytes_max || connect.client_id.starts_with('$')) {
+    why = "the client id is too long or begins with $";
+    return Errc::kClientIdNotValid;
+  }
+  if (connect.version == mqtt::Version::kV3 && !connect.clean_start) {
+    why = "persistent sessions are not supported yet";
+    return Errc::kServerUnavailable;
+  }
+  if (connect.will) {
+    const TopicLimits limits{options.topic_bytes_max, options.topic_levels_max, 128};
+    if (!is_valid_topic(connect.will->topic, limits) ||
+        !client_may_publish(connect.will->topic)) {
+      why = "the will topic is not one to publish to";
+      return Errc::kTopicNameInvalid;
+    }
+    if (connect.will->qos == mqtt::Qos::kExactlyOnce) {
+      why = "QoS 2 is not supported yet";
+      return Errc::kQosNotSupported;
+    }
+  }
+  return Errc::kInternal;
+}
+
+// Takes over what outlives the packet.
+void ClientSession::keep_connect(const mqtt::ConnectView& connect) {
+  const BrokerOptions& options = worker_.options();
+  if (connect.client_id.empty()) {
+    client_id_ = "$GEN/" + new_uuid();
+    assigned_client_id_ = true;
+  } else {
+    client_id_ = connect.client_id;
+  }
+  keep_alive_s_ = connect.keep_alive_s;
+  if (keep_alive_s_ > options.keep_alive_s_max || (keep_alive_s_ == 0 && options.keep_alive_s_max != 65'535)) {
+    keep_alive_s_ = options.keep_alive_s_max;
+    server_keep_alive_ = true;
+  }
+  const mqtt::PropertiesView& properties = connect.properties;
+  send_window_ = static_cast<std::uint16_t>(std::min<std::uint32_t>(
+      properties.number_or(mqtt::Property::kReceiveMaximum, 65'535), options.inflight_max
+  ));
+  packet_bytes_max_ = properties.number_or(mqtt::Property::kMaximumPacketSize, 0xFFFFFFFF);
+  session_expiry_wanted_ =
+      properties.number_or(mqtt::Property::kSessionExpiryInterval, 0) != 0;
+  if (connect.will) {
+    std::string forwarded;
+    mqtt::append_forwarded_properties(forwarded, connect.will->properties);
+    PublishView will;
+    will.topic = connect.will->topic;
+    will.payload = connect.will->payload;
+    will.properties = forwarded;
+    will.qos = connect.will->qos;
+    will.retain = connect.will->retain;
+    will.origin = Origin::kWill;
+    will_ = Message::make(will);
+  }
+}
+
+void ClientSession::authorize(const mqtt::ConnectView& connect) {
+  ConnectRequest request{peer_};
+  request.client_id = client_id_;
+  request.user_name = connect.user_name.value_or(std::string_view());
+  request.password = connect.password.value_or(std::string_view());
+  request.persistent_connect = session_expiry_wanted_;
+  request.has_will = connect.will.has_value();
+  request.over_websocket = over_websocket_;
+  state_ = State::kAuthorizing;
+  worker_.shared().authorizer().connect(
+      request,
+      [&worker = worker_, handle = handle_](Result<std::unique_ptr<Permissions>> answer) {
+        // The client may have gone while the answer was on its way.
+        if (ClientSession* session = worker.clients().find(handle); session != nullptr) {
+          session->authorized(std::move(answer));
+        }
+      }
+  );
+  if (state_ == State::kAuthorizing) {
+    paused_ = true;
+    link_.set_reading(false);
+  }
+}
+
+void ClientSession::authorized(Result<std::unique_ptr<Permissions>> answer) {
+  if (state_ != State::kAuthorizing) {
+    return;
+  }
+  peer_.certificate_der = {};
+  if (!answer) {
+    const Error& error = answer.error();
+    log(LogLevel::kInfo, "client.refused",
+        {{"client", client_id_}, {"principal", peer_.principal}, {"why", error.message()}});
+    if (error.code() == Errc::kNotAuthorized) {
+      publish_connect_failed(worker_, lifecycle_subject());
+    }
+    refuse_connect(mqtt::reason_of(error.code()), error.message(), CloseReason::kAuthError);
+    return;
+  }
+  permissions_ = std::move(*answer);
+  if (will_) {
+    const PublishView& will = will_->view();
+    if (!allows(Action::kPublish, will.topic) ||
+        (will.retain && !allows(Action::kRetainPublish, will.topic))) {
+      publish_connect_failed(worker_, lifecycle_subject());
+      refuse_connect(
+          mqtt::Reason::kNotAuthorized, "not allowed to publish the will", CloseReason::kAuthError
+      );
+      return;
+    }
+  }
+  accept_connect();
+}
+
+void ClientSession::refuse_connect(
+    mqtt::Reason reason, std::string_view why, CloseReason close_reason
+) {
+  worker_.counters().connects_refused.add();
+  // Nothing is said to who has not even begun with a CONNECT (MQTT5 4.13), nor where 3.1.1 has no code for it.
+  const bool has_code = version_ == mqtt::Version::kV5 ||
+                        (version_ == mqtt::Version::kV3 && mqtt::v3_connack_code(reason));
+  if (has_code) {
+    mqtt::Connack connack;
+    connack.reason = reason;
+    if (is_v5() && problem_information_ && !why.empty()) {
+      connack.properties.set(mqtt::Property::kReasonString, why);
+    }
+    send(connack);
+  }
+  end_session(close_reason);
+  state_ = State::kClosed;
+  link_.close(close_reason);
+}
+
+void ClientSession::accept_connect() {
+  if (ClientSession* old = worker_.clients().find_by_id(client_id_); old != nullptr) {
+    old->close(CloseReason::kDuplicateClientId, mqtt::Reason::kSessionTakenOver);
+  }
+  worker_.clients().bind_id(client_id_, *this);
+  session_number_ = worker_.next_session_number();
+  state_ = State::kConnected;
+  worker_.counters().connects.add();
+
+  const BrokerOptions& options = worker_.options();
+  mqtt::Connack connack;
+  if (is_v5()) {
+    mqtt::PropertiesView& properties = connack.properties;
+    if (options.receive_maximum != 65'535) {
+      properties.set(mqtt::Property::kReceiveMaximum, options.receive_maximum);
+    }
+    properties.set(mqtt::Property::kMaximumQos, 1);
+    properties.set(
+        mqtt::Property::kMaximumPacketSize, static_cast<std::uint32_t>(options.packet_bytes_max)
+    );
+    if (options.topic_alias_maximum != 0) {
+      properties.set(mqtt::Property::kTopicAliasMaximum, options.topic_alias_maximum);
+    }
+    if (assigned_client_id_) {
+      properties.set(mqtt::Property::kAssignedClientIdentifier, client_id_);
+    }
+    if (session_expiry_wanted_) {
+      properties.set(mqtt::Property::kSessionExpiryInterval, 0);
+    }
+    if (server_keep_alive_) {
+      properties.set(mqtt::Property::kServerKeepAlive, keep_alive_s_);
+    }
+  }
+  send(connack);
+  last_packet_ = worker_.now();
+  arm_keep_alive();
+  publish_connected(worker_, lifecycle_subject());
+  log(LogLevel::kDebug, "client.connected",
+      {{"client", client_id_}, {"source", peer_.source_ip}, {"v5", is_v5()}});
+  if (std::exchange(paused_, false)) {
+    link_.set_reading(true);
+  }
+}
+
+}  // namespace iotcore::broker

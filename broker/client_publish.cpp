@@ -1,0 +1,224 @@
+// The PUBLISH part of ClientSession: what the client sends.
+#include "base/log.h"
+#include "broker/client_session.h"
+#include "broker/mqtt/encoder.h"
+#include "broker/reserved_topics.h"
+#include "broker/topic.h"
+
+namespace iotcore::broker {
+
+// Sends the PUBACK of one publish when everything that it promises is durable.
+class ClientSession::PublishAck final : public PendingAck {
+ public:
+  PublishAck(WorkerBroker& worker, ClientHandle client, PacketId id)
+      : PendingAck(&PublishAck::on_complete), worker_(worker), client_(client), id_(id) {}
+
+ private:
+  static void on_complete(PendingAck& self, bool ok) {
+    auto* ack = static_cast<PublishAck*>(&self);
+    const auto finish = [ack, ok] {
+      if (ClientSession* session = ack->worker_.clients().find(ack->client_); session != nullptr) {
+        session->inbound_complete(ack->id_, ok);
+      }
+      delete ack;
+    };
+    if (ack->worker_.is_current()) {
+      finish();
+    } else {
+      ack->worker_.executor().post(finish);
+    }
+  }
+
+  WorkerBroker& worker_;
+  ClientHandle client_;
+  PacketId id_;
+};
+
+class ClientSession::AckFactory final : public AckSource {
+ public:
+  AckFactory(ClientSession& session, PacketId id) : session_(session), id_(id) {}
+
+  PendingAck& make() override {
+    session_.rare().inbound_acks.push_back({id_, false, mqtt::Reason::kSuccess});
+    return *new PublishAck(session_.worker_, session_.handle_, id_);
+  }
+
+ private:
+  ClientSession& session_;
+  PacketId id_;
+};
+
+void ClientSession::on_publish(const mqtt::FrameView& frame) {
+  if (state_ != State::kConnected) {
+    on_fault({Errc::kProtocolError, "MQTT-3.1.0-1: the first packet is not CONNECT"});
+    return;
+  }
+  mqtt::PublishView packet;
+  if (const mqtt::Fault fault = mqtt::decode_publish(frame, decode_context(), packet)) {
+    on_fault(fault);
+    return;
+  }
+  if (packet.qos == Qos::kExactlyOnce) {
+    on_fault({Errc::kQosNotSupported, "QoS 2 is not supported yet"});
+    return;
+  }
+  if (is_v5() && !resolve_alias(packet)) {
+    return;
+  }
+  const BrokerOptions& options = worker_.options();
+  const bool acknowledged = packet.qos != Qos::kAtMostOnce;
+  if (acknowledged && is_v5() && rare_ != nullptr &&
+      rare_->inbound_acks.size() >= options.receive_maximum) {
+    on_fault({Errc::kReceiveMaximumExceeded, "more unacknowledged publishes than Receive Maximum"});
+    return;
+  }
+  const TopicLimits limits{options.topic_bytes_max, options.topic_levels_max, 128};
+  if (!is_valid_topic(packet.topic, limits) || !client_may_publish(packet.topic)) {
+    publish_refused(packet, Errc::kTopicNameInvalid, "not a topic to publish to");
+    return;
+  }
+  const std::uint64_t topic_hash = permissions_ == nullptr ? 0 : stable_hash(packet.topic);
+  if (!allows(Action::kPublish, packet.topic, topic_hash) ||
+      (packet.retain && !allows(Action::kRetainPublish, packet.topic, topic_hash))) {
+    publish_refused(packet, Errc::kNotAuthorized, "not allowed to publish to this topic");
+    return;
+  }
+
+  PublishView publish;
+  publish.topic = packet.topic;
+  publish.payload = packet.payload;
+  publish.qos = packet.qos;
+  publish.retain = packet.retain;
+  std::string& forwarded = worker_.property_scratch();
+  if (is_v5() && !packet.properties.empty()) {
+    forwarded.clear();
+    mqtt::append_forwarded_properties(forwarded, packet.properties);
+    publish.properties = forwarded;
+    if (const auto expiry = packet.properties.number(mqtt::Property::kMessageExpiryInterval)) {
+      publish.has_expiry = true;
+      publish.expires_at = worker_.now() + std::chrono::seconds(*expiry);
+    }
+  }
+  Publisher publisher;
+  publisher.client_id = client_id_;
+  publisher.principal = peer_.principal;
+  publisher.source_ip = peer_.source_ip;
+  publisher.session = this;
+  AckFactory acks(*this, packet.packet_id);
+  const PublishResult result = worker_.publish(publisher, publish, acknowledged ? &acks : nullptr);
+  if (acknowledged && !result.deferred) {
+    acknowledge(
+        packet.packet_id, result.retain_refused    ? mqtt::Reason::kQuotaExceeded
+                          : result.receivers == 0 ? mqtt::Reason::kNoMatchingSubscribers
+                                                  : mqtt::Reason::kSuccess
+    );
+  }
+  if (!is_v5() && rare_ != nullptr && rare_->inbound_acks.size() >= options.receive_maximum) {
+    // 3.1.1 has no limit to name, so the socket is left unread until acknowledgements have gone out.
+    paused_ = true;
+    link_.set_reading(false);
+  }
+}
+
+bool ClientSession::resolve_alias(mqtt::PublishView& packet) {
+  const std::uint32_t alias = packet.properties.number_or(mqtt::Property::kTopicAlias, 0);
+  if (alias == 0) {
+    return true;  // the decoder has seen to it that there is a topic then
+  }
+  if (alias > worker_.options().topic_alias_maximum) {
+    on_fault({Errc::kTopicAliasInvalid, "MQTT-3.2.2-17: alias above Topic Alias Maximum"});
+    return false;
+  }
+  std::vector<std::string>& aliases = rare().inbound_aliases;
+  if (aliases.size() < alias) {
+    aliases.resize(alias);
+  }
+  std::string& known = aliases[alias - 1];
+  if (!packet.topic.empty()) {
+    known = packet.topic;
+  } else if (known.empty()) {
+    on_fault({Errc::kProtocolError, "a topic alias that was never set"});
+    return false;
+  }
+  packet.topic = known;
+  return true;
+}
+
+void ClientSession::publish_refused(
+    const mqtt::PublishView& packet, Errc code, std::string_view why
+) {
+  log(LogLevel::kInfo, "publish.refused",
+      {{"client", client_id_}, {"topic", packet.topic}, {"why", why}});
+  const bool disconnect = worker_.options().disconnect_on_publish_denied;
+  if (is_v5() && packet.qos != Qos::kAtMostOnce) {
+    acknowledge(packet.packet_id, mqtt::reason_of(code));
+    return;
+  }
+  if (disconnect) {
+    close(
+        code == Errc::kNotAuthorized ? CloseReason::kAuthError : CloseReason::kClientError,
+        mqtt::reason_of(code)
+    );
+  } else if (packet.qos != Qos::kAtMostOnce) {
+    acknowledge(packet.packet_id, mqtt::Reason::kSuccess);
+  }
+}
+
+void ClientSession::acknowledge(PacketId id, mqtt::Reason reason) {
+  // In the order of the publishes (MQTT-4.6.0-2), so not before one that still waits.
+  if (rare_ != nullptr && !rare_->inbound_acks.empty()) {
+    rare_->inbound_acks.push_back({id, true, reason});
+    return;
+  }
+  send_puback(id, reason);
+}
+
+void ClientSession::send_puback(PacketId id, mqtt::Reason reason) {
+  if (reason == mqtt::Reason::kSuccess || !is_v5()) {
+    const auto number = static_cast<std::uint16_t>(id);
+    char* at = out().extend(4);
+    at[0] = static_cast<char>(static_cast<unsigned>(mqtt::PacketType::kPuback) << 4U);
+    at[1] = 2;
+    at[2] = static_cast<char>(number >> 8U);
+    at[3] = static_cast<char>(number);
+    link_.flush_soon();
+    return;
+  }
+  mqtt::Ack ack;
+  ack.packet_id = id;
+  ack.reason = reason;
+  send(ack);
+}
+
+void ClientSession::inbound_complete(PacketId id, bool ok) {
+  if (state_ != State::kConnected || rare_ == nullptr) {
+    return;
+  }
+  for (InboundAck& waiting : rare_->inbound_acks) {
+    if (waiting.id == id && !waiting.done) {
+      waiting.done = true;
+      waiting.reason = ok ? mqtt::Reason::kSuccess : mqtt::Reason::kUnspecifiedError;
+      break;
+    }
+  }
+  flush_inbound_acks();
+}
+
+void ClientSession::flush_inbound_acks() {
+  while (!rare_->inbound_acks.empty() && rare_->inbound_acks.front().done) {
+    const InboundAck ack = rare_->inbound_acks.front();
+    if (mqtt::is_error(ack.reason) && !is_v5()) {
+      // 3.1.1 has no negative acknowledgement: without one the client sends again after it has reconnected.
+      close(CloseReason::kServerError, mqtt::Reason::kUnspecifiedError);
+      return;
+    }
+    rare_->inbound_acks.pop_front();
+    send_puback(ack.id, ack.reason);
+  }
+  if (paused_ && rare_->inbound_acks.size() < worker_.options().receive_maximum) {
+    paused_ = false;
+    link_.set_reading(true);
+  }
+}
+
+}  // namespace iotcore::broker

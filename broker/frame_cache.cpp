@@ -1,0 +1,95 @@
+#include "broker/frame_cache.h"
+
+#include <cstring>
+
+#include "broker/mqtt/encoder.h"
+
+namespace iotcore::broker {
+namespace {
+
+mqtt::PublishCommon common_of(const PublishView& publish) {
+  mqtt::PublishCommon common;
+  common.topic = publish.topic;
+  common.forwarded_properties = publish.properties;
+  common.payload_bytes = publish.payload.size();
+  return common;
+}
+
+mqtt::PublishDelivery delivery_of(
+    const FrameCache::Receiver& receiver, const PublishView& publish, std::uint32_t expiry_s
+) {
+  mqtt::PublishDelivery delivery;
+  delivery.qos = receiver.qos;
+  delivery.retain = receiver.retain;
+  delivery.packet_id = receiver.packet_id;
+  delivery.subscription_ids = receiver.subscription_ids;
+  if (publish.has_expiry) {
+    delivery.expiry_s = expiry_s;
+  }
+  return delivery;
+}
+
+}  // namespace
+
+FrameCache::FrameCache(const PublishView& publish, MonotonicTime now) : publish_(publish) {
+  if (publish.has_expiry && publish.expires_at > now) {
+    // Rounded up: what is left of a second is still a second (0 would mean that it is over).
+    const auto left = publish.expires_at - now + std::chrono::seconds(1) - Duration(1);
+    expiry_s_ = static_cast<std::uint32_t>(
+        std::chrono::duration_cast<std::chrono::seconds>(left).count()
+    );
+  }
+}
+
+std::size_t FrameCache::packet_bytes(const Receiver& receiver) const {
+  return mqtt::publish_size(
+      receiver.version, common_of(publish_), delivery_of(receiver, publish_, expiry_s_)
+  );
+}
+
+void FrameCache::append(OutBuffer& out, const Receiver& receiver) {
+  if (!receiver.subscription_ids.empty()) {
+    encode(out, receiver, nullptr);
+    return;
+  }
+  const std::size_t kind = (receiver.version == mqtt::Version::kV5 ? 4U : 0U) |
+                           (receiver.qos != mqtt::Qos::kAtMostOnce ? 2U : 0U) |
+                           (receiver.retain ? 1U : 0U);
+  Encoded& encoded = encoded_[kind];
+  if (encoded.bytes == nullptr) {
+    encode(out, receiver, &encoded);
+    return;
+  }
+  char* at = out.extend(encoded.size);
+  std::memcpy(at, encoded.bytes, encoded.size);
+  if (encoded.packet_id_at != 0) {
+    const auto id = static_cast<std::uint16_t>(receiver.packet_id);
+    at[encoded.packet_id_at] = static_cast<char>(id >> 8U);
+    at[encoded.packet_id_at + 1] = static_cast<char>(id);
+  }
+}
+
+void FrameCache::encode(OutBuffer& out, const Receiver& receiver, Encoded* remember) {
+  const mqtt::PublishCommon common = common_of(publish_);
+  const mqtt::PublishDelivery delivery = delivery_of(receiver, publish_, expiry_s_);
+  const std::size_t size = mqtt::publish_size(receiver.version, common, delivery);
+  char* const start = out.extend(size);
+  char* const payload = mqtt::write_publish_head(start, receiver.version, common, delivery);
+  if (!publish_.payload.empty()) {
+    std::memcpy(payload, publish_.payload.data(), publish_.payload.size());
+  }
+  if (remember == nullptr) {
+    return;
+  }
+  remember->bytes = start;
+  remember->size = size;
+  if (receiver.qos != mqtt::Qos::kAtMostOnce) {
+    const std::size_t body = size < 2 + 128                    ? 2
+                             : size < 3 + 16'384               ? 3
+                             : size < 4 + 2'097'152            ? 4
+                                                               : 5;
+    remember->packet_id_at = body + 2 + publish_.topic.size();
+  }
+}
+
+}  // namespace iotcore::broker

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/clock.h"
+#include "broker/message.h"
+#include "broker/mqtt/packet.h"
+#include "broker/out_buffer.h"
+
+namespace iotcore::broker {
+
+// One publish on its way to many receivers of one worker, encoded once for each kind of receiver (version, packet id or
+// none, retain flag). The first receiver's own buffer holds the encoding that the next ones copy, so it lives for one
+// delivery: nothing may be written out or appended otherwise meanwhile.
+class FrameCache {
+ public:
+  struct Receiver {
+    mqtt::Version version = mqtt::Version::kV3;
+    mqtt::Qos qos = mqtt::Qos::kAtMostOnce;
+    bool retain = false;
+    PacketId packet_id{};
+    std::span<const std::uint32_t> subscription_ids;  // v5
+  };
+
+  FrameCache(const PublishView& publish, MonotonicTime now);
+
+  // Size of the packet for a receiver like that.
+  std::size_t packet_bytes(const Receiver& receiver) const;
+  void append(OutBuffer& out, const Receiver& receiver);
+
+ private:
+  struct Encoded {
+    const char* bytes = nullptr;
+    std::size_t size = 0;
+    std::size_t packet_id_at = 0;
+  };
+
+  void encode(OutBuffer& out, const Receiver& receiver, Encoded* remember);
+
+  const PublishView& publish_;
+  std::uint32_t expiry_s_ = 0;
+  std::array<Encoded, 8> encoded_;
+};
+
+}  // namespace iotcore::broker

@@ -1,0 +1,30 @@
+#include "broker/out_buffer.h"
+
+#include <algorithm>
+#include <new>
+
+namespace iotcore::broker {
+
+void OutBuffer::make_room(std::size_t n) {
+  const std::size_t used = size();
+  // Moving what is unsent to the front is worth it only where that frees most of the buffer.
+  if (begin_ > capacity_ / 2 && used + n <= capacity_) {
+    std::memmove(data_, data_ + begin_, used);
+  } else {
+    const std::size_t capacity = std::max<std::size_t>(std::max<std::size_t>(512, capacity_ * 2), used + n);
+    char* grown = static_cast<char*>(std::malloc(capacity));
+    if (grown == nullptr) {
+      throw std::bad_alloc();
+    }
+    if (used != 0) {
+      std::memcpy(grown, data_ + begin_, used);
+    }
+    std::free(data_);
+    data_ = grown;
+    capacity_ = capacity;
+  }
+  begin_ = 0;
+  end_ = used;
+}
+
+}  // namespace iotcore::broker

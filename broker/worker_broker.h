@@ -1,0 +1,176 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/timer_wheel.h"
+#include "broker/broker.h"
+#include "broker/client_table.h"
+#include "broker/frame_cache.h"
+#include "broker/publish_context.h"
+#include "broker/subscriber_table.h"
+#include "broker/topic_cache.h"
+#include "store/batch.h"
+
+namespace iotcore::broker {
+
+class ClientSession;
+
+// Makes the PendingAck of a publish when the first holder asks for it.
+class AckSource {
+ public:
+  virtual ~AckSource() = default;
+  virtual PendingAck& make() = 0;
+};
+
+struct PublishResult {
+  bool deferred = false;        // a PendingAck was made, and sends the acknowledgement when it is due
+  bool retain_refused = false;  // the limit of retained messages is reached: delivered, but not kept
+  std::uint32_t receivers = 0;  // sessions, workers and consumers that got it
+};
+
+// A publish that waits for its turn: replies of services, republishes of rules, wills.
+struct OwnedPublish {
+  Message::Ref message;
+  std::string client_id;       // of the publisher, if any
+  std::string principal;
+  std::string source_ip;
+  PendingAck::Hold hold;       // released when this publish is as durable as it has to be
+};
+
+// The broker on one worker: its clients, their subscriptions, and delivery to them. Every member only on that worker.
+class WorkerBroker {
+ public:
+  WorkerBroker(Broker& broker, WorkerId id, TimerWheel& timers);
+  ~WorkerBroker();
+  WorkerBroker(const WorkerBroker&) = delete;
+  WorkerBroker& operator=(const WorkerBroker&) = delete;
+
+  // The one way in for every message. The caller has checked topic and permission. Never called from inside a consumer.
+  PublishResult publish(const Publisher& publisher, const PublishView& publish, AckSource* acks);
+  // The same, once the publish under way is through, within this turn.
+  void publish_later(OwnedPublish publish);
+  // Whether anybody at all would get a message of that topic.
+  bool has_receivers(std::string_view topic);
+
+  // At the end of each turn of the loop, before sockets are written: what was put off, batches to other workers, the commit.
+  void end_turn();
+
+  // The time of this turn.
+  MonotonicTime now() {
+    if (now_ == MonotonicTime{}) {
+      now_ = broker_.clock().now();
+    }
+    return now_;
+  }
+
+  Broker& shared() { return broker_; }
+  const BrokerOptions& options() const { return broker_.options(); }
+  WorkerId id() const { return id_; }
+  TimerWheel& timers() { return timers_; }
+  SubscriberTable& subscribers() { return subscribers_; }
+  ClientTable& clients() { return clients_; }
+  // The batch that end_turn commits; `waits` is released when it is durable, or failed.
+  store::Batch& durable_batch(PendingAck::Hold waits);
+  Executor& executor();
+  // Called once by the worker's thread; is_current() then tells whether the calling thread is that one.
+  void bind_to_thread();
+  bool is_current() const;
+  // Numbers sessions of this worker, for lifecycle events; and the text that names one.
+  std::uint64_t next_session_number() { return ++session_number_; }
+  std::string session_id(std::uint64_t number) const;
+  // For the forwarded properties of the publish under way.
+  std::string& property_scratch() { return property_scratch_; }
+
+  struct Counters {
+    Counter& received;
+    Counter& delivered;
+    Counter& dropped_queue_full;
+    Counter& dropped_slow;
+    Counter& dropped_denied;
+    Counter& dropped_too_large;
+    Counter& dropped_expired;
+    Counter& dropped_hops;
+    Counter& connects;
+    Counter& connects_refused;
+  };
+  Counters& counters() { return counters_; }
+
+ private:
+  friend class Broker;
+  class Context;
+
+  // A message for slots of another worker's table.
+  struct RemoteDelivery {
+    Message::Ref message;
+    std::uint32_t first_slot;  // in RemoteBatch::slots
+    std::uint32_t slot_count;
+  };
+  struct RemoteBatch {
+    std::vector<RemoteDelivery> deliveries;
+    std::vector<SlotTarget> slots;
+  };
+
+  // Several filters of one client may match: what they want together.
+  struct Merged {
+    ClientSession* client;
+    mqtt::Qos qos;
+    bool retain;
+  };
+
+  std::uint32_t deliver_local(
+      const PublishView& publish, std::uint64_t topic_hash, Message::Ref& message,
+      std::span<const SlotTarget> slots, const void* from_session
+  );
+  std::uint32_t deliver_merged(
+      const PublishView& publish, std::uint64_t topic_hash, Message::Ref& message,
+      std::span<const SlotTarget> slots, const void* from_session, FrameCache& frames
+  );
+  std::uint32_t deliver_to_one_member(
+      const PublishView& publish, std::uint64_t topic_hash, Message::Ref& message,
+      std::uint32_t slot
+  );
+  void merge(const Subscriber& subscriber, const PublishView& publish);
+  void deliver_remote_batch(const RemoteBatch& batch);
+  std::uint32_t send_to_workers(const MatchSet& matches, Context& context);
+  // Chooses a member's worker for each group; this worker's go to group_slots_.
+  std::uint32_t choose_group_workers(const MatchSet& matches, Context& context);
+  void add_remote(WorkerId worker, SlotTarget target, const Message::Ref& message);
+  void run_later();
+  void send_remote_batches();
+  void commit_turn();
+
+  Broker& broker_;
+  WorkerId id_;
+  TimerWheel& timers_;
+  MonotonicTime now_ = {};
+  SubscriberTable subscribers_;
+  ClientTable clients_;
+  TopicCache cache_;
+  std::vector<RemoteBatch> remote_;
+  std::vector<WorkerId> remote_touched_;
+  std::vector<SlotTarget> group_slots_;   // scratch: this worker's part of the shared groups of a publish
+  std::vector<SlotTarget> target_slots_;  // scratch
+  std::vector<Merged> merged_;            // scratch
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> merged_ids_;  // scratch: entry of merged_, subscription id
+  std::vector<std::uint32_t> id_scratch_;
+  std::uint64_t delivery_stamp_ = 0;
+  std::uint64_t group_turn_ = 0;
+  std::uint64_t session_number_ = 0;
+  std::string session_id_prefix_;
+  std::string property_scratch_;
+  std::vector<OwnedPublish> later_;
+  std::size_t later_next_ = 0;
+  store::Batch batch_;
+  std::vector<PendingAck::Hold> batch_waits_;
+  Counters counters_;
+};
+
+}  // namespace iotcore::broker
