@@ -21,8 +21,12 @@ TopicTree::Options tree_options(const BrokerOptions& options) {
 }  // namespace
 
 Broker::Broker(
-    BrokerOptions options, Workers& workers, store::Store& store, Authorizer& authorizer,
-    const Clock& clock, Metrics& metrics
+    BrokerOptions options,
+    Workers& workers,
+    store::Store& store,
+    Authorizer& authorizer,
+    const Clock& clock,
+    Metrics& metrics
 )
     : options_(std::move(options)),
       workers_(workers),
@@ -34,19 +38,22 @@ Broker::Broker(
       tree_(std::make_unique<TopicTree>(*quiescent_, tree_options(options_))),
       retained_(std::make_unique<RetainedMessages>(store, clock, options_.retained_messages_max)),
       consumers_(std::make_unique<ConsumerTable>(*tree_, *quiescent_)) {
+  metrics_.gauge_from("iotcore_retained_messages", "Retained messages kept", {}, [this] {
+    return static_cast<double>(retained_->count());
+  });
   metrics_.gauge_from(
-      "iotcore_retained_messages", "Retained messages kept", {},
-      [this] { return static_cast<double>(retained_->count()); }
-  );
-  metrics_.gauge_from(
-      "iotcore_topic_filters", "Distinct topic filters in the topic tree", {},
+      "iotcore_topic_filters",
+      "Distinct topic filters in the topic tree",
+      {},
       [this] { return static_cast<double>(tree_->filter_count()); }
   );
 }
 
 Broker::~Broker() = default;
 
-Status Broker::load() { return retained_->load(); }
+Status Broker::load() {
+  return retained_->load();
+}
 
 ConsumerId Broker::add_consumer(std::string_view filter, MessageConsumer& consumer) {
   return static_cast<ConsumerId>(consumers_->add(filter, consumer));
@@ -57,11 +64,13 @@ void Broker::remove_consumer(ConsumerId id, Function<void()> gone) {
   if (!gone) {
     return;
   }
+
   // A worker that runs a task is between two publishes, so once each has run one, none is inside the consumer any more.
   struct Countdown {
     std::atomic<std::size_t> left;
     Function<void()> gone;
   };
+
   // Shared by the tasks: whichever is the last runs it.
   auto countdown = std::make_shared<Countdown>();
   countdown->left = workers_.count();

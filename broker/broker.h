@@ -1,9 +1,5 @@
 #pragma once
 
-#include <memory>
-#include <string>
-#include <string_view>
-
 #include "base/clock.h"
 #include "base/function.h"
 #include "base/ids.h"
@@ -14,6 +10,10 @@
 #include "broker/options.h"
 #include "broker/publish_context.h"
 #include "broker/workers.h"
+
+#include <memory>
+#include <string>
+#include <string_view>
 
 namespace iotcore::store {
 class Store;
@@ -35,8 +35,12 @@ enum class ConsumerId : std::uint64_t {};
 class Broker {
  public:
   Broker(
-      BrokerOptions options, Workers& workers, store::Store& store, Authorizer& authorizer,
-      const Clock& clock, Metrics& metrics
+      BrokerOptions options,
+      Workers& workers,
+      store::Store& store,
+      Authorizer& authorizer,
+      const Clock& clock,
+      Metrics& metrics
   );
   ~Broker();
 
@@ -47,6 +51,7 @@ class Broker {
   ConsumerId add_consumer(std::string_view filter, MessageConsumer& consumer);
   // The consumer may be destroyed once `gone` has been called: when no worker can be inside it any more.
   void remove_consumer(ConsumerId id, Function<void()> gone);
+
   // The consumer of Basic Ingest publishes: `$aws/rules/…` reaches it and nobody else. Once, before the first client.
   void set_basic_ingest(MessageConsumer* consumer) { basic_ingest_ = consumer; }
 
@@ -58,15 +63,25 @@ class Broker {
   Status wipe();
 
   const BrokerOptions& options() const { return options_; }
+
   Workers& workers() { return workers_; }
+
   store::Store& store() { return store_; }
+
   Authorizer& authorizer() { return authorizer_; }
+
   const Clock& clock() const { return clock_; }
+
   Metrics& metrics() { return metrics_; }
+
   TopicTree& tree() { return *tree_; }
+
   RetainedMessages& retained() { return *retained_; }
+
   ConsumerTable& consumers() { return *consumers_; }
+
   QuiescentDomain& quiescent() { return *quiescent_; }
+
   MessageConsumer* basic_ingest() { return basic_ingest_; }
 
  private:

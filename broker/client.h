@@ -1,13 +1,13 @@
 #pragma once
 
+#include "base/result.h"
+#include "broker/authorizer.h"
+#include "broker/link.h"
+
 #include <cstddef>
 #include <memory>
 #include <optional>
 #include <string_view>
-
-#include "base/result.h"
-#include "broker/authorizer.h"
-#include "broker/link.h"
 
 namespace iotcore::broker {
 

@@ -1,6 +1,4 @@
 // The CONNECT part of ClientSession (MQTT5 3.1, 3.2).
-#include <algorithm>
-
 #include "base/crypto.h"
 #include "base/log.h"
 #include "broker/client_session.h"
@@ -8,6 +6,8 @@
 #include "broker/mqtt/encoder.h"
 #include "broker/reserved_topics.h"
 #include "broker/topic.h"
+
+#include <algorithm>
 
 namespace iotcore::broker {
 
@@ -44,7 +44,8 @@ Errc ClientSession::check_connect(const mqtt::ConnectView& connect, const char*&
     why = "MQTT-3.1.3-8: an empty client id needs clean session";
     return Errc::kClientIdNotValid;
   }
-  if (connect.client_id.size() > options.client_id_bytes_max || connect.client_id.starts_with('$')) {
+  if (connect.client_id.size() > options.client_id_bytes_max ||
+      connect.client_id.starts_with('$')) {
     why = "the client id is too long or begins with $";
     return Errc::kClientIdNotValid;
   }
@@ -54,8 +55,7 @@ Errc ClientSession::check_connect(const mqtt::ConnectView& connect, const char*&
   }
   if (connect.will) {
     const TopicLimits limits{options.topic_bytes_max, options.topic_levels_max, 128};
-    if (!is_valid_topic(connect.will->topic, limits) ||
-        !client_may_publish(connect.will->topic)) {
+    if (!is_valid_topic(connect.will->topic, limits) || !client_may_publish(connect.will->topic)) {
       why = "the will topic is not one to publish to";
       return Errc::kTopicNameInvalid;
     }
@@ -77,7 +77,8 @@ void ClientSession::keep_connect(const mqtt::ConnectView& connect) {
     client_id_ = connect.client_id;
   }
   keep_alive_s_ = connect.keep_alive_s;
-  if (keep_alive_s_ > options.keep_alive_s_max || (keep_alive_s_ == 0 && options.keep_alive_s_max != 65'535)) {
+  if (keep_alive_s_ > options.keep_alive_s_max ||
+      (keep_alive_s_ == 0 && options.keep_alive_s_max != 65'535)) {
     keep_alive_s_ = options.keep_alive_s_max;
     server_keep_alive_ = true;
   }
@@ -86,8 +87,7 @@ void ClientSession::keep_connect(const mqtt::ConnectView& connect) {
       properties.number_or(mqtt::Property::kReceiveMaximum, 65'535), options.inflight_max
   ));
   packet_bytes_max_ = properties.number_or(mqtt::Property::kMaximumPacketSize, 0xFFFFFFFF);
-  session_expiry_wanted_ =
-      properties.number_or(mqtt::Property::kSessionExpiryInterval, 0) != 0;
+  session_expiry_wanted_ = properties.number_or(mqtt::Property::kSessionExpiryInterval, 0) != 0;
   if (connect.will) {
     std::string forwarded;
     mqtt::append_forwarded_properties(forwarded, connect.will->properties);
@@ -104,6 +104,7 @@ void ClientSession::keep_connect(const mqtt::ConnectView& connect) {
 
 void ClientSession::authorize(const mqtt::ConnectView& connect) {
   ConnectRequest request{peer_};
+  request.worker = worker_.id();
   request.client_id = client_id_;
   request.user_name = connect.user_name.value_or(std::string_view());
   request.password = connect.password.value_or(std::string_view());
@@ -133,7 +134,8 @@ void ClientSession::authorized(Result<std::unique_ptr<Permissions>> answer) {
   peer_.certificate_der = {};
   if (!answer) {
     const Error& error = answer.error();
-    log(LogLevel::kInfo, "client.refused",
+    log(LogLevel::kInfo,
+        "client.refused",
         {{"client", client_id_}, {"principal", peer_.principal}, {"why", error.message()}});
     if (error.code() == Errc::kNotAuthorized) {
       publish_connect_failed(worker_, lifecycle_subject());
@@ -213,7 +215,8 @@ void ClientSession::accept_connect() {
   last_packet_ = worker_.now();
   arm_keep_alive();
   publish_connected(worker_, lifecycle_subject());
-  log(LogLevel::kDebug, "client.connected",
+  log(LogLevel::kDebug,
+      "client.connected",
       {{"client", client_id_}, {"source", peer_.source_ip}, {"v5", is_v5()}});
   if (std::exchange(paused_, false)) {
     link_.set_reading(true);

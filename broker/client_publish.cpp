@@ -108,9 +108,10 @@ void ClientSession::on_publish(const mqtt::FrameView& frame) {
   const PublishResult result = worker_.publish(publisher, publish, acknowledged ? &acks : nullptr);
   if (acknowledged && !result.deferred) {
     acknowledge(
-        packet.packet_id, result.retain_refused    ? mqtt::Reason::kQuotaExceeded
-                          : result.receivers == 0 ? mqtt::Reason::kNoMatchingSubscribers
-                                                  : mqtt::Reason::kSuccess
+        packet.packet_id,
+        result.retain_refused   ? mqtt::Reason::kQuotaExceeded
+        : result.receivers == 0 ? mqtt::Reason::kNoMatchingSubscribers
+                                : mqtt::Reason::kSuccess
     );
   }
   if (!is_v5() && rare_ != nullptr && rare_->inbound_acks.size() >= options.receive_maximum) {
@@ -147,7 +148,8 @@ bool ClientSession::resolve_alias(mqtt::PublishView& packet) {
 void ClientSession::publish_refused(
     const mqtt::PublishView& packet, Errc code, std::string_view why
 ) {
-  log(LogLevel::kInfo, "publish.refused",
+  log(LogLevel::kInfo,
+      "publish.refused",
       {{"client", client_id_}, {"topic", packet.topic}, {"why", why}});
   const bool disconnect = worker_.options().disconnect_on_publish_denied;
   if (is_v5() && packet.qos != Qos::kAtMostOnce) {

@@ -1,11 +1,11 @@
 #include "broker/client_session.h"
 
-#include <algorithm>
-
 #include "base/log.h"
 #include "broker/lifecycle_events.h"
 #include "broker/mqtt/encoder.h"
 #include "broker/topic.h"
+
+#include <algorithm>
 
 namespace iotcore::broker {
 
@@ -55,20 +55,14 @@ mqtt::DecodeContext ClientSession::decode_context() const {
   return context;
 }
 
-template <typename Packet>
-void ClientSession::send(const Packet& packet) {
-  char* at = out().extend(mqtt::encoded_size(version_, packet));
-  mqtt::write_packet(at, version_, packet);
-  link_.flush_soon();
-}
-
 std::size_t ClientSession::on_bytes(std::string_view bytes) {
   std::size_t taken = 0;
   const mqtt::DecodeContext context = decode_context();
   last_packet_ = worker_.now();
   while (taken < bytes.size() && state_ != State::kClosed && !paused_) {
-    const mqtt::FrameView frame =
-        mqtt::next_frame(bytes.substr(taken), version_ == context.version ? context : decode_context());
+    const mqtt::FrameView frame = mqtt::next_frame(
+        bytes.substr(taken), version_ == context.version ? context : decode_context()
+    );
     if (frame.state == mqtt::FrameView::State::kNeedMore) {
       break;
     }
@@ -186,7 +180,8 @@ void ClientSession::end_session(CloseReason reason) {
       worker_.publish_later(std::move(will));
     }
     publish_disconnected(worker_, lifecycle_subject(), reason);
-    log(LogLevel::kDebug, "client.disconnected",
+    log(LogLevel::kDebug,
+        "client.disconnected",
         {{"client", client_id_}, {"reason", disconnect_reason_of(reason)}});
   }
   rare_.reset();
@@ -233,8 +228,11 @@ void ClientSession::on_keep_alive() {
 // ---- Delivery ----
 
 bool ClientSession::deliver(
-    const PublishView& publish, std::uint64_t topic_hash, Message::Ref& message,
-    FrameCache& frames, const DeliveryOptions& options
+    const PublishView& publish,
+    std::uint64_t topic_hash,
+    Message::Ref& message,
+    FrameCache& frames,
+    const DeliveryOptions& options
 ) {
   if (state_ != State::kConnected) {
     return false;
@@ -269,7 +267,9 @@ bool ClientSession::deliver(
   }
   state.queued_bytes += publish.payload.size();
   state.queue.push_back(
-      {message, options.qos, options.retain,
+      {message,
+       options.qos,
+       options.retain,
        {options.subscription_ids.begin(), options.subscription_ids.end()}}
   );
   return true;

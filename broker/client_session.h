@@ -1,14 +1,5 @@
 #pragma once
 
-#include <cstdint>
-#include <deque>
-#include <memory>
-#include <optional>
-#include <span>
-#include <string>
-#include <string_view>
-#include <vector>
-
 #include "base/clock.h"
 #include "base/timer_wheel.h"
 #include "broker/authorizer.h"
@@ -20,9 +11,19 @@
 #include "broker/link.h"
 #include "broker/message.h"
 #include "broker/mqtt/decoder.h"
+#include "broker/mqtt/encoder.h"
 #include "broker/mqtt/packet.h"
 #include "broker/publish_context.h"
 #include "broker/worker_broker.h"
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace iotcore::broker {
 
@@ -45,8 +46,11 @@ class ClientSession final : public Client {
   // One message, if the client may have it: sent, or left waiting behind the inflight window.
   // `message` is made from `publish` if it has to wait. True if the client gets it.
   bool deliver(
-      const PublishView& publish, std::uint64_t topic_hash, Message::Ref& message,
-      FrameCache& frames, const DeliveryOptions& options
+      const PublishView& publish,
+      std::uint64_t topic_hash,
+      Message::Ref& message,
+      FrameCache& frames,
+      const DeliveryOptions& options
   );
 
   // Ends the session and closes the connection; v5 clients are told the reason code.
@@ -61,8 +65,11 @@ class ClientSession final : public Client {
   void inbound_complete(PacketId id, bool ok);
 
   const std::string& client_id() const { return client_id_; }
+
   std::string_view principal() const { return peer_.principal; }
+
   bool is_connected() const { return state_ == State::kConnected; }
+
   // Of this publish, the number of the delivery scratch entry: lets overlapping subscriptions be put together.
   std::uint64_t delivery_stamp = 0;
   std::uint32_t delivery_entry = 0;
@@ -75,18 +82,21 @@ class ClientSession final : public Client {
     std::uint32_t slot;
     std::uint32_t index;
   };
+
   // A QoS 1 publish whose acknowledgement waits, or has to wait for an earlier one (MQTT-4.6.0-2).
   struct InboundAck {
     PacketId id;
     bool done;
     mqtt::Reason reason;
   };
+
   struct Queued {
     Message::Ref message;
     mqtt::Qos qos;
     bool retain;
     std::vector<std::uint32_t> subscription_ids;
   };
+
   // What few connections have: aliases, messages that wait, acknowledgements that wait.
   struct Rare {
     std::vector<std::string> inbound_aliases;
@@ -103,11 +113,19 @@ class ClientSession final : public Client {
     }
     return *rare_;
   }
+
   mqtt::DecodeContext decode_context() const;
+
   bool is_v5() const { return version_ == mqtt::Version::kV5; }
+
   OutBuffer& out() { return link_.out(); }
+
   template <typename Packet>
-  void send(const Packet& packet);
+  void send(const Packet& packet) {
+    char* at = out().extend(mqtt::encoded_size(version_, packet));
+    mqtt::write_packet(at, version_, packet);
+    link_.flush_soon();
+  }
 
   // Each takes one whole frame. They may close.
   void on_frame(const mqtt::FrameView& frame);
@@ -144,9 +162,11 @@ class ClientSession final : public Client {
   void remove_subscription(std::size_t place);
 
   bool allows(Action action, std::string_view resource);
+
   bool allows(Action action, std::string_view resource, std::uint64_t hash) {
     return permissions_ == nullptr || permissions_->allows(action, resource, hash);
   }
+
   bool send_publish(FrameCache& frames, const DeliveryOptions& options);
   void drain_queue();
   void arm_keep_alive();
@@ -170,16 +190,16 @@ class ClientSession final : public Client {
   std::uint64_t session_number_ = 0;
   std::uint32_t packet_bytes_max_ = 0xFFFFFFFF;  // the client's Maximum Packet Size
   std::uint16_t keep_alive_s_ = 0;
-  std::uint16_t send_window_ = 65'535;           // the client's Receive Maximum, or our limit
+  std::uint16_t send_window_ = 65'535;  // the client's Receive Maximum, or our limit
   mqtt::Version version_ = mqtt::Version::kNone;
   State state_ = State::kAwaitConnect;
-  bool over_websocket_ : 1;
-  bool assigned_client_id_ : 1 = false;
-  bool problem_information_ : 1 = true;
-  bool session_expiry_wanted_ : 1 = false;
-  bool keep_will_ : 1 = true;
-  bool server_keep_alive_ : 1 = false;
-  bool ended_ : 1 = false;
+  bool over_websocket_;
+  bool assigned_client_id_ = false;
+  bool problem_information_ = true;
+  bool session_expiry_wanted_ = false;
+  bool keep_will_ = true;
+  bool server_keep_alive_ = false;
+  bool ended_ = false;
   bool paused_ = false;  // nothing is taken from the socket for now
 };
 

@@ -1,12 +1,12 @@
 // The SUBSCRIBE and UNSUBSCRIBE part of ClientSession (MQTT5 3.8 to 3.11).
-#include <algorithm>
-
 #include "base/log.h"
 #include "broker/client_session.h"
 #include "broker/mqtt/encoder.h"
 #include "broker/reserved_topics.h"
 #include "broker/retained.h"
 #include "broker/topic.h"
+
+#include <algorithm>
 
 namespace iotcore::broker {
 
@@ -38,8 +38,8 @@ void ClientSession::on_subscribe(const mqtt::FrameView& frame) {
   std::vector<std::string_view> granted;
   for (const mqtt::SubscriptionView wanted : packet.entries) {
     bool is_new = false;
-    const mqtt::Reason reason = too_many ? mqtt::Reason::kQuotaExceeded
-                                         : subscribe_one(wanted, subscription_id, is_new);
+    const mqtt::Reason reason =
+        too_many ? mqtt::Reason::kQuotaExceeded : subscribe_one(wanted, subscription_id, is_new);
     reasons.push_back(static_cast<char>(reason));
     const bool ok = !mqtt::is_error(reason);
     if (ok) {
@@ -74,7 +74,8 @@ mqtt::Reason ClientSession::subscribe_one(
     return mqtt::Reason::kTopicFilterInvalid;
   }
   if (!allows(Action::kSubscribe, wanted.filter)) {
-    log(LogLevel::kInfo, "subscribe.refused",
+    log(LogLevel::kInfo,
+        "subscribe.refused",
         {{"client", client_id_}, {"filter", wanted.filter}, {"why", "not allowed"}});
     return mqtt::Reason::kNotAuthorized;
   }
@@ -88,7 +89,8 @@ mqtt::Reason ClientSession::subscribe_one(
 
   SubscriberTable& table = worker_.subscribers();
   const std::uint32_t slot = table.find(wanted.filter);
-  const std::size_t place = slot == SubscriberTable::kNone ? subscriptions_.size() : find_subscription(slot);
+  const std::size_t place =
+      slot == SubscriberTable::kNone ? subscriptions_.size() : find_subscription(slot);
   if (place < subscriptions_.size()) {
     // MQTT-3.8.4-3: the new one takes the place of the old one, with no gap.
     subscriber.place = static_cast<std::uint32_t>(place);
@@ -169,7 +171,8 @@ bool ClientSession::unsubscribe_one(std::string_view filter) {
 
 std::size_t ClientSession::find_subscription(std::uint32_t slot) const {
   const auto found = std::find_if(
-      subscriptions_.begin(), subscriptions_.end(),
+      subscriptions_.begin(),
+      subscriptions_.end(),
       [slot](const Subscribed& subscribed) { return subscribed.slot == slot; }
   );
   return static_cast<std::size_t>(found - subscriptions_.begin());

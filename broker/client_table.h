@@ -24,7 +24,9 @@ class ClientTable {
 
   // By client id, from CONNECT being accepted to the end of the session. The key is a view of the session's own client id.
   ClientSession* find_by_id(std::string_view client_id) const;
+
   void bind_id(std::string_view client_id, ClientSession& client) { by_id_[client_id] = &client; }
+
   void unbind_id(std::string_view client_id, const ClientSession& client);
 
   std::size_t connected() const { return by_id_.size(); }

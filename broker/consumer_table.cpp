@@ -1,9 +1,9 @@
 #include "broker/consumer_table.h"
 
-#include <algorithm>
-
 #include "base/check.h"
 #include "broker/topic_tree.h"
+
+#include <algorithm>
 
 namespace iotcore::broker {
 

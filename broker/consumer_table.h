@@ -1,5 +1,9 @@
 #pragma once
 
+#include "base/function.h"
+#include "base/ids.h"
+#include "broker/quiescent.h"
+
 #include <atomic>
 #include <cstdint>
 #include <map>
@@ -8,10 +12,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "base/function.h"
-#include "base/ids.h"
-#include "broker/quiescent.h"
 
 namespace iotcore::broker {
 
@@ -48,6 +48,7 @@ class ConsumerTable {
   struct Block {
     std::atomic<const List*> lists[kBlock] = {};
   };
+
   struct Registration {
     std::uint32_t slot;
     MessageConsumer* consumer;

@@ -1,8 +1,8 @@
 #include "broker/frame_cache.h"
 
-#include <cstring>
-
 #include "broker/mqtt/encoder.h"
+
+#include <cstring>
 
 namespace iotcore::broker {
 namespace {
@@ -35,9 +35,8 @@ FrameCache::FrameCache(const PublishView& publish, MonotonicTime now) : publish_
   if (publish.has_expiry && publish.expires_at > now) {
     // Rounded up: what is left of a second is still a second (0 would mean that it is over).
     const auto left = publish.expires_at - now + std::chrono::seconds(1) - Duration(1);
-    expiry_s_ = static_cast<std::uint32_t>(
-        std::chrono::duration_cast<std::chrono::seconds>(left).count()
-    );
+    expiry_s_ =
+        static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(left).count());
   }
 }
 
@@ -84,10 +83,10 @@ void FrameCache::encode(OutBuffer& out, const Receiver& receiver, Encoded* remem
   remember->bytes = start;
   remember->size = size;
   if (receiver.qos != mqtt::Qos::kAtMostOnce) {
-    const std::size_t body = size < 2 + 128                    ? 2
-                             : size < 3 + 16'384               ? 3
-                             : size < 4 + 2'097'152            ? 4
-                                                               : 5;
+    const std::size_t body = size < 2 + 128         ? 2
+                             : size < 3 + 16'384    ? 3
+                             : size < 4 + 2'097'152 ? 4
+                                                    : 5;
     remember->packet_id_at = body + 2 + publish_.topic.size();
   }
 }

@@ -1,14 +1,14 @@
 #pragma once
 
-#include <array>
-#include <cstddef>
-#include <cstdint>
-#include <span>
-
 #include "base/clock.h"
 #include "broker/message.h"
 #include "broker/mqtt/packet.h"
 #include "broker/out_buffer.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
 
 namespace iotcore::broker {
 

@@ -1,9 +1,9 @@
 #pragma once
 
+#include "base/ids.h"
+
 #include <cstdint>
 #include <vector>
-
-#include "base/ids.h"
 
 namespace iotcore::broker {
 
@@ -17,6 +17,7 @@ class Inflight {
   bool has_room(std::size_t window) const {
     return open_ < window && ids_.size() - begin_ < 2 * window + 16;
   }
+
   // The next identifier, never 0, now open.
   PacketId open();
   // False if that identifier is not open.

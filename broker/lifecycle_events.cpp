@@ -84,7 +84,9 @@ void publish_connect_failed(WorkerBroker& worker, const LifecycleSubject& subjec
 }
 
 void publish_subscriptions(
-    WorkerBroker& worker, const LifecycleSubject& subject, bool subscribed,
+    WorkerBroker& worker,
+    const LifecycleSubject& subject,
+    bool subscribed,
     const std::vector<std::string_view>& filters
 ) {
   const std::string_view type = subscribed ? "subscribed" : "unsubscribed";

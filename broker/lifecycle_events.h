@@ -1,11 +1,11 @@
 #pragma once
 
+#include "broker/link.h"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "broker/link.h"
 
 namespace iotcore::broker {
 
@@ -28,7 +28,9 @@ void publish_disconnected(
 );
 void publish_connect_failed(WorkerBroker& worker, const LifecycleSubject& subject);
 void publish_subscriptions(
-    WorkerBroker& worker, const LifecycleSubject& subject, bool subscribed,
+    WorkerBroker& worker,
+    const LifecycleSubject& subject,
+    bool subscribed,
     const std::vector<std::string_view>& filters
 );
 

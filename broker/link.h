@@ -1,9 +1,9 @@
 #pragma once
 
+#include "broker/out_buffer.h"
+
 #include <cstdint>
 #include <string_view>
-
-#include "broker/out_buffer.h"
 
 namespace iotcore::broker {
 
@@ -35,12 +35,14 @@ class Link {
 
   // Frames are appended here; flush_soon() has them written at the end of the loop's turn.
   OutBuffer& out() { return out_; }
+
   void flush_soon() {
     if (!flush_queued_) {
       flush_queued_ = true;
       queue_flush();
     }
   }
+
   // Writes what is in out(), then closes. The link calls Client::on_closed later, never from here.
   virtual void close(CloseReason reason) = 0;
   // Stops or resumes reading from the socket: backpressure on a publisher.

@@ -1,12 +1,12 @@
 #pragma once
 
+#include "base/clock.h"
+#include "broker/mqtt/packet.h"
+
 #include <atomic>
 #include <cstdint>
 #include <string_view>
 #include <utility>
-
-#include "base/clock.h"
-#include "broker/mqtt/packet.h"
 
 namespace iotcore::broker {
 
@@ -25,9 +25,9 @@ struct PublishView {
   Qos qos = Qos::kAtMostOnce;
   bool retain = false;
   Origin origin = Origin::kClient;
-  std::uint8_t hops = 0;           // republishes by rules so far; the rules engine bounds them
+  std::uint8_t hops = 0;  // republishes by rules so far; the rules engine bounds them
   bool has_expiry = false;
-  MonotonicTime expires_at = {};   // if has_expiry
+  MonotonicTime expires_at = {};  // if has_expiry
 };
 
 // An immutable publish in one allocation, shared by an intrusive count. Any thread.
@@ -36,16 +36,20 @@ class Message {
   class Ref {
    public:
     Ref() = default;
+
     Ref(const Ref& other) : message_(other.message_) {
       if (message_ != nullptr) {
         message_->references_.fetch_add(1, std::memory_order_relaxed);
       }
     }
+
     Ref(Ref&& other) noexcept : message_(std::exchange(other.message_, nullptr)) {}
+
     Ref& operator=(Ref other) noexcept {
       std::swap(message_, other.message_);
       return *this;
     }
+
     ~Ref() {
       if (message_ != nullptr) {
         message_->release();
@@ -53,12 +57,16 @@ class Message {
     }
 
     explicit operator bool() const { return message_ != nullptr; }
+
     const Message& operator*() const { return *message_; }
+
     const Message* operator->() const { return message_; }
 
    private:
     friend class Message;
+
     explicit Ref(const Message* adopted) : message_(adopted) {}
+
     const Message* message_ = nullptr;
   };
 
@@ -72,6 +80,7 @@ class Message {
 
  private:
   explicit Message(const PublishView& view) : view_(view) {}
+
   ~Message() = default;
   void release() const;
 

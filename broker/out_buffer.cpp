@@ -11,7 +11,8 @@ void OutBuffer::make_room(std::size_t n) {
   if (begin_ > capacity_ / 2 && used + n <= capacity_) {
     std::memmove(data_, data_ + begin_, used);
   } else {
-    const std::size_t capacity = std::max<std::size_t>(std::max<std::size_t>(512, capacity_ * 2), used + n);
+    const std::size_t capacity =
+        std::max<std::size_t>(std::max<std::size_t>(512, capacity_ * 2), used + n);
     char* grown = static_cast<char*>(std::malloc(capacity));
     if (grown == nullptr) {
       throw std::bad_alloc();

@@ -1,12 +1,12 @@
 #pragma once
 
+#include "base/check.h"
+
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
 #include <utility>
-
-#include "base/check.h"
 
 namespace iotcore::broker {
 
@@ -15,11 +15,13 @@ namespace iotcore::broker {
 class OutBuffer {
  public:
   OutBuffer() = default;
+
   OutBuffer(OutBuffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)),
         begin_(std::exchange(other.begin_, 0)),
         end_(std::exchange(other.end_, 0)),
         capacity_(std::exchange(other.capacity_, 0)) {}
+
   OutBuffer& operator=(OutBuffer&& other) noexcept {
     if (this != &other) {
       std::free(data_);
@@ -30,10 +32,13 @@ class OutBuffer {
     }
     return *this;
   }
+
   ~OutBuffer() { std::free(data_); }
 
   bool empty() const { return begin_ == end_; }
+
   std::size_t size() const { return end_ - begin_; }
+
   std::string_view view() const { return {data_ + begin_, size()}; }
 
   // n bytes to be written by the caller, now part of the buffer. Valid until the next call.
@@ -45,12 +50,15 @@ class OutBuffer {
     end_ += n;
     return at;
   }
+
   void append(const char* bytes, std::size_t n) {
     if (n != 0) {
       std::memcpy(extend(n), bytes, n);
     }
   }
+
   void append(std::string_view bytes) { append(bytes.data(), bytes.size()); }
+
   void push_back(char c) { *extend(1) = c; }
 
   // The first n bytes are out. An emptied buffer of more than `keep_bytes` is given back.

@@ -1,12 +1,12 @@
 #pragma once
 
+#include "base/errc.h"
+#include "broker/message.h"
+
 #include <atomic>
 #include <cstdint>
 #include <string_view>
 #include <utility>
-
-#include "base/errc.h"
-#include "broker/message.h"
 
 namespace iotcore::store {
 class Batch;
@@ -18,7 +18,7 @@ class WorkerBroker;
 
 // Who publishes, for rules, logs and No Local. The views outlive the call they are passed to.
 struct Publisher {
-  std::string_view client_id;    // empty: not over MQTT
+  std::string_view client_id;  // empty: not over MQTT
   std::string_view principal;
   std::string_view source_ip;
   const void* session = nullptr;
@@ -34,7 +34,9 @@ class PendingAck {
   class Hold {
    public:
     Hold() = default;
+
     Hold(Hold&& other) noexcept : ack_(std::exchange(other.ack_, nullptr)) {}
+
     Hold& operator=(Hold&& other) noexcept {
       if (this != &other) {
         release();
@@ -42,15 +44,18 @@ class PendingAck {
       }
       return *this;
     }
+
     ~Hold() { release(); }
 
     explicit operator bool() const { return ack_ != nullptr; }
+
     // What was promised can't be kept: the publisher gets no positive acknowledgement.
     void fail() {
       if (ack_ != nullptr) {
         ack_->failed_.store(true, std::memory_order_relaxed);
       }
     }
+
     void release() {
       if (PendingAck* ack = std::exchange(ack_, nullptr); ack != nullptr) {
         ack->drop();
@@ -59,11 +64,14 @@ class PendingAck {
 
    private:
     friend class PendingAck;
+
     explicit Hold(PendingAck* ack) : ack_(ack) {}
+
     PendingAck* ack_ = nullptr;
   };
 
   explicit PendingAck(Complete complete) : complete_(complete) {}
+
   Hold hold() {
     holds_.fetch_add(1, std::memory_order_relaxed);
     return Hold(this);
@@ -89,12 +97,15 @@ class PublishContext {
  public:
   PublishContext(WorkerBroker& worker, const Publisher& publisher, const PublishView& publish)
       : worker_(worker), publisher_(publisher), publish_(publish) {}
+
   virtual ~PublishContext() = default;
   PublishContext(const PublishContext&) = delete;
   PublishContext& operator=(const PublishContext&) = delete;
 
   WorkerBroker& worker() { return worker_; }
+
   const Publisher& publisher() const { return publisher_; }
+
   const PublishView& publish() const { return publish_; }
 
   // The publish as a shared message, built on first need.

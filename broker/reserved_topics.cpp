@@ -1,9 +1,9 @@
 #include "broker/reserved_topics.h"
 
+#include "broker/topic.h"
+
 #include <algorithm>
 #include <array>
-
-#include "broker/topic.h"
 
 namespace iotcore::broker {
 namespace {

@@ -15,6 +15,7 @@ struct BasicIngestTopic {
   std::string_view rule;
   std::string_view topic;
 };
+
 BasicIngestTopic basic_ingest_topic(std::string_view topic);
 
 }  // namespace iotcore::broker

@@ -24,7 +24,8 @@ struct RetainedMessages::Kept {
   std::int64_t stored_ms = 0;
   std::uint64_t sequence = 0;
   WorkerId writer{};
-  bool several_writers = false;  // rows of other workers may exist, so that forgetting takes a tombstone
+  bool several_writers =
+      false;  // rows of other workers may exist, so that forgetting takes a tombstone
 };
 
 struct RetainedMessages::Shard {
@@ -41,7 +42,9 @@ RetainedMessages::RetainedMessages(
   }
 }
 
-RetainedMessages::~RetainedMessages() { clear(); }
+RetainedMessages::~RetainedMessages() {
+  clear();
+}
 
 RetainedMessages::Shard& RetainedMessages::shard_of(std::string_view topic) {
   return *shards_[stable_hash(topic) % kShards];
@@ -52,9 +55,7 @@ bool RetainedMessages::is_expired(const Kept& kept) const {
   return publish.has_expiry && publish.expires_at <= clock_.now();
 }
 
-Status RetainedMessages::set(
-    const PublishView& publish, WorkerId worker, store::Batch& batch
-) {
+Status RetainedMessages::set(const PublishView& publish, WorkerId worker, store::Batch& batch) {
   Shard& shard = shard_of(publish.topic);
   const std::lock_guard lock(shard.mutex);
   auto* kept = static_cast<Kept*>(shard.index.find(publish.topic));
@@ -240,7 +241,9 @@ Message::Ref RetainedMessages::find(std::string_view topic, std::int64_t* stored
   return kept->message;
 }
 
-std::size_t RetainedMessages::count() const { return count_.load(std::memory_order_relaxed); }
+std::size_t RetainedMessages::count() const {
+  return count_.load(std::memory_order_relaxed);
+}
 
 void RetainedMessages::clear() {
   for (const auto& shard : shards_) {

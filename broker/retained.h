@@ -1,5 +1,11 @@
 #pragma once
 
+#include "base/clock.h"
+#include "base/result.h"
+#include "broker/message.h"
+#include "broker/topic_index.h"
+#include "store/batch.h"
+
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -8,12 +14,6 @@
 #include <mutex>
 #include <string_view>
 #include <vector>
-
-#include "base/clock.h"
-#include "base/result.h"
-#include "broker/message.h"
-#include "broker/topic_index.h"
-#include "store/batch.h"
 
 namespace iotcore::store {
 class Store;

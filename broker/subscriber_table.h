@@ -1,14 +1,14 @@
 #pragma once
 
+#include "base/ids.h"
+#include "broker/mqtt/packet.h"
+
 #include <cstdint>
 #include <deque>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
-
-#include "base/ids.h"
-#include "broker/mqtt/packet.h"
 
 namespace iotcore::broker {
 
@@ -48,6 +48,7 @@ class SubscriberTable {
     std::uint32_t slot;
     std::uint32_t index;  // of the subscriber in the slot
   };
+
   // `filter` is valid (parse_filter).
   Added add(std::string_view filter, Subscriber subscriber);
   // Takes the subscriber at `index` out; the one that fills its place is told through ClientSession::subscription_moved.
@@ -57,6 +58,7 @@ class SubscriberTable {
   std::uint32_t find(std::string_view filter) const;
 
   Slot& slot(std::uint32_t index) { return slots_[index]; }
+
   std::size_t filter_count() const { return by_filter_.size(); }
 
  private:

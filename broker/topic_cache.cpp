@@ -1,11 +1,11 @@
 #include "broker/topic_cache.h"
 
-#include <algorithm>
-#include <bit>
-
 #include "base/check.h"
 #include "broker/consumer_table.h"
 #include "broker/topic_tree.h"
+
+#include <algorithm>
+#include <bit>
 
 namespace iotcore::broker {
 
@@ -43,6 +43,7 @@ void TopicCache::match(std::string_view topic, MatchSet& out) const {
         out.remote.push_back({worker, slot});
       }
     }
+
     void on_group(const GroupView& group) const {
       for (const GroupMembers& members : group.workers) {
         out.group_members.push_back({members.worker, members.slot, members.member_count});
@@ -50,6 +51,7 @@ void TopicCache::match(std::string_view topic, MatchSet& out) const {
       out.group_ends.push_back(static_cast<std::uint32_t>(out.group_members.size()));
     }
   };
+
   tree_.match(topic, Visitor{out, worker_});
   std::sort(out.remote.begin(), out.remote.end(), [](const auto& a, const auto& b) {
     return index(a.worker) < index(b.worker);

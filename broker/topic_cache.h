@@ -1,13 +1,13 @@
 #pragma once
 
+#include "base/ids.h"
+#include "broker/subscriber_table.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "base/ids.h"
-#include "broker/subscriber_table.h"
 
 namespace iotcore::broker {
 
@@ -22,19 +22,22 @@ struct GroupMember {
 
 // Everybody who gets messages of one topic.
 struct MatchSet {
-  std::vector<SlotTarget> local;                 // slots of this worker
+  std::vector<SlotTarget> local;  // slots of this worker
+
   struct Remote {
     WorkerId worker{};
     std::uint32_t slot = 0;
   };
-  std::vector<Remote> remote;                    // slots of others, ordered by worker
-  std::vector<std::uint32_t> consumers;          // slots of the consumer table
-  std::vector<GroupMember> group_members;        // all groups, one after the other
-  std::vector<std::uint32_t> group_ends;         // end of each group in group_members
+
+  std::vector<Remote> remote;              // slots of others, ordered by worker
+  std::vector<std::uint32_t> consumers;    // slots of the consumer table
+  std::vector<GroupMember> group_members;  // all groups, one after the other
+  std::vector<std::uint32_t> group_ends;   // end of each group in group_members
 
   bool empty() const {
     return local.empty() && remote.empty() && consumers.empty() && group_members.empty();
   }
+
   void clear() {
     local.clear();
     remote.clear();

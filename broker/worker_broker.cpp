@@ -1,7 +1,5 @@
 #include "broker/worker_broker.h"
 
-#include <algorithm>
-
 #include "base/crypto.h"
 #include "base/log.h"
 #include "broker/client_session.h"
@@ -10,6 +8,8 @@
 #include "broker/retained.h"
 #include "broker/topic_tree.h"
 #include "store/store.h"
+
+#include <algorithm>
 
 namespace iotcore::broker {
 namespace {
@@ -66,12 +66,14 @@ class WorkerBroker::Context final : public PublishContext {
   store::Batch& durable_batch() override { return worker_.durable_batch(hold()); }
 
   Message::Ref& message_slot() { return message_; }
+
   bool deferred() const { return ack_ != nullptr; }
 
  private:
   AckSource* acks_;
   PendingAck* ack_ = nullptr;
-  PendingAck::Hold own_;  // so that the acknowledgement does not go before all consumers have been asked
+  PendingAck::Hold
+      own_;  // so that the acknowledgement does not go before all consumers have been asked
 };
 
 WorkerBroker::WorkerBroker(Broker& broker, WorkerId id, TimerWheel& timers)
@@ -86,11 +88,17 @@ WorkerBroker::WorkerBroker(Broker& broker, WorkerId id, TimerWheel& timers)
 
 WorkerBroker::~WorkerBroker() = default;
 
-Executor& WorkerBroker::executor() { return broker_.workers().executor(id_); }
+Executor& WorkerBroker::executor() {
+  return broker_.workers().executor(id_);
+}
 
-void WorkerBroker::bind_to_thread() { current_worker = this; }
+void WorkerBroker::bind_to_thread() {
+  current_worker = this;
+}
 
-bool WorkerBroker::is_current() const { return current_worker == this; }
+bool WorkerBroker::is_current() const {
+  return current_worker == this;
+}
 
 std::string WorkerBroker::session_id(std::uint64_t number) const {
   // In the form of a UUID, unique by a random half for the process and worker and a count.
@@ -129,8 +137,7 @@ PublishResult WorkerBroker::publish(
       return result;
     }
   } else if (publish.retain) {
-    const Status kept =
-        broker_.retained().set(publish, id_, durable_batch(context.hold()));
+    const Status kept = broker_.retained().set(publish, id_, durable_batch(context.hold()));
     result.retain_refused = !kept;
   }
 
@@ -141,9 +148,8 @@ PublishResult WorkerBroker::publish(
     if (!group_slots_.empty()) {
       target_slots_.assign(matches.local.begin(), matches.local.end());
       target_slots_.insert(target_slots_.end(), group_slots_.begin(), group_slots_.end());
-      result.receivers += deliver_local(
-          publish, hash, context.message_slot(), target_slots_, publisher.session
-      );
+      result.receivers +=
+          deliver_local(publish, hash, context.message_slot(), target_slots_, publisher.session);
     }
   }
   if (group_slots_.empty() && !matches.local.empty()) {
@@ -166,8 +172,11 @@ PublishResult WorkerBroker::publish(
 }
 
 std::uint32_t WorkerBroker::deliver_local(
-    const PublishView& publish, std::uint64_t topic_hash, Message::Ref& message,
-    std::span<const SlotTarget> slots, const void* from_session
+    const PublishView& publish,
+    std::uint64_t topic_hash,
+    Message::Ref& message,
+    std::span<const SlotTarget> slots,
+    const void* from_session
 ) {
   FrameCache frames(publish, now());
   if (slots.size() != 1 || slots[0].one_member) {
@@ -208,8 +217,12 @@ void WorkerBroker::merge(const Subscriber& subscriber, const PublishView& publis
 }
 
 std::uint32_t WorkerBroker::deliver_merged(
-    const PublishView& publish, std::uint64_t topic_hash, Message::Ref& message,
-    std::span<const SlotTarget> slots, const void* from_session, FrameCache& frames
+    const PublishView& publish,
+    std::uint64_t topic_hash,
+    Message::Ref& message,
+    std::span<const SlotTarget> slots,
+    const void* from_session,
+    FrameCache& frames
 ) {
   ++delivery_stamp_;
   merged_.clear();
@@ -245,7 +258,9 @@ std::uint32_t WorkerBroker::deliver_merged(
 }
 
 std::uint32_t WorkerBroker::deliver_to_one_member(
-    const PublishView& publish, std::uint64_t topic_hash, Message::Ref& message,
+    const PublishView& publish,
+    std::uint64_t topic_hash,
+    Message::Ref& message,
     std::uint32_t slot_index
 ) {
   SubscriberTable::Slot& slot = subscribers_.slot(slot_index);
@@ -329,13 +344,18 @@ void WorkerBroker::deliver_remote_batch(const RemoteBatch& batch) {
     const PublishView& publish = delivery.message->view();
     Message::Ref message = delivery.message;
     deliver_local(
-        publish, stable_hash(publish.topic), message,
-        std::span(batch.slots).subspan(delivery.first_slot, delivery.slot_count), nullptr
+        publish,
+        stable_hash(publish.topic),
+        message,
+        std::span(batch.slots).subspan(delivery.first_slot, delivery.slot_count),
+        nullptr
     );
   }
 }
 
-void WorkerBroker::publish_later(OwnedPublish publish) { later_.push_back(std::move(publish)); }
+void WorkerBroker::publish_later(OwnedPublish publish) {
+  later_.push_back(std::move(publish));
+}
 
 namespace {
 
@@ -346,6 +366,7 @@ class ChainedAck final : public PendingAck, public AckSource {
       : PendingAck(&ChainedAck::complete), outer_(std::move(outer)) {}
 
   PendingAck& make() override { return *this; }
+
  private:
   static void complete(PendingAck& self, bool ok) {
     auto& chained = static_cast<ChainedAck&>(self);
@@ -386,11 +407,10 @@ void WorkerBroker::run_later() {
 void WorkerBroker::send_remote_batches() {
   for (const WorkerId worker : remote_touched_) {
     RemoteBatch batch = std::exchange(remote_[index(worker)], RemoteBatch{});
-    broker_.workers().executor(worker).post(
-        [&target = broker_.workers().broker(worker), batch = std::move(batch)] {
-          target.deliver_remote_batch(batch);
-        }
-    );
+    broker_.workers().executor(worker).post([&target = broker_.workers().broker(worker),
+                                             batch = std::move(batch)] {
+      target.deliver_remote_batch(batch);
+    });
   }
   remote_touched_.clear();
 }
@@ -406,7 +426,8 @@ void WorkerBroker::commit_turn() {
     return;
   }
   broker_.store().commit(
-      std::move(batch), &executor(),
+      std::move(batch),
+      &executor(),
       [waits = std::exchange(batch_waits_, {})](Result<store::Revision> committed) mutable {
         for (PendingAck::Hold& wait : waits) {
           if (!committed) {

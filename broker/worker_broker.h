@@ -1,13 +1,5 @@
 #pragma once
 
-#include <cstdint>
-#include <memory>
-#include <span>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
-
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "base/timer_wheel.h"
@@ -18,6 +10,14 @@
 #include "broker/subscriber_table.h"
 #include "broker/topic_cache.h"
 #include "store/batch.h"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 namespace iotcore::broker {
 
@@ -31,18 +31,19 @@ class AckSource {
 };
 
 struct PublishResult {
-  bool deferred = false;        // a PendingAck was made, and sends the acknowledgement when it is due
-  bool retain_refused = false;  // the limit of retained messages is reached: delivered, but not kept
+  bool deferred = false;  // a PendingAck was made, and sends the acknowledgement when it is due
+  bool retain_refused =
+      false;  // the limit of retained messages is reached: delivered, but not kept
   std::uint32_t receivers = 0;  // sessions, workers and consumers that got it
 };
 
 // A publish that waits for its turn: replies of services, republishes of rules, wills.
 struct OwnedPublish {
   Message::Ref message;
-  std::string client_id;       // of the publisher, if any
+  std::string client_id;  // of the publisher, if any
   std::string principal;
   std::string source_ip;
-  PendingAck::Hold hold;       // released when this publish is as durable as it has to be
+  PendingAck::Hold hold;  // released when this publish is as durable as it has to be
 };
 
 // The broker on one worker: its clients, their subscriptions, and delivery to them. Every member only on that worker.
@@ -72,20 +73,29 @@ class WorkerBroker {
   }
 
   Broker& shared() { return broker_; }
+
   const BrokerOptions& options() const { return broker_.options(); }
+
   WorkerId id() const { return id_; }
+
   TimerWheel& timers() { return timers_; }
+
   SubscriberTable& subscribers() { return subscribers_; }
+
   ClientTable& clients() { return clients_; }
+
   // The batch that end_turn commits; `waits` is released when it is durable, or failed.
   store::Batch& durable_batch(PendingAck::Hold waits);
   Executor& executor();
   // Called once by the worker's thread; is_current() then tells whether the calling thread is that one.
   void bind_to_thread();
   bool is_current() const;
+
   // Numbers sessions of this worker, for lifecycle events; and the text that names one.
   std::uint64_t next_session_number() { return ++session_number_; }
+
   std::string session_id(std::uint64_t number) const;
+
   // For the forwarded properties of the publish under way.
   std::string& property_scratch() { return property_scratch_; }
 
@@ -101,6 +111,7 @@ class WorkerBroker {
     Counter& connects;
     Counter& connects_refused;
   };
+
   Counters& counters() { return counters_; }
 
  private:
@@ -113,6 +124,7 @@ class WorkerBroker {
     std::uint32_t first_slot;  // in RemoteBatch::slots
     std::uint32_t slot_count;
   };
+
   struct RemoteBatch {
     std::vector<RemoteDelivery> deliveries;
     std::vector<SlotTarget> slots;
@@ -126,15 +138,24 @@ class WorkerBroker {
   };
 
   std::uint32_t deliver_local(
-      const PublishView& publish, std::uint64_t topic_hash, Message::Ref& message,
-      std::span<const SlotTarget> slots, const void* from_session
+      const PublishView& publish,
+      std::uint64_t topic_hash,
+      Message::Ref& message,
+      std::span<const SlotTarget> slots,
+      const void* from_session
   );
   std::uint32_t deliver_merged(
-      const PublishView& publish, std::uint64_t topic_hash, Message::Ref& message,
-      std::span<const SlotTarget> slots, const void* from_session, FrameCache& frames
+      const PublishView& publish,
+      std::uint64_t topic_hash,
+      Message::Ref& message,
+      std::span<const SlotTarget> slots,
+      const void* from_session,
+      FrameCache& frames
   );
   std::uint32_t deliver_to_one_member(
-      const PublishView& publish, std::uint64_t topic_hash, Message::Ref& message,
+      const PublishView& publish,
+      std::uint64_t topic_hash,
+      Message::Ref& message,
       std::uint32_t slot
   );
   void merge(const Subscriber& subscriber, const PublishView& publish);
@@ -156,10 +177,12 @@ class WorkerBroker {
   TopicCache cache_;
   std::vector<RemoteBatch> remote_;
   std::vector<WorkerId> remote_touched_;
-  std::vector<SlotTarget> group_slots_;   // scratch: this worker's part of the shared groups of a publish
+  std::vector<SlotTarget>
+      group_slots_;  // scratch: this worker's part of the shared groups of a publish
   std::vector<SlotTarget> target_slots_;  // scratch
   std::vector<Merged> merged_;            // scratch
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> merged_ids_;  // scratch: entry of merged_, subscription id
+  std::vector<std::pair<std::uint32_t, std::uint32_t>>
+      merged_ids_;  // scratch: entry of merged_, subscription id
   std::vector<std::uint32_t> id_scratch_;
   std::uint64_t delivery_stamp_ = 0;
   std::uint64_t group_turn_ = 0;

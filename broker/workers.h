@@ -1,10 +1,10 @@
 #pragma once
 
-#include <cstddef>
-#include <string_view>
-
 #include "base/executor.h"
 #include "base/ids.h"
+
+#include <cstddef>
+#include <string_view>
 
 namespace iotcore::broker {
 

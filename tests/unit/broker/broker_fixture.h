@@ -1,0 +1,272 @@
+#pragma once
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/timer_wheel.h"
+#include "broker/authorizer.h"
+#include "broker/broker.h"
+#include "broker/client.h"
+#include "broker/mqtt/decoder.h"
+#include "broker/mqtt/encoder.h"
+#include "broker/quiescent.h"
+#include "broker/worker_broker.h"
+#include "store/memory_store.h"
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace iotcore::broker::test {
+
+// Runs what it is given when it is told to.
+class QueueExecutor final : public Executor {
+ public:
+  void post(Function<void()> task) override { tasks_.push_back(std::move(task)); }
+
+  void run() {
+    while (!tasks_.empty()) {
+      Function<void()> task = std::move(tasks_.front());
+      tasks_.pop_front();
+      task();
+    }
+  }
+
+  bool empty() const { return tasks_.empty(); }
+
+ private:
+  std::deque<Function<void()>> tasks_;
+};
+
+class TestWorkers final : public Workers {
+ public:
+  explicit TestWorkers(std::size_t count) : executors_(count), brokers_(count) {}
+
+  std::size_t count() const override { return executors_.size(); }
+
+  Executor& executor(WorkerId id) override { return executors_[index(id)]; }
+
+  WorkerBroker& broker(WorkerId id) override { return *brokers_[index(id)]; }
+
+  Executor& blocking() override { return blocking_; }
+
+  std::vector<QueueExecutor> executors_;
+  std::vector<std::unique_ptr<WorkerBroker>> brokers_;
+  QueueExecutor blocking_;
+};
+
+// Grants or denies by what the test says.
+class TestAuthorizer final : public Authorizer {
+ public:
+  class Rules final : public Permissions {
+   public:
+    explicit Rules(TestAuthorizer& owner) : owner_(owner) {}
+
+    bool allows(Action action, std::string_view resource, std::uint64_t) override {
+      for (const auto& [what, name] : owner_.denied) {
+        if (what == action && name == resource) {
+          return false;
+        }
+      }
+      return true;
+    }
+
+    std::string_view thing_name() const override { return {}; }
+
+   private:
+    TestAuthorizer& owner_;
+  };
+
+  void connect(const ConnectRequest& request, Answer answer) override {
+    for (const auto& [action, name] : denied) {
+      if (action == Action::kConnect && name == request.client_id) {
+        answer(fail(Errc::kNotAuthorized, "not allowed to connect"));
+        return;
+      }
+    }
+    if (later) {
+      waiting.push_back(std::move(answer));
+      return;
+    }
+    answer(std::make_unique<Rules>(*this));
+  }
+
+  std::vector<std::pair<Action, std::string>> denied;
+  bool later = false;
+  std::vector<Answer> waiting;
+};
+
+// A client and its connection in memory.
+class TestClient final : public Link {
+ public:
+  TestClient(WorkerBroker& worker, mqtt::Version version) : version_(version) {
+    client_ = Client::make(worker, *this, {}, false);
+  }
+
+  template <typename Packet>
+  void send(const Packet& packet) {
+    std::string bytes;
+    mqtt::encode(bytes, version_, packet);
+    send_bytes(bytes);
+  }
+
+  void send_bytes(std::string_view bytes) {
+    unread_.append(bytes);
+    offer();
+  }
+
+  void close(CloseReason reason) override { close_reason = reason; }
+
+  void set_reading(bool on) override {
+    reading_ = on;
+    if (on && !offering_) {
+      offer();
+    }
+  }
+
+  // The next packet that the broker sent; monostate if there is none.
+  mqtt::PacketView receive() {
+    held_.append(out_.view());
+    out_.consume(out_.size());
+    flush_queued_ = false;
+    mqtt::DecodeContext context;
+    context.version = version_;
+    context.sender = mqtt::Sender::kServer;
+    const mqtt::Decoded decoded = mqtt::decode(held_view(), context);
+    if (decoded.state != mqtt::FrameView::State::kReady) {
+      return {};
+    }
+    read_ += decoded.size_bytes;
+    return decoded.packet;
+  }
+
+  // Drops the transport.
+  void lose() { client_->on_closed(CloseReason::kConnectionLost); }
+
+  void destroy() { client_.reset(); }
+
+  std::string_view held_view() const { return std::string_view(held_).substr(read_); }
+
+  std::optional<CloseReason> close_reason;
+
+ protected:
+  void queue_flush() override {}
+
+ private:
+  void offer() {
+    offering_ = true;
+    while (reading_ && !close_reason) {
+      const std::size_t taken = client_->on_bytes(unread_);
+      unread_.erase(0, taken);
+      if (taken == 0) {
+        break;
+      }
+    }
+    offering_ = false;
+  }
+
+  mqtt::Version version_;
+  std::unique_ptr<Client> client_;
+  std::string unread_;
+  std::string held_;
+  std::size_t read_ = 0;
+  bool reading_ = true;
+  bool offering_ = false;
+};
+
+class BrokerFixture {
+ public:
+  explicit BrokerFixture(std::size_t worker_count = 1, BrokerOptions options = {})
+      : workers(worker_count),
+        broker(std::make_unique<Broker>(options, workers, store, authorizer, clock, metrics)) {
+    for (std::size_t i = 0; i < worker_count; ++i) {
+      workers.brokers_[i] = std::make_unique<WorkerBroker>(*broker, WorkerId(i), timers);
+    }
+    clock.advance(std::chrono::seconds(1));
+  }
+
+  ~BrokerFixture() {
+    clients.clear();
+    workers.brokers_.clear();
+  }
+
+  // Runs turns until nothing is left to do.
+  void settle() {
+    bool again = true;
+    while (again) {
+      again = false;
+      for (std::size_t i = 0; i < workers.count(); ++i) {
+        workers.brokers_[i]->bind_to_thread();
+        workers.executors_[i].run();
+        workers.brokers_[i]->end_turn();
+      }
+      workers.blocking_.run();
+      for (const QueueExecutor& executor : workers.executors_) {
+        again = again || !executor.empty();
+      }
+    }
+  }
+
+  TestClient& client(mqtt::Version version = mqtt::Version::kV5, std::size_t worker = 0) {
+    workers.brokers_[worker]->bind_to_thread();
+    return *clients.emplace_back(std::make_unique<TestClient>(*workers.brokers_[worker], version));
+  }
+
+  // A connected one, its CONNACK read.
+  TestClient& connected(
+      std::string_view id, mqtt::Version version = mqtt::Version::kV5, std::size_t worker = 0
+  ) {
+    TestClient& made = client(version, worker);
+    mqtt::ConnectView connect;
+    connect.version = version;
+    connect.client_id = id;
+    made.send(connect);
+    settle();
+    made.receive();
+    return made;
+  }
+
+  void subscribe(TestClient& to, std::string_view filter, Qos qos = Qos::kAtMostOnce) {
+    std::string entries;
+    mqtt::SubscriptionView entry;
+    entry.filter = filter;
+    entry.qos = qos;
+    mqtt::append_entry(entries, entry);
+    mqtt::SubscribeView subscribe;
+    subscribe.packet_id = PacketId{1};
+    subscribe.entries = {entries, 1};
+    to.send(subscribe);
+    settle();
+    to.receive();
+  }
+
+  void publish(
+      TestClient& from,
+      std::string_view topic,
+      std::string_view payload,
+      Qos qos = Qos::kAtMostOnce,
+      bool retain = false,
+      std::uint16_t id = 7
+  ) {
+    mqtt::PublishView publish;
+    publish.topic = topic;
+    publish.payload = payload;
+    publish.qos = qos;
+    publish.retain = retain;
+    publish.packet_id = qos == Qos::kAtMostOnce ? PacketId{} : PacketId{id};
+    from.send(publish);
+    settle();
+  }
+
+  ManualClock clock;
+  Metrics metrics;
+  store::MemoryStore store;
+  TestAuthorizer authorizer;
+  TimerWheel timers;
+  TestWorkers workers;
+  std::unique_ptr<Broker> broker;
+  std::vector<std::unique_ptr<TestClient>> clients;
+};
+
+}  // namespace iotcore::broker::test
