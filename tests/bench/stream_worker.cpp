@@ -5,9 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -107,10 +105,10 @@ int StreamWorker::timeout_ms() const {
 }
 
 void StreamWorker::turn(int timeout_ms) {
-  std::array<epoll_event, 512> events = {};
-  const int n = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), timeout_ms);
+  const int n =
+      ::epoll_wait(epoll_, events_.data(), static_cast<int>(events_.size()), timeout_ms);
   for (int i = 0; i < n; ++i) {
-    const auto& event = events[static_cast<std::size_t>(i)];
+    const auto event = events_[static_cast<std::size_t>(i)];
     if (event.data.ptr == nullptr) {
       std::uint64_t count = 0;
       if (::read(wake_fd_, &count, sizeof(count)) > 0) {

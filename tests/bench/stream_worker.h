@@ -2,6 +2,9 @@
 
 #include "tests/bench/streams.h"
 
+#include <sys/epoll.h>
+
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -97,6 +100,7 @@ class alignas(64) StreamWorker {
   std::vector<Publisher> publishers_;
   std::vector<Client*> subscribers_;
   PublishBatch batch_;
+  std::array<epoll_event, 512> events_;
   std::vector<std::uint8_t> buffer_;
   std::string acks_;
   std::vector<std::uint32_t> dirty_;
