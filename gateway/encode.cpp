@@ -185,6 +185,9 @@ net::HttpResponse encode(const Operation& operation, const Message& message) {
   if (const MemberPlan* status = plan.find(Place::kStatus)) {
     response.status = static_cast<std::uint16_t>(reflection.GetInt32(message, status->field));
   }
+  if (response.status == 204) {
+    return response;  // has no body
+  }
   const MemberPlan* payload = plan.find(Place::kPayload);
   if (payload == nullptr) {
     append_object(response.body, message, plan);

@@ -30,7 +30,8 @@ void add_bounds(json::object& schema, const Bounds* bounds) {
     schema["maxLength"] = row.length_max();
   }
   if (!row.pattern().empty()) {
-    schema["pattern"] = text(row.pattern());
+    // A pattern of OpenAPI may match anywhere in the value, ours matches the whole.
+    schema["pattern"] = text("^(" + row.pattern() + ")$");
   }
   if (row.has_min()) {
     schema["minimum"] = row.min();

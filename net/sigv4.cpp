@@ -138,6 +138,14 @@ std::string canonical_path(std::string_view path) {
   return out;
 }
 
+// What a name or value of a query stands for: '+' is a space, as botocore writes it. A malformed
+// escape stands for itself.
+std::string query_text(std::string_view raw) {
+  std::string spaced(raw);
+  std::replace(spaced.begin(), spaced.end(), '+', ' ');
+  return percent_decode(spaced).value_or(std::string(raw));
+}
+
 std::string canonical_query(std::string_view query, TokenInQuery token) {
   std::vector<std::pair<std::string, std::string>> parameters;
   for (const std::string_view pair : split(query, '&')) {
@@ -145,11 +153,8 @@ std::string canonical_query(std::string_view query, TokenInQuery token) {
       continue;
     }
     const std::size_t equals = std::min(pair.find('='), pair.size());
-    const std::string_view raw_name = pair.substr(0, equals);
-    const std::string_view raw_value = pair.substr(std::min(equals + 1, pair.size()));
-    // A malformed escape is signed as it stands.
-    const std::string name = percent_decode(raw_name).value_or(std::string(raw_name));
-    const std::string value = percent_decode(raw_value).value_or(std::string(raw_value));
+    const std::string name = query_text(pair.substr(0, equals));
+    const std::string value = query_text(pair.substr(std::min(equals + 1, pair.size())));
     if (name == "X-Amz-Signature" ||
         (name == "X-Amz-Security-Token" && token == TokenInQuery::kLeftOut)) {
       continue;
