@@ -196,10 +196,10 @@ TEST_CASE("of many that compare and set one row, one wins each round") {
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&] {
       for (int won = 0; won < kRounds;) {
-        const auto row = store.get(Table::kRegistry, "n").value();
+        const std::vector<Entry> row = store.scan(Table::kRegistry, "n", "", 1).value();
         Batch batch;
-        batch.expect_revision(Table::kRegistry, "n", row->revision);
-        batch.put(Table::kRegistry, "n", std::to_string(std::stoi(row->value) + 1));
+        batch.expect_revision(Table::kRegistry, "n", row[0].revision);
+        batch.put(Table::kRegistry, "n", std::to_string(std::stoi(row[0].value) + 1));
         won += store.commit_wait(std::move(batch)) ? 1 : 0;
       }
     });
