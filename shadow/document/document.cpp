@@ -1,157 +1,208 @@
 #include "shadow/document/document.h"
 
-#include "base/bytes.h"
 #include "base/check.h"
 #include "shadow/document/render.h"
 #include "shadow/document/storage.h"
-
-#include <optional>
+#include "shadow/document/text_writer.h"
 
 namespace iotcore::shadow::document {
 namespace {
 
-// Layout 1: u8 layout, varint version, desired, reported; each a varint count of members and the
-// members: u8 kind, text key, then an object's count and members, or varint seconds and text. A
-// text is a varint length and that many bytes.
-constexpr std::uint8_t kLayout = 1;
+// Layout 1: u8 layout, varint version, varint seconds when it was written, desired, reported; each
+// a varint count of members and the members: u8 kind, text key, then an object's count and members,
+// or varint age (seconds before the writing) and text. A text is a varint length and that many
+// bytes. Ages, because most leaves are young or of one age: one byte each.
+constexpr char kLayout = 1;
 // A bound for damaged bytes only: requests of more levels are refused.
 constexpr int kDepthMax = 64;
 
-void append_varint(std::string& out, std::uint64_t value) {
-  while (value >= 0x80) {
-    out.push_back(static_cast<char>(value | 0x80));
-    value >>= 7;
-  }
-  out.push_back(static_cast<char>(value));
+void write_text(TextWriter& out, std::string_view text) {
+  out.put_varint(text.size());
+  out.put(text);
 }
 
-std::uint64_t read_varint(ByteReader& in) {
-  std::uint64_t value = 0;
-  for (int shift = 0; shift < 64; shift += 7) {
-    const std::uint8_t byte = in.u8();
-    value |= static_cast<std::uint64_t>(byte & 0x7F) << shift;
-    if ((byte & 0x80) == 0) {
-      break;
-    }
-  }
-  return value;
-}
-
-void append_text(std::string& out, std::string_view text) {
-  append_varint(out, text.size());
-  out.append(text);
-}
-
-std::string_view read_text(ByteReader& in) {
-  return in.bytes(read_varint(in));
-}
-
-void write_members(std::string& out, const NodeView& object) {
-  append_varint(out, object.count);
+void write_members(TextWriter& out, const NodeView& object, std::int64_t written_s) {
+  out.put_varint(object.count);
   for (const NodeView* member = object.first; member != nullptr; member = member->next) {
-    out.push_back(static_cast<char>(member->kind));
-    append_text(out, member->key);
+    out.put(static_cast<char>(member->kind));
+    write_text(out, member->key);
     if (member->kind == Kind::kObject) {
-      write_members(out, *member);
+      write_members(out, *member, written_s);
     } else {
-      append_varint(out, static_cast<std::uint64_t>(member->set_at_s));
-      append_text(out, member->text);
+      out.put_varint(static_cast<std::uint64_t>(written_s - member->set_at_s));
+      write_text(out, member->text);
     }
   }
 }
 
-// Checks only, if `object` is nullptr.
-bool read_members(ByteReader& in, NodeView* object, std::pmr::memory_resource* memory, int depth) {
-  const std::uint64_t count = read_varint(in);
-  if (depth > kDepthMax || count > in.remaining()) {
-    return false;
+// Reads what TextWriter wrote, never past the end. After a failed read everything is empty.
+class StoredReader {
+ public:
+  explicit StoredReader(std::string_view bytes)
+      : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+
+  bool ok() const { return ok_; }
+
+  std::size_t remaining() const { return static_cast<std::size_t>(end_ - at_); }
+
+  char byte() {
+    if (at_ == end_) {
+      ok_ = false;
+      return 0;
+    }
+    return *at_++;
   }
-  for (std::uint64_t i = 0; i < count && in.ok(); ++i) {
-    NodeView* member = object == nullptr ? nullptr : new_node(*memory);
-    const std::uint8_t kind = in.u8();
-    const std::string_view key = read_text(in);
-    if (kind == static_cast<std::uint8_t>(Kind::kObject)) {
-      if (!read_members(in, member, memory, depth + 1)) {
-        return false;
+
+  std::uint64_t varint() {
+    std::uint64_t value = static_cast<std::uint8_t>(byte());
+    if (value < 0x80) [[likely]] {
+      return value;
+    }
+    value &= 0x7F;
+    for (int shift = 7; shift < 64; shift += 7) {
+      const auto next = static_cast<std::uint8_t>(byte());
+      value |= static_cast<std::uint64_t>(next & 0x7F) << shift;
+      if (next < 0x80) {
+        return value;
       }
-    } else if (kind == static_cast<std::uint8_t>(Kind::kScalar) || kind == static_cast<std::uint8_t>(Kind::kArray)) {
-      const auto set_at_s = static_cast<std::int64_t>(read_varint(in));
-      const std::string_view text = read_text(in);
-      if (member != nullptr) {
-        member->set_at_s = set_at_s;
-        member->text = text;
-      }
-    } else {
+    }
+    ok_ = false;
+    return 0;
+  }
+
+  std::string_view text() {
+    const std::uint64_t size = varint();
+    if (size > remaining()) {
+      ok_ = false;
+      at_ = end_;
+      return {};
+    }
+    at_ += size;
+    return {at_ - size, size};
+  }
+
+ private:
+  const char* at_;
+  const char* end_;
+  bool ok_ = true;
+};
+
+struct Header {
+  char layout;
+  std::uint64_t version;
+  std::int64_t written_s;
+};
+
+Header read_header(StoredReader& in) {
+  Header header{};
+  header.layout = in.byte();
+  header.version = in.varint();
+  header.written_s = static_cast<std::int64_t>(in.varint());
+  return header;
+}
+
+bool is_leaf(char kind) {
+  return kind == static_cast<char>(Kind::kScalar) || kind == static_cast<char>(Kind::kArray);
+}
+
+bool check_members(StoredReader& in, int depth) {
+  for (std::uint64_t left = in.varint(); left != 0; --left) {
+    const char kind = in.byte();
+    in.text();
+    if (is_leaf(kind)) {
+      in.varint();
+      in.text();
+    } else if (kind != static_cast<char>(Kind::kObject) || depth == kDepthMax || !check_members(in, depth + 1)) {
       return false;
     }
-    if (member != nullptr) {
-      member->kind = static_cast<Kind>(kind);
-      member->key = key;
-      append_member(*object, member);
+    if (!in.ok()) {
+      return false;
     }
   }
   return in.ok();
 }
 
+// Of bytes that check_members() has seen.
+void read_members(
+    StoredReader& in, NodeView& object, std::int64_t written_s, std::pmr::memory_resource& memory
+) {
+  for (std::uint64_t left = in.varint(); left != 0; --left) {
+    NodeView* member = new_node(memory);
+    member->kind = static_cast<Kind>(in.byte());
+    member->key = in.text();
+    if (member->kind == Kind::kObject) {
+      read_members(in, *member, written_s, memory);
+    } else {
+      member->set_at_s = written_s - static_cast<std::int64_t>(in.varint());
+      member->text = in.text();
+    }
+    append_member(object, member);
+  }
+}
+
+// A piece of the document as JSON.
+template <typename Render>
+std::string render(const Document& document, const Render& piece) {
+  Arena<8192> arena;
+  SectionsView sections;
+  read_sections(document, sections, arena.memory());
+  TextWriter out(document.encode().size());
+  piece(out, sections);
+  return out.take();
+}
+
 }  // namespace
 
 Result<Document> Document::decode(std::string bytes) {
-  ByteReader in(bytes);
-  const std::uint8_t layout = in.u8();
-  if (layout != kLayout) {
+  StoredReader in(bytes);
+  const Header header = read_header(in);
+  if (header.layout != kLayout) {
     return fail(
-        Errc::kStoreCorrupt, "stored shadow has layout " + std::to_string(layout) + ", known is 1"
+        Errc::kStoreCorrupt,
+        "stored shadow has layout " + std::to_string(static_cast<int>(header.layout)) +
+            ", known is 1"
     );
   }
-  const std::uint64_t version = read_varint(in);
-  if (!read_members(in, nullptr, nullptr, 0) || !read_members(in, nullptr, nullptr, 0) ||
-      in.remaining() != 0) {
+  if (!check_members(in, 0) || !check_members(in, 0) || in.remaining() != 0) {
     return fail(
         Errc::kStoreCorrupt,
         "stored shadow is damaged at byte " + std::to_string(bytes.size() - in.remaining()) +
             " of " + std::to_string(bytes.size())
     );
   }
-  return Document(std::move(bytes), version);
+  return Document(std::move(bytes), header.version);
 }
 
 void read_sections(
     const Document& document, SectionsView& sections, std::pmr::memory_resource& memory
 ) {
-  ByteReader in(document.encode());
-  in.u8();
-  read_varint(in);
-  const bool whole = read_members(in, &sections.desired, &memory, 0) &&
-                     read_members(in, &sections.reported, &memory, 0);
-  IOTCORE_CHECK(whole);  // decode() has seen it
+  StoredReader in(document.encode());
+  const Header header = read_header(in);
+  read_members(in, sections.desired, header.written_s, memory);
+  read_members(in, sections.reported, header.written_s, memory);
+  IOTCORE_CHECK(in.ok());  // decode() has seen it
 }
 
-Document write_document(const SectionsView& sections, std::uint64_t version) {
-  std::string bytes;
-  bytes.reserve(1024);
-  bytes.push_back(static_cast<char>(kLayout));
-  append_varint(bytes, version);
-  write_members(bytes, sections.desired);
-  write_members(bytes, sections.reported);
-  return {std::move(bytes), version};
+Document write_document(const SectionsView& sections, std::uint64_t version, std::int64_t now_s) {
+  TextWriter out(1024);
+  out.put(kLayout);
+  out.put_varint(version);
+  out.put_varint(static_cast<std::uint64_t>(now_s));
+  write_members(out, sections.desired, now_s);
+  write_members(out, sections.reported, now_s);
+  return {out.take(), version};
 }
 
 std::string Document::state_json() const {
-  Arena<8192> arena;
-  SectionsView sections;
-  read_sections(*this, sections, arena.memory());
-  std::string out;
-  Renderer().sections_state(out, sections);
-  return out;
+  return render(*this, [](TextWriter& out, const SectionsView& sections) {
+    Renderer().sections_state(out, sections);
+  });
 }
 
 std::string Document::metadata_json() const {
-  Arena<8192> arena;
-  SectionsView sections;
-  read_sections(*this, sections, arena.memory());
-  std::string out;
-  Renderer().sections_metadata(out, sections);
-  return out;
+  return render(*this, [](TextWriter& out, const SectionsView& sections) {
+    Renderer().sections_metadata(out, sections);
+  });
 }
 
 }  // namespace iotcore::shadow::document

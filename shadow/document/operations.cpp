@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "shadow/document/render.h"
 #include "shadow/document/storage.h"
+#include "shadow/document/text_writer.h"
 #include "shadow/document/tree.h"
 
 namespace iotcore::shadow::document {
@@ -10,21 +11,25 @@ namespace {
 
 // Enough for the nodes of a document of a few kilobytes.
 using WorkArena = Arena<16 * 1024>;
+// What a body has besides state and metadata.
+constexpr std::size_t kEnvelopeBytes = 256;
 
-void append_document(
-    std::string& out, const SectionsView& sections, std::uint64_t version, Renderer& renderer
+// The number of bytes of the sections.
+std::size_t put_document(
+    TextWriter& out, const SectionsView& sections, std::uint64_t version, Renderer& renderer
 ) {
-  out.append("{\"state\":");
-  renderer.sections_state(out, sections);
-  out.append(",\"metadata\":");
+  out.put("{\"state\":");
+  const std::size_t bytes = renderer.sections_state(out, sections);
+  out.put(",\"metadata\":");
   renderer.sections_metadata(out, sections);
-  append_version(out, version);
-  out.push_back('}');
+  put_version(out, version);
+  out.put('}');
+  return bytes;
 }
 
-void append_sent_section(
-    std::string& state,
-    std::string& metadata,
+void put_sent_section(
+    TextWriter& state,
+    TextWriter& metadata,
     std::string_view name,
     const NodeView* section,
     std::int64_t now_s,
@@ -34,12 +39,12 @@ void append_sent_section(
     return;
   }
   if (state.back() != '{') {
-    state.push_back(',');
-    metadata.push_back(',');
+    state.put(',');
+    metadata.put(',');
   }
-  state.append(name);
+  state.put(name);
   renderer.state(state, *section);
-  metadata.append(name);
+  metadata.put(name);
   renderer.metadata_at(metadata, *section, now_s);
 }
 
@@ -48,25 +53,27 @@ std::string accepted_body(
     const Request& request, std::uint64_t version, std::int64_t now_s, Renderer& renderer
 ) {
   const Tree& sent = request.tree();
-  std::string out = "{\"state\":";
-  std::string metadata;
+  TextWriter out(kEnvelopeBytes);
+  TextWriter metadata(kEnvelopeBytes);
+  out.put("{\"state\":");
   if (sent.clears_all) {
-    out.append("null");
+    out.put("null");
     renderer.stamp(metadata, now_s);
   } else {
-    out.push_back('{');
-    metadata.push_back('{');
-    append_sent_section(out, metadata, "\"desired\":", sent.desired, now_s, renderer);
-    append_sent_section(out, metadata, "\"reported\":", sent.reported, now_s, renderer);
-    out.push_back('}');
-    metadata.push_back('}');
+    out.put('{');
+    metadata.put('{');
+    put_sent_section(out, metadata, "\"desired\":", sent.desired, now_s, renderer);
+    put_sent_section(out, metadata, "\"reported\":", sent.reported, now_s, renderer);
+    out.put('}');
+    metadata.put('}');
   }
-  out.append(",\"metadata\":").append(metadata);
-  append_version(out, version);
-  append_timestamp(out, now_s);
-  append_client_token(out, request.client_token());
-  out.push_back('}');
-  return out;
+  out.put(",\"metadata\":");
+  out.put(metadata.view());
+  put_version(out, version);
+  put_timestamp(out, now_s);
+  put_client_token(out, request.client_token());
+  out.put('}');
+  return out.take();
 }
 
 void update_section(
@@ -90,18 +97,20 @@ std::optional<std::string> delta_body(
     Renderer& renderer,
     std::pmr::memory_resource& memory
 ) {
-  std::string out = "{\"version\":";
-  append_number(out, version);
-  append_timestamp(out, now_s);
-  out.append(",\"state\":");
-  std::string metadata;
-  if (!append_delta(out, metadata, sections, renderer, memory)) {
+  TextWriter out(kEnvelopeBytes);
+  TextWriter metadata(kEnvelopeBytes);
+  out.put("{\"version\":");
+  out.put_number(version);
+  put_timestamp(out, now_s);
+  out.put(",\"state\":");
+  if (!put_delta(out, metadata, sections, renderer, memory)) {
     return std::nullopt;
   }
-  out.append(",\"metadata\":").append(metadata);
-  append_client_token(out, client_token);
-  out.push_back('}');
-  return out;
+  out.put(",\"metadata\":");
+  out.put(metadata.view());
+  put_client_token(out, client_token);
+  out.put('}');
+  return out.take();
 }
 
 Status check_version(
@@ -121,15 +130,6 @@ Status check_version(
   return {};
 }
 
-std::size_t section_bytes(const NodeView& section, std::string& scratch, Renderer& renderer) {
-  if (section.count == 0) {
-    return 0;
-  }
-  scratch.clear();
-  renderer.state(scratch, section);
-  return scratch.size();
-}
-
 }  // namespace
 
 Result<Applied> apply_update(
@@ -143,13 +143,13 @@ Result<Applied> apply_update(
   WorkArena arena;
   Renderer renderer;
   SectionsView sections;
-  std::string documents = "{";
+  TextWriter documents(kEnvelopeBytes + (current == nullptr ? 0 : current->encode().size() * 4));
+  documents.put('{');
   if (current != nullptr) {
     read_sections(*current, sections, arena.memory());
-    documents.reserve(current->encode().size() * 6);
-    documents.append("\"previous\":");
-    append_document(documents, sections, current->version(), renderer);
-    documents.push_back(',');
+    documents.put("\"previous\":");
+    put_document(documents, sections, current->version(), renderer);
+    documents.put(',');
   }
   const Tree& patch = request.tree();
   if (patch.clears_all) {
@@ -158,25 +158,21 @@ Result<Applied> apply_update(
   update_section(sections.desired, patch.desired, now_s, arena.memory());
   update_section(sections.reported, patch.reported, now_s, arena.memory());
 
-  std::string scratch;
-  if (section_bytes(sections.desired, scratch, renderer) +
-          section_bytes(sections.reported, scratch, renderer) >
-      limits.document_bytes_max) {
+  const std::uint64_t version = (current != nullptr ? current->version() : tombstone_version) + 1;
+  documents.put("\"current\":");
+  if (put_document(documents, sections, version, renderer) > limits.document_bytes_max) {
     return fail(Errc::kTooLarge, "The payload exceeds the maximum size allowed");
   }
-  const std::uint64_t version = (current != nullptr ? current->version() : tombstone_version) + 1;
-  documents.append("\"current\":");
-  append_document(documents, sections, version, renderer);
-  append_timestamp(documents, now_s);
-  append_client_token(documents, request.client_token());
-  documents.push_back('}');
+  put_timestamp(documents, now_s);
+  put_client_token(documents, request.client_token());
+  documents.put('}');
   std::optional<std::string> delta =
       delta_body(sections, version, now_s, request.client_token(), renderer, arena.memory());
   return Applied{
       .accepted = accepted_body(request, version, now_s, renderer),
-      .documents = std::move(documents),
+      .documents = documents.take(),
       .delta = std::move(delta),
-      .document = write_document(sections, version),
+      .document = write_document(sections, version, now_s),
   };
 }
 
@@ -185,44 +181,51 @@ std::string get(const Document& document, std::int64_t now_s, const ClientToken&
   Renderer renderer;
   SectionsView sections;
   read_sections(document, sections, arena.memory());
-  std::string out = "{\"state\":";
-  out.reserve(document.encode().size() * 4);
+  TextWriter out(kEnvelopeBytes + document.encode().size() * 3);
+  out.put("{\"state\":");
   renderer.sections_state(out, sections);
-  out.pop_back();
+  TextWriter delta_metadata(kEnvelopeBytes);
   const std::size_t before = out.size();
-  out.append(",\"delta\":");
-  std::string ignored;
-  if (!append_delta(out, ignored, sections, renderer, arena.memory())) {
-    out.resize(before);
+  out.set_back(',');  // there is a delta only if there is a desired section
+  out.put("\"delta\":");
+  if (put_delta(out, delta_metadata, sections, renderer, arena.memory())) {
+    out.put('}');
+  } else {
+    out.truncate(before);
+    out.set_back('}');
   }
-  out.append("},\"metadata\":");
+  out.put(",\"metadata\":");
   renderer.sections_metadata(out, sections);
-  append_version(out, document.version());
-  append_timestamp(out, now_s);
-  append_client_token(out, client_token);
-  out.push_back('}');
-  return out;
+  put_version(out, document.version());
+  put_timestamp(out, now_s);
+  put_client_token(out, client_token);
+  out.put('}');
+  return out.take();
 }
 
 Deleted apply_delete(
     const Document& document, std::int64_t now_s, const ClientToken& client_token
 ) {
-  std::string out = "{\"version\":";
-  append_number(out, document.version());
-  append_timestamp(out, now_s);
-  append_client_token(out, client_token);
-  out.push_back('}');
-  return {.accepted = std::move(out), .tombstone_version = document.version() + 1};
+  TextWriter out(kEnvelopeBytes);
+  out.put("{\"version\":");
+  out.put_number(document.version());
+  put_timestamp(out, now_s);
+  put_client_token(out, client_token);
+  out.put('}');
+  return {.accepted = out.take(), .tombstone_version = document.version() + 1};
 }
 
 std::string error_body(const Error& error, const ClientToken& client_token) {
-  std::string out = "{\"code\":";
-  append_number(out, std::uint64_t{errc_info(error.code()).http_status});
-  out.append(",\"message\":");
-  append_json_string(out, error.message());
-  append_client_token(out, client_token);
-  out.push_back('}');
-  return out;
+  TextWriter out(kEnvelopeBytes);
+  out.put("{\"code\":");
+  out.put_number(errc_info(error.code()).http_status);
+  out.put(",\"message\":");
+  std::string message;
+  append_json_string(message, error.message());
+  out.put(message);
+  put_client_token(out, client_token);
+  out.put('}');
+  return out.take();
 }
 
 }  // namespace iotcore::shadow::document

@@ -2,8 +2,9 @@
 
 #include "base/json.h"
 
-#include <charconv>
+#include <algorithm>
 #include <cstring>
+#include <string>
 
 namespace iotcore::shadow::document {
 namespace {
@@ -28,80 +29,83 @@ std::size_t end_of_scalar(std::string_view text, std::size_t at) {
   return std::min(text.find_first_of(",]}", at), text.size());
 }
 
-struct Delta {
-  std::string& state;
-  std::string& metadata;
-  Renderer& renderer;
-  std::pmr::memory_resource& memory;
+class DeltaWriter {
+ public:
+  DeltaWriter(
+      TextWriter& state, TextWriter& metadata, Renderer& renderer, std::pmr::memory_resource& memory
+  )
+      : state_(state), metadata_(metadata), renderer_(renderer), memory_(memory) {}
 
-  // Appends {…} to both, or nothing.
+  // Writes {…} to both, or nothing.
   bool object(const NodeView& desired, const NodeView& reported) {
-    const std::size_t state_start = state.size();
-    const std::size_t metadata_start = metadata.size();
-    MemberFinder finder(reported, memory);
+    MemberFinder finder(reported, memory_);
     bool any = false;
     for (const NodeView* wanted = desired.first; wanted != nullptr; wanted = wanted->next) {
-      const std::size_t state_before = state.size();
-      const std::size_t metadata_before = metadata.size();
-      state.push_back(any ? ',' : '{');
-      state.append(wanted->key).push_back(':');
-      metadata.push_back(any ? ',' : '{');
-      metadata.append(wanted->key).push_back(':');
-      if (member(*wanted, finder.find(wanted->key))) {
+      const NodeView* found = finder.find(wanted->key);
+      if (found != nullptr && wanted->kind != Kind::kObject && equal_values(*wanted, *found)) {
+        continue;
+      }
+      const std::size_t state_before = state_.size();
+      const std::size_t metadata_before = metadata_.size();
+      state_.put(any ? ',' : '{');
+      state_.put_key(wanted->key);
+      metadata_.put(any ? ',' : '{');
+      metadata_.put_key(wanted->key);
+      if (member(*wanted, found)) {
         any = true;
       } else {
-        state.resize(state_before);
-        metadata.resize(metadata_before);
+        state_.truncate(state_before);
+        metadata_.truncate(metadata_before);
       }
     }
-    if (!any) {
-      state.resize(state_start);
-      metadata.resize(metadata_start);
-      return false;
+    if (any) {
+      state_.put('}');
+      metadata_.put('}');
     }
-    state.push_back('}');
-    metadata.push_back('}');
-    return true;
+    return any;
   }
 
+ private:
   bool member(const NodeView& wanted, const NodeView* found) {
     if (found != nullptr && wanted.kind == Kind::kObject && found->kind == Kind::kObject) {
       return object(wanted, *found);
     }
-    if (found != nullptr && equal_values(wanted, *found)) {
-      return false;
-    }
-    renderer.state(state, wanted);
-    renderer.metadata(metadata, wanted);
+    renderer_.state(state_, wanted);
+    renderer_.metadata(metadata_, wanted);
     return true;
   }
+
+  TextWriter& state_;
+  TextWriter& metadata_;
+  Renderer& renderer_;
+  std::pmr::memory_resource& memory_;
 };
 
 }  // namespace
 
 template <typename Value>
-void Renderer::members(std::string& out, const NodeView& object, const Value& value) {
-  out.push_back('{');
+void Renderer::members(TextWriter& out, const NodeView& object, const Value& value) {
+  out.put('{');
   for (const NodeView* member = object.first; member != nullptr; member = member->next) {
-    out.append(member->key).push_back(':');
+    out.put_key(member->key);
     value(*member);
-    out.push_back(',');
+    out.put(',');
   }
   if (object.first == nullptr) {
-    out.push_back('}');
+    out.put('}');
   } else {
-    out.back() = '}';
+    out.set_back('}');
   }
 }
 
-void Renderer::state(std::string& out, const NodeView& node) {
+void Renderer::state(TextWriter& out, const NodeView& node) {
   switch (node.kind) {
     case Kind::kNull:
-      out.append("null");
+      out.put("null");
       return;
     case Kind::kScalar:
     case Kind::kArray:
-      out.append(node.text);
+      out.put(node.text);
       return;
     case Kind::kObject:
       members(out, node, [&](const NodeView& member) { state(out, member); });
@@ -109,7 +113,7 @@ void Renderer::state(std::string& out, const NodeView& node) {
   }
 }
 
-void Renderer::metadata(std::string& out, const NodeView& node) {
+void Renderer::metadata(TextWriter& out, const NodeView& node) {
   switch (node.kind) {
     case Kind::kNull:
     case Kind::kScalar:
@@ -124,7 +128,7 @@ void Renderer::metadata(std::string& out, const NodeView& node) {
   }
 }
 
-void Renderer::metadata_at(std::string& out, const NodeView& node, std::int64_t now_s) {
+void Renderer::metadata_at(TextWriter& out, const NodeView& node, std::int64_t now_s) {
   switch (node.kind) {
     case Kind::kNull:
     case Kind::kScalar:
@@ -139,58 +143,62 @@ void Renderer::metadata_at(std::string& out, const NodeView& node, std::int64_t 
   }
 }
 
-void Renderer::sections_state(std::string& out, const SectionsView& sections) {
-  out.push_back('{');
-  if (sections.desired.count != 0) {
-    out.append("\"desired\":");
-    state(out, sections.desired);
+template <typename Value>
+std::size_t Renderer::sections(TextWriter& out, const SectionsView& sections, const Value& value) {
+  std::size_t bytes = 0;
+  const auto section = [&](std::string_view name, const NodeView& node) {
+    if (node.count != 0) {
+      out.put(name);
+      const std::size_t before = out.size();
+      value(node);
+      bytes += out.size() - before;
+      out.put(',');
+    }
+  };
+  out.put('{');
+  section("\"desired\":", sections.desired);
+  section("\"reported\":", sections.reported);
+  if (bytes == 0) {
+    out.put('}');
+  } else {
+    out.set_back('}');
   }
-  if (sections.reported.count != 0) {
-    out.append(sections.desired.count != 0 ? ",\"reported\":" : "\"reported\":");
-    state(out, sections.reported);
-  }
-  out.push_back('}');
+  return bytes;
 }
 
-void Renderer::sections_metadata(std::string& out, const SectionsView& sections) {
-  out.push_back('{');
-  if (sections.desired.count != 0) {
-    out.append("\"desired\":");
-    metadata(out, sections.desired);
-  }
-  if (sections.reported.count != 0) {
-    out.append(sections.desired.count != 0 ? ",\"reported\":" : "\"reported\":");
-    metadata(out, sections.reported);
-  }
-  out.push_back('}');
+std::size_t Renderer::sections_state(TextWriter& out, const SectionsView& both) {
+  return sections(out, both, [&](const NodeView& section) { state(out, section); });
 }
 
-void Renderer::stamp(std::string& out, std::int64_t seconds) {
+void Renderer::sections_metadata(TextWriter& out, const SectionsView& both) {
+  sections(out, both, [&](const NodeView& section) { metadata(out, section); });
+}
+
+void Renderer::stamp(TextWriter& out, std::int64_t seconds) {
   if (seconds != stamped_s_ || stamp_size_ == 0) {
     static constexpr std::string_view kHead = "{\"timestamp\":";
     std::memcpy(stamp_, kHead.data(), kHead.size());
-    const auto [end, error] =
-        std::to_chars(stamp_ + kHead.size(), stamp_ + sizeof stamp_ - 1, seconds);
+    char* const end = std::to_chars(stamp_ + kHead.size(), stamp_ + sizeof stamp_ - 1, seconds).ptr;
     *end = '}';
     stamp_size_ = static_cast<std::size_t>(end + 1 - stamp_);
     stamped_s_ = seconds;
   }
-  out.append(stamp_, stamp_size_);
+  out.put(std::string_view(stamp_, stamp_size_));
 }
 
 // An array of the same shape, down to the objects in it.
-void Renderer::array_metadata(std::string& out, std::string_view array, std::int64_t seconds) {
+void Renderer::array_metadata(TextWriter& out, std::string_view array, std::int64_t seconds) {
   std::size_t at = 0;
   while (at < array.size()) {
     const char c = array[at];
     if (c == '[' || c == ']' || c == '{' || c == '}' || c == ',') {
-      out.push_back(c);
+      out.put(c);
       ++at;
       continue;
     }
     const std::size_t end = end_of_scalar(array, at);
     if (end < array.size() && array[end] == ':') {
-      out.append(array, at, end + 1 - at);
+      out.put(array.substr(at, end + 1 - at));
       at = end + 1;
     } else {
       stamp(out, seconds);
@@ -199,43 +207,33 @@ void Renderer::array_metadata(std::string& out, std::string_view array, std::int
   }
 }
 
-void append_number(std::string& out, std::int64_t number) {
-  char text[24];
-  const auto [end, error] = std::to_chars(text, text + sizeof text, number);
-  out.append(text, end);
+void put_version(TextWriter& out, std::uint64_t version) {
+  out.put(",\"version\":");
+  out.put_number(version);
 }
 
-void append_number(std::string& out, std::uint64_t number) {
-  char text[24];
-  const auto [end, error] = std::to_chars(text, text + sizeof text, number);
-  out.append(text, end);
+void put_timestamp(TextWriter& out, std::int64_t now_s) {
+  out.put(",\"timestamp\":");
+  out.put_number(now_s);
 }
 
-void append_version(std::string& out, std::uint64_t version) {
-  out.append(",\"version\":");
-  append_number(out, version);
-}
-
-void append_timestamp(std::string& out, std::int64_t now_s) {
-  out.append(",\"timestamp\":");
-  append_number(out, now_s);
-}
-
-void append_client_token(std::string& out, const ClientToken& client_token) {
+void put_client_token(TextWriter& out, const ClientToken& client_token) {
   if (client_token) {
-    out.append(",\"clientToken\":");
-    append_json_string(out, *client_token);
+    std::string quoted;
+    append_json_string(quoted, *client_token);
+    out.put(",\"clientToken\":");
+    out.put(quoted);
   }
 }
 
-bool append_delta(
-    std::string& state,
-    std::string& metadata,
+bool put_delta(
+    TextWriter& state,
+    TextWriter& metadata,
     const SectionsView& sections,
     Renderer& renderer,
     std::pmr::memory_resource& memory
 ) {
-  return Delta{state, metadata, renderer, memory}.object(sections.desired, sections.reported);
+  return DeltaWriter(state, metadata, renderer, memory).object(sections.desired, sections.reported);
 }
 
 }  // namespace iotcore::shadow::document

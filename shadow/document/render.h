@@ -1,11 +1,12 @@
 #pragma once
 
 #include "shadow/document/request.h"
+#include "shadow/document/text_writer.h"
 #include "shadow/document/tree.h"
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
+#include <memory_resource>
 #include <string_view>
 
 namespace iotcore::shadow::document {
@@ -13,19 +14,21 @@ namespace iotcore::shadow::document {
 // Writes a node as JSON: its value, or its metadata, in which every leaf is {"timestamp": seconds}.
 class Renderer {
  public:
-  void state(std::string& out, const NodeView& node);
-  void metadata(std::string& out, const NodeView& node);
+  void state(TextWriter& out, const NodeView& node);
+  void metadata(TextWriter& out, const NodeView& node);
   // All leaves, and every null, as if set at one time: the answer to an update.
-  void metadata_at(std::string& out, const NodeView& node, std::int64_t now_s);
-  // {"desired":…,"reported":…}
-  void sections_state(std::string& out, const SectionsView& sections);
-  void sections_metadata(std::string& out, const SectionsView& sections);
-  void stamp(std::string& out, std::int64_t seconds);
+  void metadata_at(TextWriter& out, const NodeView& node, std::int64_t now_s);
+  // {"desired":…,"reported":…}. The number of bytes of the two sections.
+  std::size_t sections_state(TextWriter& out, const SectionsView& sections);
+  void sections_metadata(TextWriter& out, const SectionsView& sections);
+  void stamp(TextWriter& out, std::int64_t seconds);
 
  private:
   template <typename Value>
-  void members(std::string& out, const NodeView& object, const Value& value);
-  void array_metadata(std::string& out, std::string_view array, std::int64_t seconds);
+  void members(TextWriter& out, const NodeView& object, const Value& value);
+  template <typename Value>
+  std::size_t sections(TextWriter& out, const SectionsView& sections, const Value& value);
+  void array_metadata(TextWriter& out, std::string_view array, std::int64_t seconds);
 
   // Most leaves of a document were set in one second: its text is made once.
   std::int64_t stamped_s_ = -1;
@@ -33,18 +36,17 @@ class Renderer {
   char stamp_[40];
 };
 
-void append_number(std::string& out, std::int64_t number);
-void append_number(std::string& out, std::uint64_t number);
-// ,"version":…,"timestamp":…
-void append_version(std::string& out, std::uint64_t version);
-void append_timestamp(std::string& out, std::int64_t now_s);
+// ,"version":…
+void put_version(TextWriter& out, std::uint64_t version);
+// ,"timestamp":…
+void put_timestamp(TextWriter& out, std::int64_t now_s);
 // ,"clientToken":"…" or nothing
-void append_client_token(std::string& out, const ClientToken& client_token);
+void put_client_token(TextWriter& out, const ClientToken& client_token);
 
-// What desired asks for and reported does not have. False and nothing appended: no difference.
-bool append_delta(
-    std::string& state,
-    std::string& metadata,
+// What desired asks for and reported does not have. False and nothing written: no difference.
+bool put_delta(
+    TextWriter& state,
+    TextWriter& metadata,
     const SectionsView& sections,
     Renderer& renderer,
     std::pmr::memory_resource& memory

@@ -4,8 +4,6 @@
 #include "shadow/document/tree.h"
 
 #include <memory_resource>
-#include <string>
-#include <string_view>
 
 namespace iotcore::shadow::document {
 
@@ -14,6 +12,7 @@ void read_sections(
     const Document& document, SectionsView& sections, std::pmr::memory_resource& memory
 );
 
-Document write_document(const SectionsView& sections, std::uint64_t version);
+// `now_s`: when the youngest leaf was set.
+Document write_document(const SectionsView& sections, std::uint64_t version, std::int64_t now_s);
 
 }  // namespace iotcore::shadow::document

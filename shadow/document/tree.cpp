@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <new>
 #include <utility>
 
 namespace iotcore::shadow::document {
@@ -98,24 +97,6 @@ bool equal_json(const json::value& a, const json::value& b) {
 }
 
 }  // namespace
-
-NodeView* new_node(std::pmr::memory_resource& memory) {
-  return new (memory.allocate(sizeof(NodeView), alignof(NodeView))) NodeView;
-}
-
-void append_member(NodeView& object, NodeView* member) {
-  member->previous = object.last;
-  member->next = nullptr;
-  (object.last == nullptr ? object.first : object.last->next) = member;
-  object.last = member;
-  ++object.count;
-}
-
-void remove_member(NodeView& object, NodeView* member) {
-  (member->previous == nullptr ? object.first : member->previous->next) = member->next;
-  (member->next == nullptr ? object.last : member->next->previous) = member->previous;
-  --object.count;
-}
 
 NodeView* MemberFinder::find(std::string_view key) {
   if (expected_ != nullptr && expected_->key == key) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory_resource>
+#include <new>
 #include <string_view>
 #include <vector>
 
@@ -42,9 +43,23 @@ class Arena {
   std::pmr::monotonic_buffer_resource memory_{inline_.data(), inline_.size()};
 };
 
-NodeView* new_node(std::pmr::memory_resource& memory);
-void append_member(NodeView& object, NodeView* member);
-void remove_member(NodeView& object, NodeView* member);
+inline NodeView* new_node(std::pmr::memory_resource& memory) {
+  return new (memory.allocate(sizeof(NodeView), alignof(NodeView))) NodeView;
+}
+
+inline void append_member(NodeView& object, NodeView* member) {
+  member->previous = object.last;
+  member->next = nullptr;
+  (object.last == nullptr ? object.first : object.last->next) = member;
+  object.last = member;
+  ++object.count;
+}
+
+inline void remove_member(NodeView& object, NodeView* member) {
+  (member->previous == nullptr ? object.first : member->previous->next) = member->next;
+  (member->next == nullptr ? object.last : member->next->previous) = member->previous;
+  --object.count;
+}
 
 // Finds members of one object by key: at once when asked in the order of the object, as equal
 // documents are, and in O(log n) else.

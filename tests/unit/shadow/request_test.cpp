@@ -76,8 +76,7 @@ TEST_CASE("Limits of an update hold at the limit and one above") {
   CHECK(refusal(nested(7), {.depth_max = 7}) == "accepted");
   // Only what is in the sections counts.
   CHECK(
-      refusal(R"({"x":{"x":{"x":{"x":{"x":{"x":{"x":{"x":{"x":1}}}}}}}},"state":{}})") ==
-      "accepted"
+      refusal(R"({"x":{"x":{"x":{"x":{"x":{"x":{"x":{"x":{"x":1}}}}}}}},"state":{}})") == "accepted"
   );
 
   const auto with_token = [](std::size_t bytes) {
