@@ -38,6 +38,12 @@ Sha256 sha256(std::string_view bytes) {
   return digest;
 }
 
+std::string sha1(std::string_view bytes) {
+  std::string digest(SHA_DIGEST_LENGTH, '\0');
+  SHA1(bytes_of(bytes), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()));
+  return digest;
+}
+
 Sha256 hmac_sha256(std::string_view key, std::string_view bytes) {
   Sha256 digest;
   unsigned int size = 0;

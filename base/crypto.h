@@ -14,6 +14,9 @@ using Sha256 = std::array<std::uint8_t, 32>;
 Sha256 sha256(std::string_view bytes);
 Sha256 hmac_sha256(std::string_view key, std::string_view bytes);
 
+// 20 bytes. For protocols that prescribe it where nothing depends on its strength (RFC 6455 4.2.2).
+std::string sha1(std::string_view bytes);
+
 inline std::string_view as_text(const Sha256& digest) {
   return {reinterpret_cast<const char*>(digest.data()), digest.size()};
 }
