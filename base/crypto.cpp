@@ -38,10 +38,23 @@ Sha256 sha256(std::string_view bytes) {
   return digest;
 }
 
-std::string sha1(std::string_view bytes) {
-  std::string digest(SHA_DIGEST_LENGTH, '\0');
-  SHA1(bytes_of(bytes), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()));
-  return digest;
+std::string digest(Digest algorithm, std::string_view bytes) {
+  const EVP_MD* const kinds[] = {
+      EVP_md5(), EVP_sha1(), EVP_sha224(), EVP_sha256(), EVP_sha384(), EVP_sha512()};
+  std::string out(EVP_MAX_MD_SIZE, '\0');
+  unsigned int size = 0;
+  IOTCORE_CHECK(
+      EVP_Digest(
+          bytes.data(),
+          bytes.size(),
+          bytes_of(out),
+          &size,
+          kinds[static_cast<std::size_t>(algorithm)],
+          nullptr
+      ) == 1
+  );
+  out.resize(size);
+  return out;
 }
 
 Sha256 hmac_sha256(std::string_view key, std::string_view bytes) {

@@ -14,12 +14,13 @@ using Sha256 = std::array<std::uint8_t, 32>;
 Sha256 sha256(std::string_view bytes);
 Sha256 hmac_sha256(std::string_view key, std::string_view bytes);
 
-// 20 bytes. For protocols that prescribe it where nothing depends on its strength (RFC 6455 4.2.2).
-std::string sha1(std::string_view bytes);
-
 inline std::string_view as_text(const Sha256& digest) {
   return {reinterpret_cast<const char*>(digest.data()), digest.size()};
 }
+
+enum class Digest : std::uint8_t { kMd5, kSha1, kSha224, kSha256, kSha384, kSha512 };
+// The raw digest. MD5 and SHA-1 are for those who must speak an old format, never for security.
+std::string digest(Digest algorithm, std::string_view bytes);
 
 // Lower case.
 std::string to_hex(std::string_view bytes);
