@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
@@ -256,6 +257,7 @@ class RocksDbStore final : public Store, private GroupWriter {
   Result<std::optional<Revision>> revision_of(Table table, std::string_view key) override;
   Status write(std::span<const AcceptedView> group, bool sync) override;
   Status recover() override;
+  Status try_disk();
   Revision last_revision() override;
 
   static Error closed() { return {Errc::kStoreIo, "store: closed after an error"}; }
@@ -422,15 +424,37 @@ Status RocksDbStore::write(std::span<const AcceptedView> group, bool sync) {
 }
 
 Status RocksDbStore::recover() {
-  // What was acknowledged is in the memtables: resuming writes them to new files and begins a new
-  // log. What the failed log may have lost, a failed fsync's pages among it, is then not needed any
-  // more.
-  if (db_ != nullptr && (*db_)->Resume().ok()) {
-    return {};
+  if (db_ != nullptr) {
+    // What was acknowledged is in the memtables: resuming writes them to new files and begins a new
+    // log. What the failed log may have lost, a failed fsync's pages among it, is then not needed
+    // any more.
+    const auto resumed = (*db_)->Resume();
+    if (resumed.ok()) {
+      return {};
+    }
+    // Opening anew replays the log into new files, with the same effect. While that is bound to
+    // fail, the database stays open, for reading.
+    if (resumed.IsNoSpace()) {
+      return fail(error_of("resuming", resumed));
+    }
+    IOTCORE_TRY(try_disk());
   }
   const std::unique_lock lock(db_mutex_);
   db_.reset();
   IOTCORE_ASSIGN(db_, Database::open(dir_, options_, cache_));
+  return {};
+}
+
+// Whether the disk takes a file and keeps it.
+Status RocksDbStore::try_disk() {
+  rocksdb::Env* env = options_.env != nullptr ? options_.env : rocksdb::Env::Default();
+  const std::string file = dir_ / "trial";
+  if (const auto written = rocksdb::WriteStringToFile(env, "trial", file, true); !written.ok()) {
+    return fail(error_of("trying the disk", written));
+  }
+  if (const auto erased = env->DeleteFile(file); !erased.ok()) {
+    return fail(error_of("trying the disk", erased));
+  }
   return {};
 }
 

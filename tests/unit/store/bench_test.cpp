@@ -46,7 +46,7 @@ void run_waiting(const char* what, std::uint64_t thread_count, std::uint64_t row
     threads.emplace_back([&, thread] {
       std::uint64_t n = 0;
       while (std::chrono::steady_clock::now() - start < kRun) {
-        REQUIRE(store->commit_wait(batch_of(thread, n++, rows)));
+        static_cast<void>(store->commit_wait(batch_of(thread, n++, rows)).value());
       }
       total += n * rows;
     });
@@ -68,7 +68,7 @@ void run_pipelined(const char* what, std::uint64_t under_way, std::uint64_t rows
   std::uint64_t n = 0;
   std::function<void()> next = [&] {
     store->commit(batch_of(0, n++, rows), &worker, [&](const Result<Revision>& revision) {
-      REQUIRE(revision);
+      static_cast<void>(revision.value());
       ++completed;
       if (std::chrono::steady_clock::now() - start < kRun) {
         next();
