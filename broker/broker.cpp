@@ -84,6 +84,67 @@ void Broker::remove_consumer(ConsumerId id, Function<void()> gone) {
   }
 }
 
+namespace {
+
+// The acknowledgement of a publish from outside.
+class OutsideAck final : public PendingAck, public AckSource {
+ public:
+  OutsideAck(WorkerBroker& worker, Broker::PublishDone done)
+      : PendingAck(&OutsideAck::on_complete), worker_(worker), done_(std::move(done)) {}
+
+  PendingAck& make() override { return *this; }
+
+  // The publish has gone to so many; it is not waited for by anybody else if `deferred` is false.
+  void published(const PublishResult& result) {
+    receivers_ = result.receivers;
+    refused_ = result.retain_refused;
+    if (!result.deferred) {
+      finish(true);
+    }
+  }
+
+ private:
+  static void on_complete(PendingAck& self, bool ok) {
+    auto& ack = static_cast<OutsideAck&>(self);
+    // Posted even on the worker itself: the publish may still be under way.
+    ack.worker_.executor().post([&ack, ok] { ack.finish(ok); });
+  }
+
+  void finish(bool ok) {
+    if (!ok) {
+      done_(fail(Errc::kStoreIo, "the message could not be kept"));
+    } else if (refused_) {
+      done_(fail(Errc::kQuotaExceeded, "the limit of retained messages is reached"));
+    } else {
+      done_(receivers_);
+    }
+    delete this;
+  }
+
+  WorkerBroker& worker_;
+  Broker::PublishDone done_;
+  std::uint32_t receivers_ = 0;
+  bool refused_ = false;
+};
+
+}  // namespace
+
+void Broker::publish(OwnedPublish publish, PublishDone done) {
+  // Publishes to one topic take one way, so that they keep their order.
+  const WorkerId owner = workers_.owner_of(publish.message->view().topic);
+  workers_.executor(owner).post([this, owner, publish = std::move(publish), done = std::move(done)](
+                                ) mutable {
+    WorkerBroker& worker = workers_.broker(owner);
+    Publisher publisher;
+    publisher.client_id = publish.client_id;
+    publisher.principal = publish.principal;
+    publisher.source_ip = publish.source_ip;
+    const PublishView& view = publish.message->view();
+    auto* ack = new OutsideAck(worker, std::move(done));
+    ack->published(worker.publish(publisher, view, view.qos == Qos::kAtMostOnce ? nullptr : ack));
+  });
+}
+
 void Broker::disconnect_client(const ClientId& client, CloseReason reason) {
   const WorkerId owner = workers_.owner_of(client.view());
   workers_.executor(owner).post([this, owner, client, reason] {

@@ -23,6 +23,7 @@ namespace iotcore::broker {
 
 class Authorizer;
 class ConsumerTable;
+struct OwnedPublish;
 class QuiescentDomain;
 class RetainedMessages;
 class TopicTree;
@@ -54,6 +55,11 @@ class Broker {
 
   // The consumer of Basic Ingest publishes: `$aws/rules/…` reaches it and nobody else. Once, before the first client.
   void set_basic_ingest(MessageConsumer* consumer) { basic_ingest_ = consumer; }
+
+  // A publish from a thread that is no worker, such as the API's. Checked by the caller. `done` is called on the publishing worker, when the publish is
+  // as durable as its QoS promises: with the number of receivers, or with why it can't be acknowledged.
+  using PublishDone = Function<void(Result<std::uint32_t>)>;
+  void publish(OwnedPublish publish, PublishDone done);
 
   // Closes the connections of that client, or of every client of that principal.
   void disconnect_client(const ClientId& client, CloseReason reason);

@@ -228,6 +228,39 @@ void RetainedMessages::match(std::string_view filter, const Visit& visit) {
   }
 }
 
+Result<std::vector<RetainedMessages::Listed>> RetainedMessages::list(
+    std::string_view from, std::size_t limit
+) {
+  // The store has the order of the topics; what counts as kept is what memory says.
+  std::vector<Listed> listed;
+  std::string key = store::Key(kKind).text(from).take();
+  std::string last;
+  while (listed.size() < limit) {
+    IOTCORE_ASSIGN(
+        const std::vector<store::Entry> page,
+        store_.scan(store::Table::kRetained, std::string(1, kKind), key, limit + 1)
+    );
+    for (const store::Entry& entry : page) {
+      store::KeyReader reader(entry.key);
+      reader.kind();
+      const auto topic = reader.text();
+      if (!topic || *topic == last) {
+        continue;
+      }
+      last = *topic;
+      std::int64_t stored_ms = 0;
+      if (const Message::Ref message = find(*topic, &stored_ms); message && listed.size() < limit) {
+        listed.push_back({message, stored_ms});
+      }
+    }
+    if (page.size() <= limit) {
+      break;
+    }
+    key = store::key_after(page.back().key);
+  }
+  return listed;
+}
+
 Message::Ref RetainedMessages::find(std::string_view topic, std::int64_t* stored_ms) {
   Shard& shard = shard_of(topic);
   const std::lock_guard lock(shard.mutex);

@@ -21,11 +21,6 @@ class Store;
 
 namespace iotcore::broker {
 
-struct RetainedView {
-  PublishView publish;
-  std::int64_t stored_ms = 0;  // wall time of the publish
-};
-
 // The retained messages: in memory by topic, in the store so that they outlive the process. Any thread.
 //
 // Rows: 'm', text topic, u64 worker -> sequence, QoS, times, properties, payload. Each worker writes rows of its own in the
@@ -43,6 +38,14 @@ class RetainedMessages {
   // Calls visit(message, stored_ms) for everything kept that matches and has not expired.
   using Visit = std::function<void(const Message::Ref&, std::int64_t stored_ms)>;
   void match(std::string_view filter, const Visit& visit);
+
+  // The first `limit` in the order of their topics, from `from` on (included). Blocks: not on a worker.
+  struct Listed {
+    Message::Ref message;
+    std::int64_t stored_ms;
+  };
+
+  Result<std::vector<Listed>> list(std::string_view from, std::size_t limit);
   // The one of that very topic, if any.
   Message::Ref find(std::string_view topic, std::int64_t* stored_ms = nullptr);
 

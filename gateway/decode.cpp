@@ -27,6 +27,18 @@ constexpr std::size_t kViolationsMax = 20;
 constexpr std::size_t kShownValueBytesMax = 256;
 constexpr double kTimestampSecondsMax = 253402300799.0;  // the end of year 9999
 
+// The front of a text that goes into an error message, cut between characters.
+std::string shortened(std::string_view utf8) {
+  if (utf8.size() <= kShownValueBytesMax) {
+    return std::string(utf8);
+  }
+  std::size_t end = kShownValueBytesMax;
+  while (end > 0 && (static_cast<unsigned char>(utf8[end]) & 0xC0U) == 0x80U) {
+    --end;
+  }
+  return std::string(utf8.substr(0, end)) + "...";
+}
+
 // Where in the request a value stands: "tags.1.member.Key". Lives on the stack of the reading
 // functions.
 struct ValuePath {
@@ -34,7 +46,7 @@ struct ValuePath {
   std::string_view name;
 
   std::string text() const {
-    return parent == nullptr ? std::string(name) : parent->text() + '.' + std::string(name);
+    return parent == nullptr ? shortened(name) : parent->text() + '.' + shortened(name);
   }
 };
 
@@ -199,16 +211,7 @@ void Decoder::check(const Bounds* bounds, const Value& value, const ValuePath& p
     return;
   }
   for (const std::string& violation : bounds->violations(value)) {
-    std::string shown = fmt::format("{}", value);
-    if (bounds->row().secret()) {
-      shown = "***";
-    } else if (shown.size() > kShownValueBytesMax) {
-      std::size_t end = kShownValueBytesMax;
-      while ((static_cast<unsigned char>(shown[end]) & 0xC0U) == 0x80U) {
-        --end;  // not inside a character
-      }
-      shown = shown.substr(0, end) + "...";
-    }
+    const std::string shown = bounds->row().secret() ? "***" : shortened(fmt::format("{}", value));
     add_violation(fmt::format(
         "Value '{}' at '{}' failed to satisfy constraint: {}", shown, path.text(), violation
     ));

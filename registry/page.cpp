@@ -28,6 +28,16 @@ Result<PageRequest> PageRequest::make(
   return request;
 }
 
+std::string segment_of(std::string_view key, int index) {
+  store::KeyReader reader(key);
+  reader.kind();
+  std::optional<std::string> segment;
+  for (int i = 0; i <= index; ++i) {
+    segment = reader.text();
+  }
+  return segment.value_or(std::string());
+}
+
 Result<std::vector<store::Entry>> PageReader::next(std::size_t wanted) {
   // One more than wanted tells whether there is another page.
   IOTCORE_ASSIGN(

@@ -55,9 +55,15 @@ class PageReader {
   std::optional<std::string> token_;
 };
 
-template <typename Field>
-std::optional<std::string_view> optional_text(bool present, const Field& text) {
+inline std::optional<std::string_view> optional_text(bool present, std::string_view text) {
   return present ? std::optional<std::string_view>(text) : std::nullopt;
 }
+
+inline std::optional<int> optional_size(bool present, int size) {
+  return present ? std::optional<int>(size) : std::nullopt;
+}
+
+// The text segment at `index` (from 0) behind the kind of a key; empty if the key has another form.
+std::string segment_of(std::string_view key, int index);
 
 }  // namespace iotcore::registry

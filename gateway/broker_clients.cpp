@@ -1,0 +1,16 @@
+#include "broker/workers.h"
+#include "gateway/client_factory.h"
+
+namespace iotcore::gateway {
+
+Result<std::optional<std::string_view>> BrokerClients::peek_client_id(std::string_view bytes) {
+  return broker::Client::peek_client_id(bytes, packet_bytes_max_);
+}
+
+std::unique_ptr<broker::Client> BrokerClients::make(
+    WorkerId worker, broker::Link& link, broker::PeerIdentity peer, bool over_websocket
+) {
+  return broker::Client::make(workers_.broker(worker), link, std::move(peer), over_websocket);
+}
+
+}  // namespace iotcore::gateway

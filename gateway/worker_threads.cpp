@@ -1,0 +1,119 @@
+#include "gateway/worker_threads.h"
+
+#include <algorithm>
+#include <latch>
+#include <pthread.h>
+#include <sched.h>
+
+namespace iotcore::gateway {
+namespace {
+
+void name_this_thread(const std::string& name) {
+  pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
+}
+
+}  // namespace
+
+BlockingPool::BlockingPool(std::size_t threads) {
+  threads_.reserve(threads);
+  for (std::size_t i = 0; i < threads; ++i) {
+    threads_.emplace_back([this, i] {
+      name_this_thread("blocking-" + std::to_string(i));
+      run();
+    });
+  }
+}
+
+void BlockingPool::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  ready_.notify_all();
+  for (std::thread& thread : threads_) {
+    thread.join();
+  }
+  threads_.clear();
+}
+
+void BlockingPool::post(Function<void()> task) {
+  {
+    const std::lock_guard lock(mutex_);
+    tasks_.push_back(std::move(task));
+  }
+  ready_.notify_one();
+}
+
+void BlockingPool::run() {
+  while (true) {
+    Function<void()> task;
+    {
+      std::unique_lock lock(mutex_);
+      ready_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
+      if (tasks_.empty()) {
+        return;
+      }
+      task = std::move(tasks_.front());
+      tasks_.pop_front();
+    }
+    task();
+  }
+}
+
+WorkerThreads::WorkerThreads(
+    std::size_t worker_count, std::size_t blocking_threads, const Clock& clock
+)
+    : brokers_(worker_count, nullptr), blocking_(blocking_threads) {
+  for (std::size_t i = 0; i < worker_count; ++i) {
+    loops_.push_back(std::make_unique<net::EventLoop>(clock));
+  }
+}
+
+WorkerThreads::~WorkerThreads() {
+  stop();
+}
+
+std::size_t WorkerThreads::default_worker_count() {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
+    return std::max(std::thread::hardware_concurrency(), 1U);
+  }
+  return static_cast<std::size_t>(std::max(CPU_COUNT(&allowed), 1));
+}
+
+void WorkerThreads::start() {
+  for (std::size_t i = 0; i < loops_.size(); ++i) {
+    threads_.emplace_back([this, i] {
+      name_this_thread("worker-" + std::to_string(i));
+      loops_[i]->run();
+    });
+  }
+}
+
+void WorkerThreads::run_on_each(const std::function<void(WorkerId)>& task) {
+  std::latch done(static_cast<std::ptrdiff_t>(loops_.size()));
+  for (std::size_t i = 0; i < loops_.size(); ++i) {
+    loops_[i]->post([&task, &done, i] {
+      task(static_cast<WorkerId>(i));
+      done.count_down();
+    });
+  }
+  done.wait();
+}
+
+void WorkerThreads::stop() {
+  if (threads_.empty()) {
+    return;
+  }
+  blocking_.stop();
+  for (const auto& loop : loops_) {
+    loop->stop();
+  }
+  for (std::thread& thread : threads_) {
+    thread.join();
+  }
+  threads_.clear();
+}
+
+}  // namespace iotcore::gateway

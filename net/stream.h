@@ -1,0 +1,106 @@
+#pragma once
+
+#include "base/crypto.h"
+#include "net/socket.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+typedef struct ssl_st SSL;
+
+namespace iotcore::net {
+
+enum class IoStatus : std::uint8_t {
+  kOk,          // at least one byte moved
+  kWouldBlock,  // wait for the descriptor to become readable, or writable
+  kClosed,      // the peer sends no more
+  kError,       // reset, TLS alert, …: of no use any more
+};
+
+struct ReadResult {
+  IoStatus status = IoStatus::kError;
+  std::size_t bytes = 0;
+  // Nothing more was there, so that an edge-triggered reader may wait without asking once more. A peer that has also closed its side shows
+  // as EPOLLRDHUP.
+  bool drained = false;
+};
+
+struct WriteResult {
+  IoStatus status = IoStatus::kError;
+  std::size_t bytes = 0;  // also when it ends with kWouldBlock
+};
+
+enum class HandshakeStatus : std::uint8_t { kDone, kWouldBlock, kFailed };
+
+// A client certificate as it was presented; that the peer has its key is proven, nothing else.
+struct PeerCertificate {
+  Sha256 fingerprint;  // of the DER form: the certificate id
+  std::string der;
+};
+
+// A connected non-blocking socket, plain or TLS. Moves between threads as a value; used by one at a time. OpenSSL works straight on the
+// descriptor: no buffers of ours beside its own.
+class Stream {
+ public:
+  // What one TLS record holds: writing more at once saves nothing.
+  static constexpr std::size_t kRecordBytesMax = 16 * 1024;
+
+  Stream() = default;
+
+  explicit Stream(UniqueFd fd) : fd_(std::move(fd)) {}
+
+  // Takes over `ssl`, which is attached to `fd`. Made by TlsContext::accept.
+  Stream(UniqueFd fd, SSL* ssl) : fd_(std::move(fd)), ssl_(ssl) {}
+
+  Stream(Stream&& other) noexcept = default;
+  Stream& operator=(Stream&& other) noexcept = default;
+
+  ~Stream() { close(); }
+
+  int fd() const { return fd_.get(); }
+
+  bool is_open() const { return static_cast<bool>(fd_); }
+
+  bool is_tls() const { return ssl_ != nullptr; }
+
+  // One flight of the TLS handshake. To be called again when the descriptor is ready; kDone at once on a plain stream.
+  HandshakeStatus handshake();
+
+  // Fills `buffer` as far as what has arrived reaches.
+  ReadResult read(std::span<char> buffer);
+  // Past TLS, for what is only to be thrown away after shutdown_write().
+  ReadResult read_raw(std::span<char> buffer);
+  // Writes from the front of `bytes` until all are written or it would block.
+  WriteResult write(std::string_view bytes);
+  // Says that no more will come (TLS close_notify, TCP FIN).
+  void shutdown_write();
+  void close();
+
+  // Of a finished handshake. The server name is empty if the client named none, the protocol if none was agreed.
+  std::string server_name() const;
+  std::string_view alpn_protocol() const;
+  bool was_resumed() const;
+  // Once; OpenSSL need not keep it afterwards.
+  std::optional<PeerCertificate> take_peer_certificate();
+  // Why the handshake failed, for the log.
+  static std::string handshake_error();
+
+ private:
+  struct SslDeleter {
+    void operator()(SSL* ssl) const;
+  };
+
+  ReadResult read_tls(std::span<char> buffer);
+  WriteResult write_tls(std::string_view bytes);
+
+  UniqueFd fd_;
+  std::unique_ptr<SSL, SslDeleter> ssl_;
+};
+
+}  // namespace iotcore::net

@@ -1,0 +1,247 @@
+#include "net/tls_context.h"
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "net/descriptor_bio.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+
+#include <array>
+#include <cstring>
+
+namespace iotcore::net {
+namespace {
+
+constexpr const char* kSuites13 =
+    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+constexpr const char* kSuites12 =
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+constexpr const char* kGroups = "X25519:P-256:P-384:P-521";
+
+struct AlpnProtocol {
+  std::string_view name;
+  bool client_certificate;  // asked for under kByAlpn
+};
+
+// In the order of our preference; a client usually names one.
+constexpr std::array kAlpnProtocols = {
+    AlpnProtocol{"x-amzn-mqtt-ca", true},
+    AlpnProtocol{"x-amzn-http-ca", true},
+    AlpnProtocol{"mqtt", false},
+    AlpnProtocol{"http/1.1", false},
+};
+
+struct BioDeleter {
+  void operator()(BIO* bio) const { BIO_free(bio); }
+};
+
+struct X509Deleter {
+  void operator()(X509* certificate) const { X509_free(certificate); }
+};
+
+struct KeyDeleter {
+  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+};
+
+using BioPtr = std::unique_ptr<BIO, BioDeleter>;
+using X509Ptr = std::unique_ptr<X509, X509Deleter>;
+using KeyPtr = std::unique_ptr<EVP_PKEY, KeyDeleter>;
+
+BioPtr memory_bio(const std::string& text) {
+  return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
+
+tl::unexpected<Error> tls_failure(const std::string& what) {
+  const unsigned long error = ERR_peek_last_error();
+  const char* reason = error == 0 ? nullptr : ERR_reason_error_string(error);
+  return fail(
+      Errc::kCertificateValidation, reason == nullptr ? what : what + ": " + std::string(reason)
+  );
+}
+
+const TlsServerConfig& config_of(void* argument) {
+  return static_cast<const TlsContext*>(argument)->config();
+}
+
+// The names in the client's list, one after the other, each with its length before it.
+bool offers(const unsigned char* list, unsigned int size, std::string_view name) {
+  ByteReader reader(std::string_view(reinterpret_cast<const char*>(list), size));
+  while (reader.ok() && reader.remaining() > 0) {
+    if (reader.bytes(reader.u8()) == name && reader.ok()) {
+      return true;
+    }
+  }
+  return false;
+}
+
+int select_alpn(
+    SSL* ssl,
+    const unsigned char** out,
+    unsigned char* out_size,
+    const unsigned char* in,
+    unsigned int in_size,
+    void* argument
+) {
+  for (const AlpnProtocol& protocol : kAlpnProtocols) {
+    if (offers(in, in_size, protocol.name)) {
+      *out = reinterpret_cast<const unsigned char*>(protocol.name.data());
+      *out_size = static_cast<unsigned char>(protocol.name.size());
+      if (config_of(argument).client_certificates == ClientCertificates::kByAlpn &&
+          !protocol.client_certificate) {
+        SSL_set_verify(ssl, SSL_VERIFY_NONE, nullptr);
+      }
+      return SSL_TLSEXT_ERR_OK;
+    }
+  }
+  return SSL_TLSEXT_ERR_NOACK;
+}
+
+int check_server_name(SSL* ssl, int* alert, void* argument) {
+  const auto& answers_for = config_of(argument).answers_for;
+  const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  if (name == nullptr) {
+    return SSL_TLSEXT_ERR_NOACK;
+  }
+  if (answers_for && !answers_for(name)) {
+    *alert = SSL_AD_UNRECOGNIZED_NAME;
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  }
+  return SSL_TLSEXT_ERR_OK;
+}
+
+// An encrypted key is an error; OpenSSL would ask for its password on the terminal.
+int no_password(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*argument*/) {
+  return 0;
+}
+
+int accept_every_certificate(X509_STORE_CTX* /*store*/, void* /*argument*/) {
+  return 1;
+}
+
+bool use_certificate(SSL_CTX* context, const std::string& chain_pem, const std::string& key_pem) {
+  const BioPtr chain = memory_bio(chain_pem);
+  const X509Ptr own(PEM_read_bio_X509_AUX(chain.get(), nullptr, nullptr, nullptr));
+  if (!own || SSL_CTX_use_certificate(context, own.get()) != 1) {
+    return false;
+  }
+  while (true) {
+    X509Ptr issuer(PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr));
+    if (!issuer) {
+      break;
+    }
+    if (SSL_CTX_add0_chain_cert(context, issuer.get()) != 1) {
+      return false;
+    }
+    static_cast<void>(issuer.release());
+  }
+  ERR_clear_error();  // the end of the text is an error to the reader above
+  const BioPtr key_text = memory_bio(key_pem);
+  const KeyPtr key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, no_password, nullptr));
+  return key && SSL_CTX_use_PrivateKey(context, key.get()) == 1 &&
+         SSL_CTX_check_private_key(context) == 1;
+}
+
+bool set_versions(SSL_CTX* context, TlsVersions versions) {
+  const int lowest = versions == TlsVersions::k13Only ? TLS1_3_VERSION : TLS1_2_VERSION;
+  const int highest = versions == TlsVersions::k12Only ? TLS1_2_VERSION : TLS1_3_VERSION;
+  return SSL_CTX_set_min_proto_version(context, lowest) == 1 &&
+         SSL_CTX_set_max_proto_version(context, highest) == 1 &&
+         SSL_CTX_set_ciphersuites(context, kSuites13) == 1 &&
+         SSL_CTX_set_cipher_list(context, kSuites12) == 1 &&
+         SSL_CTX_set1_groups_list(context, kGroups) == 1;
+}
+
+bool set_resumption(SSL_CTX* context, bool on) {
+  if (!on) {
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    return SSL_CTX_set_num_tickets(context, 0) == 1;
+  }
+  // Required with client certificates; the value only has to be ours.
+  static constexpr unsigned char kSessionContext[] = "iotcore";
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  return SSL_CTX_set_session_id_context(context, kSessionContext, sizeof kSessionContext - 1) ==
+             1 &&
+         SSL_CTX_set_num_tickets(context, 1) == 1;
+}
+
+}  // namespace
+
+void TlsContext::Deleter::operator()(SSL_CTX* context) const {
+  SSL_CTX_free(context);
+}
+
+TlsContext::~TlsContext() = default;
+
+Result<std::unique_ptr<TlsContext>> TlsContext::make(TlsServerConfig config) {
+  std::unique_ptr<TlsContext> out(new TlsContext(std::move(config)));
+  IOTCORE_ASSIGN(
+      out->context_, out->build(out->config_.certificate_chain_pem, out->config_.private_key_pem)
+  );
+  // No second copy of the key in memory beside OpenSSL's.
+  out->config_.private_key_pem.clear();
+  return out;
+}
+
+Result<TlsContext::Context> TlsContext::build(
+    const std::string& chain_pem, const std::string& key_pem
+) const {
+  ERR_clear_error();
+  Context context(SSL_CTX_new(TLS_server_method()));
+  if (!context) {
+    return tls_failure("can't make a TLS context");
+  }
+  if (!use_certificate(context.get(), chain_pem, key_pem)) {
+    return tls_failure("the server's certificate and key can't be used");
+  }
+  if (!set_versions(context.get(), config_.versions) ||
+      !set_resumption(context.get(), config_.resumption)) {
+    return tls_failure("can't set up TLS");
+  }
+  SSL_CTX_set_options(
+      context.get(),
+      SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE
+  );
+  SSL_CTX_set_mode(
+      context.get(),
+      SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
+  );
+  // One system call a record instead of two; buffers are released when empty all the same.
+  SSL_CTX_set_read_ahead(context.get(), 1);
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_cert_verify_callback(context.get(), accept_every_certificate, nullptr);
+  auto* self = const_cast<TlsContext*>(this);
+  SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, self);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wold-style-cast"  // inside OpenSSL's macro
+  SSL_CTX_set_tlsext_servername_callback(context.get(), check_server_name);
+#pragma GCC diagnostic pop
+  SSL_CTX_set_tlsext_servername_arg(context.get(), self);
+  return context;
+}
+
+Stream TlsContext::accept(UniqueFd fd) const {
+  SSL* ssl = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    ssl = SSL_new(context_.get());
+  }
+  IOTCORE_CHECK(ssl != nullptr);
+  BIO* bio = new_descriptor_bio(fd.get());
+  SSL_set_bio(ssl, bio, bio);
+  SSL_set_accept_state(ssl);
+  return Stream(std::move(fd), ssl);
+}
+
+Status TlsContext::reload(std::string certificate_chain_pem, std::string private_key_pem) {
+  IOTCORE_ASSIGN(Context fresh, build(certificate_chain_pem, private_key_pem));
+  const std::lock_guard lock(mutex_);
+  context_.swap(fresh);
+  return {};
+}
+
+}  // namespace iotcore::net

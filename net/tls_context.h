@@ -1,0 +1,69 @@
+#pragma once
+
+#include "base/result.h"
+#include "net/stream.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+typedef struct ssl_ctx_st SSL_CTX;
+
+namespace iotcore::net {
+
+// When a server asks for a client certificate. It never insists: who may do what without one is decided later.
+enum class ClientCertificates : std::uint8_t {
+  kAlways,
+  kByAlpn,  // not from a client that names a protocol other than x-amzn-mqtt-ca and x-amzn-http-ca
+};
+
+enum class TlsVersions : std::uint8_t { k12And13, k13Only, k12Only };
+
+struct TlsServerConfig {
+  std::string certificate_chain_pem;  // the server's own first
+  std::string private_key_pem;
+  ClientCertificates client_certificates = ClientCertificates::kAlways;
+  TlsVersions versions = TlsVersions::k12And13;
+  bool resumption = true;
+  // Whether this server answers for that name; a wrong one ends the handshake (mqtt.md 1). Any thread. Empty: it answers for all.
+  std::function<bool(std::string_view server_name)> answers_for;
+};
+
+// The server side's TLS settings. accept() on any thread; reload() on any thread.
+//
+// Client certificates: the handshake proves that the peer has the key and accepts whatever certificate it shows. AWS finds certificates by
+// fingerprint, whoever issued them, so the decision is the registry's (auth.md 2).
+class TlsContext {
+ public:
+  static Result<std::unique_ptr<TlsContext>> make(TlsServerConfig config);
+  ~TlsContext();
+  TlsContext(const TlsContext&) = delete;
+  TlsContext& operator=(const TlsContext&) = delete;
+
+  // A stream whose handshake is to be done.
+  Stream accept(UniqueFd fd) const;
+  // New connections get the new certificate; on an error the old one stays.
+  Status reload(std::string certificate_chain_pem, std::string private_key_pem);
+
+  const TlsServerConfig& config() const { return config_; }
+
+ private:
+  struct Deleter {
+    void operator()(SSL_CTX* context) const;
+  };
+
+  using Context = std::unique_ptr<SSL_CTX, Deleter>;
+
+  explicit TlsContext(TlsServerConfig config) : config_(std::move(config)) {}
+
+  Result<Context> build(const std::string& chain_pem, const std::string& key_pem) const;
+
+  TlsServerConfig config_;
+  mutable std::mutex mutex_;
+  Context context_;
+};
+
+}  // namespace iotcore::net

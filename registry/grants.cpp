@@ -1,0 +1,191 @@
+#include "registry/grants.h"
+
+#include "proto/record/registry.pb.h"
+#include "registry/keys.h"
+#include "registry/page.h"
+#include "registry/pki/certificate.h"
+#include "registry/policies.h"
+#include "registry/rows.h"
+
+#include <utility>
+
+namespace iotcore::registry {
+namespace {
+
+tl::unexpected<Error> not_authenticated(const char* code, std::string message) {
+  return fail(Error(Errc::kNotAuthorized, std::move(message)).with("code", code));
+}
+
+policy::CertificateFacts certificate_facts(pki::Certificate certificate) {
+  policy::CertificateFacts facts;
+  facts.id = std::move(certificate.id);
+  facts.serial = std::move(certificate.serial_number);
+  facts.subject = std::move(certificate.subject);
+  facts.issuer = std::move(certificate.issuer);
+  return facts;
+}
+
+policy::Context context_of(
+    const DeviceFacts& facts,
+    policy::CertificateFacts certificate,
+    std::optional<policy::ThingFacts> thing,
+    const Clock& clock
+) {
+  policy::Context context;
+  context.protocol = facts.protocol;
+  context.principal_id = facts.certificate_id;
+  context.certificate = std::move(certificate);
+  context.source_ip = facts.source_ip;
+  context.clock = &clock;
+  if (!facts.server_name.empty()) {
+    context.domain_name = facts.server_name;
+  }
+  if (facts.protocol != policy::Protocol::kHttps) {
+    context.client_id = facts.client_id;
+    context.thing = std::move(thing);
+    std::vector<std::string> attributes;
+    if (facts.persistent_connect) {
+      attributes.emplace_back("PersistentConnect");
+    }
+    if (facts.has_will) {
+      attributes.emplace_back("LastWill");
+    }
+    context.set("iot:connectattributes", std::move(attributes));
+  }
+  return context;
+}
+
+}  // namespace
+
+Status GrantReader::check(const record::Certificate& certificate) const {
+  switch (certificate.status()) {
+    case record::ACTIVE:
+      break;
+    case record::REVOKED:
+      return not_authenticated("DEVICE_CERTIFICATE_REVOKED", "the certificate is revoked");
+    default:
+      return not_authenticated("DEVICE_CERTIFICATE_INACTIVE", "the certificate is not active");
+  }
+  const std::int64_t now_ms = to_epoch_ms(clock_.wall());
+  if (now_ms < certificate.not_before_ms() || now_ms > certificate.not_after_ms()) {
+    return not_authenticated("NOT_AUTHENTICATED", "the certificate is out of its validity");
+  }
+  return {};
+}
+
+Result<Grants> GrantReader::read(const DeviceFacts& facts) {
+  IOTCORE_ASSIGN(
+      const auto found,
+      find_record<record::Certificate>(
+          store_, keys::kPrincipals, keys::certificate(facts.certificate_id)
+      )
+  );
+  if (!found) {
+    return not_authenticated(
+        "DEVICE_CERTIFICATE_NOT_REGISTERED", "the certificate is not registered"
+    );
+  }
+  IOTCORE_TRY(check(found->record));
+  IOTCORE_ASSIGN(pki::Certificate certificate, pki::parse_certificate_der(found->record.der()));
+  const WallTime not_after = certificate.not_after;
+  std::optional<policy::ThingFacts> thing;
+  if (facts.protocol != policy::Protocol::kHttps) {
+    IOTCORE_ASSIGN(thing, associated_thing(facts));
+  }
+  std::string thing_name = thing ? thing->name : std::string();
+  IOTCORE_ASSIGN(const Compiled policies, policies_of(certificate_resource(facts.certificate_id)));
+  const policy::Context context =
+      context_of(facts, certificate_facts(std::move(certificate)), std::move(thing), clock_);
+  return Grants{policies->bind(context), std::move(thing_name), not_after};
+}
+
+// The thing that has the certificate exclusively; else the one named like the client id, if the certificate is attached to it.
+Result<std::optional<policy::ThingFacts>> GrantReader::associated_thing(const DeviceFacts& facts) {
+  const std::string principal = certificate_resource(facts.certificate_id);
+  const auto links = keys::things_of_principal(principal);
+  // An exclusive attachment is the only one, so that it is the first.
+  IOTCORE_ASSIGN(const std::vector<store::Entry> first, store_.scan(keys::kRegistry, links, {}, 1));
+  if (first.empty()) {
+    return std::nullopt;
+  }
+  std::string name = segment_of(first.front().key, 1);
+  IOTCORE_ASSIGN(const auto link, parse_record<record::ThingPrincipal>(first.front().value));
+  if (!link.exclusive() && name != facts.client_id) {
+    name = facts.client_id;
+    IOTCORE_ASSIGN(
+        const auto row, store_.get(keys::kRegistry, keys::things_of_principal(principal).text(name))
+    );
+    if (!row) {
+      return std::nullopt;
+    }
+  }
+  IOTCORE_ASSIGN(
+      const auto thing, find_record<record::Thing>(store_, keys::kRegistry, keys::thing(name))
+  );
+  if (!thing) {
+    return std::nullopt;
+  }
+  policy::ThingFacts out;
+  out.name = std::move(name);
+  if (thing->record.has_type()) {
+    out.type = thing->record.type();
+  }
+  out.attributes.insert(thing->record.attributes().begin(), thing->record.attributes().end());
+  return out;
+}
+
+Result<GrantReader::Compiled> GrantReader::policies_of(std::string_view target) {
+  IOTCORE_ASSIGN(
+      const std::vector<store::Entry> attached,
+      store_.scan(keys::kPrincipals, keys::policies_of_target(target), {}, 1000)
+  );
+  std::vector<std::string> names;
+  std::vector<std::string> row_keys;
+  for (const store::Entry& row : attached) {
+    names.push_back(segment_of(row.key, 1));
+    row_keys.push_back(keys::policy(names.back()).take());
+  }
+  IOTCORE_ASSIGN(const auto rows, store_.multi_get(keys::kPrincipals, row_keys));
+  std::string set;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    set += names[i] + '\n' + (rows[i] ? std::to_string(number(rows[i]->revision)) : "-") + '\n';
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto kept = compiled_.find(set); kept != compiled_.end()) {
+      if (Compiled compiled = kept->second.lock()) {
+        return compiled;
+      }
+    }
+  }
+  IOTCORE_ASSIGN(Compiled compiled, compile(names, rows));
+  const std::lock_guard lock(mutex_);
+  std::erase_if(compiled_, [](const auto& entry) { return entry.second.expired(); });
+  compiled_[set] = compiled;
+  return compiled;
+}
+
+Result<GrantReader::Compiled> GrantReader::compile(
+    const std::vector<std::string>& names, const std::vector<std::optional<store::Row>>& rows
+) const {
+  std::vector<policy::NamedDocument> documents;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (!rows[i]) {
+      continue;
+    }
+    IOTCORE_ASSIGN(const auto record, parse_record<record::Policy>(rows[i]->value));
+    const auto* version = find_default_version(record);
+    if (version == nullptr) {
+      return fail(Errc::kStoreCorrupt, "Policy " + names[i] + " has no default version");
+    }
+    // It was within the limits when it was stored; they may have been lowered since.
+    const policy::Limits no_limit = {.characters_max = version->document().size()};
+    IOTCORE_ASSIGN(
+        policy::Document document, policy::parse_document(version->document(), no_limit)
+    );
+    documents.push_back({names[i], std::move(document)});
+  }
+  return policy::CompiledPolicies::compile(std::move(documents), options_.account.arn_prefix());
+}
+
+}  // namespace iotcore::registry

@@ -1,0 +1,151 @@
+#include "registry/live_devices.h"
+
+#include "base/ids.h"
+#include "base/log.h"
+#include "registry/keys.h"
+#include "registry/page.h"
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <utility>
+
+namespace iotcore::registry {
+namespace {
+
+// Devices whose rights one task reads.
+constexpr std::size_t kChunk = 256;
+
+std::uint64_t key_of(std::string_view text) {
+  // 0 means nowhere.
+  return text.empty() ? 0 : std::max<std::uint64_t>(stable_hash(text), 1);
+}
+
+bool has_policy(const LiveDevice& device, std::string_view name) {
+  const auto grants = device.grants();
+  if (grants == nullptr) {
+    return false;
+  }
+  const auto policies = grants->policies.policies().policies();
+  return std::any_of(policies.begin(), policies.end(), [name](const auto& policy) {
+    return policy.name == name;
+  });
+}
+
+}  // namespace
+
+LiveDevice::~LiveDevice() {
+  all_.by_certificate_.place(*this, 0);
+  all_.by_thing_.place(*this, 0);
+}
+
+std::shared_ptr<const Grants> LiveDevice::grants() const {
+  const std::lock_guard lock(mutex_);
+  return grants_;
+}
+
+LiveDevices::LiveDevices(store::Store& store, GrantReader& reader, Executor& pool)
+    : reader_(reader),
+      pool_(pool),
+      by_certificate_(&LiveDevice::by_certificate_),
+      by_thing_(&LiveDevice::by_thing_) {
+  const auto principal_rows = [this](const store::Change& change) { on_principal_row(change); };
+  watches_.push_back(store.watch(keys::kPrincipals, keys::certificates(), pool, principal_rows));
+  watches_.push_back(store.watch(keys::kPrincipals, keys::policies(), pool, principal_rows));
+  watches_.push_back(store.watch(
+      keys::kRegistry,
+      keys::things(),
+      pool,
+      [this](const store::Change& change) { on_thing_row(change); }
+  ));
+}
+
+Result<std::shared_ptr<LiveDevice>> LiveDevices::open(DeviceFacts facts) {
+  std::shared_ptr<LiveDevice> device(new LiveDevice(*this, std::move(facts)));
+  // Findable before it is read: a change from here on is either in what is read or raises changes_.
+  by_certificate_.place(*device, key_of(device->facts_.certificate_id));
+  IOTCORE_ASSIGN(Grants grants, reader_.read(device->facts_));
+  publish(*device, 0, std::make_shared<const Grants>(std::move(grants)));
+  return device;
+}
+
+void LiveDevices::on_principal_row(const store::Change& change) {
+  if (change.kind == store::Change::Kind::kRangeErased) {
+    refresh(by_certificate_.all());
+    return;
+  }
+  const std::string name = segment_of(change.key, 0);
+  if (change.key.front() == keys::certificates().view().front()) {
+    refresh(by_certificate_.find(key_of(name)));
+    return;
+  }
+  Devices concerned = by_certificate_.all();
+  std::erase_if(concerned, [&name](const auto& device) { return !has_policy(*device, name); });
+  refresh(std::move(concerned));
+}
+
+void LiveDevices::on_thing_row(const store::Change& change) {
+  const bool range = change.kind == store::Change::Kind::kRangeErased;
+  refresh(range ? by_thing_.all() : by_thing_.find(key_of(segment_of(change.key, 0))));
+}
+
+void LiveDevices::refresh(Devices devices) {
+  for (const auto& device : devices) {
+    device->changes_.fetch_add(1, std::memory_order_acq_rel);
+  }
+  while (devices.size() > kChunk) {
+    const auto tail = devices.end() - static_cast<std::ptrdiff_t>(kChunk);
+    Devices chunk(std::make_move_iterator(tail), std::make_move_iterator(devices.end()));
+    devices.erase(tail, devices.end());
+    pool_.post([this, chunk = std::move(chunk)] { refresh_chunk(chunk); });
+  }
+  refresh_chunk(devices);
+}
+
+void LiveDevices::refresh_chunk(const Devices& devices) {
+  std::set<std::string> lost;
+  for (const auto& device : devices) {
+    if (!refresh_one(*device)) {
+      lost.insert(device->facts_.certificate_id);
+    }
+  }
+  for (const std::string& certificate_id : lost) {
+    if (revoked_) {
+      revoked_(certificate_id);
+    }
+  }
+}
+
+bool LiveDevices::refresh_one(LiveDevice& device) {
+  const std::uint64_t read_at = device.changes_.load(std::memory_order_acquire);
+  auto grants = reader_.read(device.facts_);
+  if (!grants) {
+    // Whatever the reason: who can't be shown to have rights has none.
+    log(LogLevel::kInfo,
+        "authorization.lost",
+        {{"principal", device.facts_.certificate_id},
+         {"client_id", device.facts_.client_id},
+         {"reason", grants.error().message()}});
+    publish(device, read_at, nullptr);
+    return false;
+  }
+  publish(device, read_at, std::make_shared<const Grants>(*std::move(grants)));
+  return true;
+}
+
+void LiveDevices::publish(
+    LiveDevice& device, std::uint64_t read_at, std::shared_ptr<const Grants> grants
+) {
+  // The lock spans the index, too, so that two reads of one device take their places in it in order; nobody asks for them the other way round.
+  const std::lock_guard lock(device.mutex_);
+  if (read_at < device.read_at_) {
+    return;
+  }
+  device.read_at_ = read_at;
+  device.grants_ = std::move(grants);
+  const std::string_view thing = device.grants_ ? device.grants_->thing_name : std::string_view();
+  by_thing_.place(device, key_of(thing));
+  device.revision_.fetch_add(1, std::memory_order_release);
+}
+
+}  // namespace iotcore::registry

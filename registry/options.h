@@ -1,0 +1,36 @@
+#pragma once
+
+#include "registry/arn.h"
+#include "registry/pki/certificate_authority.h"
+#include "registry/policy/document.h"
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+
+namespace iotcore::registry {
+
+// AWS's quotas are the defaults where its users rely on them.
+struct Limits {
+  std::size_t attributes_typed_max = 50;  // of a thing that has a type
+  std::size_t attributes_untyped_max = 3;
+  std::size_t searchable_attributes_max = 3;
+  std::size_t policies_per_target_max = 10;
+  std::size_t policy_versions_max = 5;
+  policy::Limits policy_document = {};
+  // How long a type has been deprecated before it may be deleted.
+  std::chrono::milliseconds type_deletion_wait = std::chrono::minutes(5);
+};
+
+struct Options {
+  Account account;
+  Limits limits;
+  pki::KeyType key_type = pki::KeyType::kRsa2048;  // registry.key_type
+  // What DescribeEndpoint answers for each of its types: host, or host:port where the port is not
+  // the one that clients assume.
+  std::string data_endpoint = "localhost";
+  std::string credentials_endpoint = "localhost";
+  std::string jobs_endpoint = "localhost";
+};
+
+}  // namespace iotcore::registry

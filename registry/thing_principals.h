@@ -1,0 +1,38 @@
+#pragma once
+
+#include "base/clock.h"
+#include "proto/api/things.pb.h"
+#include "proto/record/registry.pb.h"
+#include "registry/options.h"
+#include "registry/rows.h"
+
+namespace iotcore::registry {
+
+// Which principals things have, and things principals. Requests have passed their bounds. Blocking;
+// any thread.
+class ThingPrincipals {
+ public:
+  ThingPrincipals(store::Store& store, const Clock& clock, const Options& options)
+      : store_(store), clock_(clock), options_(options) {}
+
+  Result<api::AttachThingPrincipalResponse> attach(const api::AttachThingPrincipalRequest& request);
+  // What is not attached is detached already.
+  Result<api::DetachThingPrincipalResponse> detach(const api::DetachThingPrincipalRequest& request);
+  Result<api::ListThingPrincipalsResponse> list_principals(
+      const api::ListThingPrincipalsRequest& request
+  );
+  Result<api::ListPrincipalThingsResponse> list_things(
+      const api::ListPrincipalThingsRequest& request
+  );
+
+ private:
+  Status try_attach(const api::AttachThingPrincipalRequest& request);
+  Status try_detach(const api::DetachThingPrincipalRequest& request);
+  Status check_exclusive(std::string_view thing, const Principal& principal, bool exclusive);
+
+  store::Store& store_;
+  const Clock& clock_;
+  const Options& options_;
+};
+
+}  // namespace iotcore::registry

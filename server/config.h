@@ -1,0 +1,85 @@
+#pragma once
+
+#include "base/log.h"
+#include "base/result.h"
+#include "broker/options.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace iotcore::server {
+
+// Where a face listens; off has no host.
+struct ListenSetting {
+  std::string host;
+  std::uint16_t port = 0;
+
+  bool is_on() const { return !host.empty(); }
+};
+
+// Everything that an operator can set. Each member has one key in config.cpp, which also documents it.
+struct Config {
+  std::filesystem::path data_dir = "iotcore-data";
+  bool dev = false;
+  ListenSetting listen_mqtt;
+  ListenSetting listen_mqtts = {"0.0.0.0", 8883};
+  ListenSetting listen_http;
+  ListenSetting listen_https = {"0.0.0.0", 8443};
+  ListenSetting listen_admin = {"127.0.0.1", 9443};
+  std::vector<std::string> tls_server_names;
+  std::string aws_region = "us-east-1";
+  std::string aws_account = "000000000000";
+  std::string endpoint_host;
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kText;
+  std::size_t workers = 0;  // 0: one per processor
+  std::size_t blocking_threads = 8;
+  std::string store_durability = "sync";
+  std::size_t store_cache_bytes = 128U << 20;
+  std::string registry_key_type = "rsa2048";
+  std::filesystem::path rules_dir;  // empty: rules.d in the data folder
+  std::size_t rules_outbox_bytes_max = 4ULL << 30;
+  std::size_t shadow_document_bytes_max = 8192;
+  std::size_t connections_max = 1'000'000;
+  std::size_t http_body_bytes_max = 1U << 20;
+  std::uint32_t drain_ms = 5000;
+  broker::BrokerOptions mqtt;
+};
+
+// One configuration key.
+struct ConfigKey {
+  std::string name;  // "listen.mqtt"
+  std::string help;  // one sentence
+  std::function<Status(Config&, std::string_view text)> set;
+  std::function<std::string(const Config&)> get;
+};
+
+const std::vector<ConfigKey>& config_keys();
+
+// The key's variable in the environment: IOTCORE_LISTEN_MQTT.
+std::string environment_name(std::string_view key);
+
+// Sets one key. An unknown one is an error that names the nearest; a bad value, one that names key, value and what is expected.
+Status set_config(Config& config, std::string_view key, std::string_view value);
+
+// From lowest to highest precedence: defaults, --dev's faces, the file, the environment, `overrides` (--set key=value).
+struct ConfigSources {
+  std::filesystem::path file;                      // empty: none
+  std::map<std::string, std::string> environment;  // all of it; other variables are ignored
+  std::vector<std::string> overrides;
+  bool dev = false;
+  std::filesystem::path data_dir;  // empty: by key, or the default
+};
+
+Result<Config> load_config(const ConfigSources& sources);
+
+// As iotcore.toml, each key with its help.
+std::string print_config(const Config& config);
+
+}  // namespace iotcore::server

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/clock.h"
+#include "gateway/http_handler.h"
+#include "gateway/operations.h"
+
+namespace iotcore::registry {
+class AccessKeys;
+class DeviceAuthorizer;
+}  // namespace iotcore::registry
+
+namespace iotcore::server {
+
+// What the http and https faces answer: AWS's API, who is asking being found out first (development listener, SigV4, client
+// certificate), and /_iotcore/reset on the development face.
+class HttpApi final : public gateway::HttpHandler {
+ public:
+  struct Options {
+    std::string region;
+    bool any_region = false;  // --dev: signatures of any region are right
+  };
+
+  // All of it outlives this and every reply. `reset` empties the account; called on the pool.
+  HttpApi(
+      Options options, const gateway::Dispatcher& dispatcher, const registry::AccessKeys& keys,
+      registry::DeviceAuthorizer& devices, const Clock& clock, Executor& pool,
+      std::function<Status()> reset
+  );
+
+  void handle(
+      net::HttpRequest request, const broker::PeerIdentity& peer, gateway::HttpReply reply
+  ) override;
+  void authorize_websocket(
+      const net::HttpRequest& request, const broker::PeerIdentity& peer, UpgradeAnswer answer
+  ) override;
+  net::HttpResponse error_response(const Error& error) override;
+
+ private:
+  // Who asks: by signature, by certificate, or because it is the development face.
+  Result<gateway::CallerIdentity> identify(
+      const net::HttpRequest& request, const broker::PeerIdentity& peer
+  ) const;
+  Result<gateway::CallerIdentity> by_signature(
+      const net::HttpRequest& request, const broker::PeerIdentity& peer
+  ) const;
+  void reset_account(gateway::HttpReply reply) const;
+
+  Options options_;
+  const gateway::Dispatcher& dispatcher_;
+  const registry::AccessKeys& keys_;
+  registry::DeviceAuthorizer& devices_;
+  const Clock& clock_;
+  Executor& pool_;
+  std::function<Status()> reset_;
+};
+
+}  // namespace iotcore::server
