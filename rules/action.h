@@ -1,0 +1,69 @@
+#pragma once
+
+#include "base/result.h"
+#include "broker/message.h"
+#include "rules/definition_error.h"
+#include "rules/sink.h"
+#include "rules/sql/evaluation.h"
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace iotcore::rules {
+
+class MemberReader;
+
+// What a rule hands to its actions. Valid for the call it is given to.
+struct ActionInput {
+  sql::Evaluation& evaluation;  // for templates
+  std::string_view payload;     // what goes out
+  bool is_json = true;
+};
+
+// One action of one rule, checked and compiled. Immutable, any thread.
+class Action {
+ public:
+  using Fields = std::vector<std::string>;
+
+  virtual ~Action() = default;
+  // What its sink delivers to; with the kind it names the sink.
+  virtual std::string target() const = 0;
+  // What the sink needs besides the payload. An error is permanent: a field that is bad or empty.
+  virtual Result<Fields> resolve(const ActionInput& input) const = 0;
+  // What was acted on, for people: `failedResource` of the errorAction.
+  virtual std::string resource(const Fields& fields) const = 0;
+
+  // Actions that are a publish in this server: done on the worker, in the turn and the commit of the message itself. Nothing: this one
+  // goes through its sink.
+  virtual bool is_publish() const { return false; }
+
+  virtual Result<broker::Message::Ref> to_message(
+      const Fields& /*fields*/, std::string_view /*payload*/, std::uint8_t /*hops*/
+  ) const {
+    return fail(Errc::kInternal, "not a publish");
+  }
+};
+
+using ParsedAction = Checked<std::unique_ptr<const Action>>;
+
+// A kind of action as the engine knows it; one row of the list in actions/all_actions.cpp.
+struct ActionKind {
+  std::string_view name;
+  // AWS's, and not ours: written as {"name": {…}} instead of {"iotcore": {"type": "name", …}}.
+  bool is_aws;
+  SinkDefaults defaults;
+  // Reads its members; unknown ones are found by the caller.
+  ParsedAction (*parse)(MemberReader& members, const SinkEnvironment& environment);
+  // Opens nothing yet.
+  Result<std::unique_ptr<Sink>> (*make_sink
+  )(std::string_view target, const SinkEnvironment& environment);
+};
+
+// Nullptr: there is no such kind.
+const ActionKind* find_action_kind(std::string_view name);
+// "file, log, republish and sqlite"
+std::string action_kind_names();
+
+}  // namespace iotcore::rules

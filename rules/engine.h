@@ -1,0 +1,90 @@
+#pragma once
+
+#include "broker/broker.h"
+#include "rules/firings.h"
+#include "rules/outbox.h"
+#include "rules/rule_catalog.h"
+#include "rules/rule_metrics.h"
+#include "rules/rule_set.h"
+#include "rules/sink_runner.h"
+#include "rules/sinks.h"
+#include "rules/sql/evaluation.h"
+#include "store/store.h"
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+namespace iotcore::rules {
+
+struct EngineOptions {
+  // Of what `file` and `sqlite` actions write; inside the data folder.
+  std::filesystem::path sink_folder = "sinks";
+  bool allow_absolute_paths = false;  // rules.allow_absolute_paths
+  std::size_t sink_threads = 4;
+  std::size_t sink_memory_bytes_max = 256U << 20;           // of all queues
+  std::size_t sink_queue_bytes_max = std::size_t{4} << 30;  // of each, in the outbox
+  FiringLimits dead_letters;
+  sql::EvaluationLimits limits;
+  sql::CompileOptions compile;
+};
+
+// The rules engine: rules from the store, run on the workers for every message that they match, their outputs delivered by sinks.
+//
+//   Engine engine(broker, store, options);   // nothing happens yet
+//   engine.load();                           // blocks: reads rules and outbox
+//   engine.start();                          // rules get messages, sinks deliver
+//   engine.stop(5s);                         // no more messages; what is in memory only is delivered if it can be in that time
+//
+// It outlives every publish; destroyed after the workers have stopped.
+class Engine final : public RuleExecutor {
+ public:
+  // `runner`: for tests; otherwise threads of its own.
+  Engine(
+      broker::Broker& broker,
+      store::Store& store,
+      EngineOptions options,
+      std::unique_ptr<SinkRunner> runner = nullptr
+  );
+  ~Engine() override;
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  Status load();
+  void start();
+  void stop(Duration deadline);
+
+  RuleCatalog& catalog() { return catalog_; }
+
+  // State, lag and last error of each sink.
+  std::vector<SinkQueue::State> sinks() const { return sinks_.states(); }
+
+  const EngineOptions& options() const { return options_; }
+
+  const broker::BrokerOptions& account() const { return broker_.options(); }
+
+  // On a worker: from the rule set.
+  void execute(
+      std::span<const LiveRuleRef> rules, std::string_view topic, broker::PublishContext& context
+  ) override;
+  void rule_not_found(std::string_view name) override;
+
+ private:
+  struct WorkerState;
+
+  broker::Broker& broker_;
+  const EngineOptions options_;
+  Metrics& metrics_;
+  Counter& not_found_;
+  std::vector<std::unique_ptr<WorkerState>> workers_;
+  Outbox outbox_;
+  RuleMetricsTable rule_metrics_;
+  Firings firings_;
+  std::unique_ptr<SinkRunner> runner_;
+  Sinks sinks_;
+  RuleSet rules_;
+  RuleCatalog catalog_;
+};
+
+}  // namespace iotcore::rules

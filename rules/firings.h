@@ -1,0 +1,121 @@
+#pragma once
+
+#include "proto/record/rules.pb.h"
+#include "rules/outbox.h"
+#include "rules/rule_metrics.h"
+#include "rules/rule_set.h"
+#include "rules/sink_queue.h"
+#include "rules/sinks.h"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace iotcore::rules {
+
+// The actions of one rule for one message while none of them was promised to anybody: gone with the process.
+class MemoryFiring {
+ public:
+  MemoryFiring(record::OutboxMessage message, std::uint32_t open)
+      : message_(std::move(message)), open_(open) {}
+
+  void add_failure(record::ActionFailure failure);
+  // One action less; true for the last.
+  bool end_one();
+
+  const record::OutboxMessage& message() const { return message_; }
+
+  std::vector<record::ActionFailure> take_failures();
+
+ private:
+  const record::OutboxMessage message_;
+  std::mutex mutex_;  // and what follows
+  std::uint32_t open_;
+  std::vector<record::ActionFailure> failures_;
+};
+
+struct FiringLimits {
+  std::size_t dead_letter_bytes_max = 256U << 20;
+  std::chrono::hours dead_letter_age_max{14 * 24};
+};
+
+// What follows when actions end: the one errorAction of a rule and message after its last action has ended, dead letters where there is none
+// or where it fails too, and the counting.
+class Firings final : public RecordEnds {
+ public:
+  Firings(
+      Outbox& outbox,
+      RuleMetricsTable& metrics,
+      Metrics& process,
+      const Clock& clock,
+      FiringLimits limits
+  );
+
+  // What it needs and is made after it.
+  void connect(Sinks& sinks, RuleSet& rules);
+  // Sizes up what is there, and drops what is too old. Blocks.
+  Status load();
+
+  Function<void()> on_end(
+      const std::string& sink, Record& record, const RecordEnd& end, store::Batch& batch
+  ) override;
+
+  // All actions of a rule and message have failed or ended: writes the errorAction's record to `batch`, to be delivered by calling the
+  // result when it is durable; without `batch` it is delivered from memory.
+  Function<void()> fire_error_action(
+      const std::string& rule,
+      const record::OutboxMessage& message,
+      std::vector<record::ActionFailure> failures,
+      store::Batch* batch
+  );
+
+ private:
+  struct OpenFiring {
+    record::OutboxFiring state;
+    std::uint64_t version = 0;
+  };
+
+  using FiringKey = std::pair<std::string, std::string>;  // message, rule
+
+  Function<void()> end_durable(
+      const std::string& sink, Record& record, const RecordEnd& end, store::Batch& batch
+  );
+  Function<void()> end_in_memory(const std::string& sink, Record& record, const RecordEnd& end);
+  void bury(
+      const std::string& sink,
+      const Record& record,
+      std::vector<record::ActionFailure> failures,
+      store::Batch& batch
+  );
+  record::ActionFailure failure_of(
+      const std::string& sink, const Record& record, const std::string& reason
+  ) const;
+  void count(const std::string& sink, const Record& record, const RecordEnd& end);
+
+  Outbox& outbox_;
+  RuleMetricsTable& metrics_;
+  Counter& buried_;
+  Counter& buried_dropped_;
+  const Clock& clock_;
+  const FiringLimits limits_;
+  Sinks* sinks_ = nullptr;
+  RuleSet* rules_ = nullptr;
+  std::atomic<std::uint64_t> buried_bytes_ = 0;
+  std::atomic<std::uint64_t> next_dead_letter_ = 0;
+  std::mutex mutex_;                      // and what follows
+  std::map<FiringKey, OpenFiring> open_;  // what the store may not show yet
+};
+
+// The errorAction's payload (rules-sql.md 16).
+std::string error_payload(
+    const std::string& rule,
+    const record::OutboxMessage& message,
+    const std::vector<record::ActionFailure>& failures
+);
+
+}  // namespace iotcore::rules

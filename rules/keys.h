@@ -1,0 +1,76 @@
+#pragma once
+
+#include "store/keys.h"
+#include "store/table.h"
+
+#include <cstdint>
+#include <string_view>
+
+// The rows of the rules engine.
+//
+// table rules
+//   r rule                     record.Rule
+// table outbox
+//   e                          u64: how often the outbox was opened, the upper part of sequences
+//   i                          text: names this outbox for ever, for targets that deduplicate
+//   c sink                     record.OutboxCursor
+//   r sink sequence            record.OutboxRecord
+//   m message rule             record.OutboxMessage
+//   s message rule             record.OutboxFiring
+//   d rule sequence            record.DeadLetter
+namespace iotcore::rules::keys {
+
+using store::Key;
+
+inline constexpr store::Table kRules = store::Table::kRules;
+inline constexpr store::Table kOutbox = store::Table::kOutbox;
+
+inline Key rules() {
+  return Key('r');
+}
+
+inline Key rule(std::string_view name) {
+  return Key('r').text(name);
+}
+
+inline Key epoch() {
+  return Key('e');
+}
+
+inline Key outbox_id() {
+  return Key('i');
+}
+
+inline Key cursors() {
+  return Key('c');
+}
+
+inline Key cursor(std::string_view sink) {
+  return Key('c').text(sink);
+}
+
+inline Key records_of_sink(std::string_view sink) {
+  return Key('r').text(sink);
+}
+
+inline Key record(std::string_view sink, std::uint64_t sequence) {
+  return Key('r').text(sink).u64(sequence);
+}
+
+inline Key message(std::string_view message_id, std::string_view rule) {
+  return Key('m').text(message_id).text(rule);
+}
+
+inline Key firing(std::string_view message_id, std::string_view rule) {
+  return Key('s').text(message_id).text(rule);
+}
+
+inline Key dead_letters() {
+  return Key('d');
+}
+
+inline Key dead_letter(std::string_view rule, std::uint64_t sequence) {
+  return Key('d').text(rule).u64(sequence);
+}
+
+}  // namespace iotcore::rules::keys

@@ -1,0 +1,74 @@
+#pragma once
+
+#include "base/result.h"
+#include "proto/record/rules.pb.h"
+#include "rules/sequence_set.h"
+#include "rules/sink.h"
+#include "store/store.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace iotcore::rules {
+
+// What is on its way to sinks, in the store: the rows of table outbox, written and read. Who delivers when is the queues' business.
+//
+// A record is there from the commit of the message that made it until after its sink has it. Sequences name records of one sink for ever:
+// their upper part counts the openings of this outbox, so nothing has to be read to go on counting.
+class Outbox {
+ public:
+  explicit Outbox(store::Store& store) : store_(store) {}
+
+  // A sink that had something waiting when the server stopped.
+  struct Waiting {
+    std::string sink;
+    record::OutboxCursor cursor;
+  };
+
+  // Blocks; once, before anything else.
+  Result<std::vector<Waiting>> open();
+
+  // Names this outbox for ever.
+  const std::string& id() const { return id_; }
+
+  // The first sequence of this run: below it are those of earlier runs.
+  std::uint64_t first_sequence() const { return epoch_ << kCounterBits; }
+
+  static void put(store::Batch& batch, std::string_view sink, const Record& record);
+  // Written with the first record of a run for a sink, so that the next start finds it.
+  static void put_cursor(
+      store::Batch& batch, std::string_view sink, const record::OutboxCursor& cursor
+  );
+  // Erases records of one sink; cheap when they follow one another.
+  static void erase(
+      store::Batch& batch, std::string_view sink, std::vector<std::uint64_t> sequences
+  );
+
+  // Records of [first, end), in order, at most `limit`. Blocks. A row that can't be read is an error in the log and is left out, and
+  // named in `broken`.
+  Result<std::vector<std::unique_ptr<Record>>> read(
+      std::string_view sink,
+      SequenceRange range,
+      std::size_t limit,
+      std::uint64_t& next,
+      std::vector<std::uint64_t>& broken
+  );
+
+  store::Store& store() { return store_; }
+
+ private:
+  static constexpr unsigned kCounterBits = 40;
+
+  store::Store& store_;
+  std::string id_;
+  std::uint64_t epoch_ = 0;
+};
+
+record::OutboxRecord to_row(const Record& record);
+std::unique_ptr<Record> from_row(const record::OutboxRecord& row, std::uint64_t sequence);
+
+}  // namespace iotcore::rules

@@ -1,0 +1,95 @@
+#pragma once
+
+#include "rules/rule.h"
+#include "rules/rule_definition.h"
+#include "rules/rule_set.h"
+#include "rules/sinks.h"
+#include "store/store.h"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace iotcore::rules {
+
+// One rule of the account, running or not.
+struct CatalogRule {
+  RuleDefinition definition;
+  std::int64_t created_ms = 0;
+  std::string file;  // the rule file that it belongs to; empty: it belongs to the API
+  bool created_by_file = false;
+  std::string file_digest;
+  std::optional<std::string> topic_filter;
+  std::string error;  // why it can't run; empty: it can
+};
+
+// What a rule file says now: rules to be, and to go.
+struct FileChange {
+  std::string file;
+  std::vector<RuleDefinition> rules;
+};
+
+// All rules of the account: kept in the store, compiled, and live as long as they are enabled. Changes block, are made one after the other,
+// and have taken effect when the call returns.
+class RuleCatalog {
+ public:
+  RuleCatalog(
+      store::Store& store,
+      RuleSet& live,
+      Sinks& sinks,
+      RuleMetricsTable& metrics,
+      const Clock& clock,
+      sql::CompileOptions compile_options
+  );
+
+  Status load();
+
+  // kAlreadyExists.
+  Status create(RuleDefinition rule);
+  // kUnauthorized if there is none, as AWS has it; kConflictingResourceUpdate if it belongs to a rule file.
+  Status replace(RuleDefinition rule);
+  Status erase(std::string_view name);
+  Status set_enabled(std::string_view name, bool enabled);
+  Result<CatalogRule> get(std::string_view name) const;
+
+  // Calls visit(const CatalogRule&) for rules in the order of their names, from after `after` on, until it answers false.
+  void list(std::string_view after, const std::function<bool(const CatalogRule&)>& visit) const;
+
+  // Makes the rules of that file those that it says now; none: the file is gone. All or nothing.
+  Status apply_file(const FileChange& change);
+  // The files that rules belong to.
+  std::vector<std::string> files() const;
+
+  // Forgets every rule: /_iotcore/reset.
+  Status wipe();
+
+ private:
+  struct Change {
+    std::string name;
+    std::optional<CatalogRule> rule;  // none: erase
+    LiveRuleRef live;                 // none: not running
+  };
+
+  Result<Change> prepare(CatalogRule rule) const;
+  Status commit(std::vector<Change> changes);
+  Result<LiveRuleRef> make_live(std::shared_ptr<const Rule> rule) const;
+  Result<CatalogRule> find_locked(std::string_view name) const;
+
+  store::Store& store_;
+  RuleSet& live_;
+  Sinks& sinks_;
+  RuleMetricsTable& metrics_;
+  const Clock& clock_;
+  const sql::CompileOptions compile_options_;
+  std::mutex
+      changing_;  // held over a whole change, its commit included: changes are rare, and readers don't wait for it
+  mutable std::mutex mutex_;  // and what follows
+  std::map<std::string, CatalogRule, std::less<>> rules_;
+};
+
+}  // namespace iotcore::rules

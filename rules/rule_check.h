@@ -1,0 +1,59 @@
+#pragma once
+
+#include "rules/rule_file.h"
+#include "rules/sink.h"
+
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// What `iotcore rule check|test|apply` does, without a server.
+namespace iotcore::rules {
+
+struct CheckedFile {
+  RuleFile file;
+  std::string text;
+  std::vector<SourceError> errors;  // in the order of the text
+
+  // "file:line:col: message" with the line and a caret, for each error.
+  std::string report(std::string_view name) const;
+};
+
+// Parses a file, compiles its rules and actions, and runs its tests.
+CheckedFile check_text(std::string text, const SinkEnvironment& environment);
+
+struct CheckReport {
+  std::string text;
+  bool ok = true;
+};
+
+// Each file by itself and all together: a rule in two files is an error that names both.
+CheckReport check_files(
+    std::span<const std::filesystem::path> paths, const SinkEnvironment& environment
+);
+
+// Evaluates the rules of a file with one message: which fire, with what result, and what their actions would get. Without a topic the
+// file's own tests are run and listed.
+struct TestMessage {
+  std::string topic;
+  std::string payload;
+  std::string client_id = "test";
+};
+
+CheckReport test_file(
+    const std::filesystem::path& path,
+    const std::optional<TestMessage>& message,
+    const SinkEnvironment& environment
+);
+
+// Checks the files and, if all are good, copies them into the watched folder; each appears there whole.
+CheckReport apply_files(
+    std::span<const std::filesystem::path> paths,
+    const std::filesystem::path& folder,
+    const SinkEnvironment& environment
+);
+
+}  // namespace iotcore::rules

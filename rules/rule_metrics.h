@@ -1,0 +1,64 @@
+#pragma once
+
+#include "base/ids.h"
+#include "base/metrics.h"
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace iotcore::rules {
+
+// What is counted for one rule, under its name, whatever becomes of the rule.
+class RuleMetrics {
+ public:
+  RuleMetrics(Metrics& metrics, std::string rule, std::size_t workers);
+
+  // On that worker.
+  void matched(WorkerId worker) { matched_[index(worker)]->add(); }
+
+  void fired(WorkerId worker) { fired_[index(worker)]->add(); }
+
+  // Any thread.
+  void failed(std::string_view reason);
+  void action_succeeded(std::string_view action, double latency_s);
+  void action_failed(std::string_view action);
+  void error_action_ended(bool success);
+
+ private:
+  struct ActionCells {
+    Counter* success = nullptr;
+    Counter* failure = nullptr;
+    Histogram* latency = nullptr;
+  };
+
+  ActionCells& cells(std::string_view action);
+
+  Metrics& metrics_;
+  const std::string rule_;
+  std::vector<Counter*> matched_;  // one for each worker
+  std::vector<Counter*> fired_;
+  std::mutex mutex_;  // and what follows
+  std::map<std::string, Counter*, std::less<>> failed_;
+  std::map<std::string, ActionCells, std::less<>> actions_;
+};
+
+// Those of all rules, by name. Any thread.
+class RuleMetricsTable {
+ public:
+  RuleMetricsTable(Metrics& metrics, std::size_t workers) : metrics_(metrics), workers_(workers) {}
+
+  RuleMetrics& of(const std::string& rule);
+
+ private:
+  Metrics& metrics_;
+  const std::size_t workers_;
+  std::mutex mutex_;  // and what follows
+  std::map<std::string, std::unique_ptr<RuleMetrics>, std::less<>> rules_;
+};
+
+}  // namespace iotcore::rules

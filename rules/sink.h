@@ -1,0 +1,102 @@
+#pragma once
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "broker/workers.h"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace iotcore::rules {
+
+class MemoryFiring;
+
+// One thing to deliver to one sink, with everything resolved. Belongs to one thread at a time.
+struct Record {
+  std::uint64_t sequence = 0;  // in the outbox, unique for its sink for ever; 0: in memory only
+  std::string rule;
+  std::int32_t action = 0;          // index in the rule's actions; kErrorAction
+  std::string delivery_id;          // the same at each attempt, also after a crash
+  std::vector<std::string> fields;  // as the action's kind lays them out
+  std::string payload;
+  bool is_json = true;
+  std::uint8_t hops = 0;  // republishes by rules before this one
+  std::int64_t received_ms = 0;
+  std::chrono::milliseconds age_max{0};
+  std::uint32_t attempts_max = 0;  // 0: no limit
+
+  // The firing that has to hear how this ends: durable ones by name, others by pointer.
+  std::string message_id;
+  std::uint32_t actions_mask = 0;
+  std::shared_ptr<MemoryFiring> firing;  // shared by the records of one firing
+
+  // The queue's own.
+  std::uint32_t attempts = 0;
+  std::uint32_t strikes = 0;  // failed alone, or while others of its batch succeeded
+  MonotonicTime queued_at = {};
+  MonotonicTime not_before = {};
+  Record* next = nullptr;
+
+  static constexpr std::int32_t kErrorAction = -1;
+
+  bool is_durable() const { return sequence != 0; }
+
+  std::size_t size_bytes() const {
+    std::size_t bytes = sizeof(Record) + payload.size() + rule.size() + delivery_id.size();
+    for (const std::string& field : fields) {
+      bytes += field.size() + sizeof(std::string);
+    }
+    return bytes;
+  }
+};
+
+// What became of one record of a batch.
+struct Outcome {
+  enum class Kind : std::uint8_t { kDelivered, kRetry, kPermanent };
+
+  Kind kind = Kind::kDelivered;
+  Duration retry_after{0};  // kRetry: not before that, if the target has said so
+  std::string reason;
+
+  static Outcome retry(std::string reason, Duration after = {}) {
+    return {Kind::kRetry, after, std::move(reason)};
+  }
+
+  static Outcome permanent(std::string reason) { return {Kind::kPermanent, {}, std::move(reason)}; }
+};
+
+// Where records of one kind go for one target: a database, a file, a broker. Delivery only: queueing, retrying, batching, counting and what
+// to do about failures are the SinkQueue's. One call at a time, on a thread that may block; nothing is opened before the first.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  // As far as it comes: an outcome for each record, in order; all are kDelivered when called. A record is delivered only when the target
+  // keeps it whatever happens to us.
+  virtual void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) = 0;
+  // Whether the target would take anything at all; asked after several failures in a row.
+  virtual Status probe() = 0;
+};
+
+// What sinks and actions may use.
+struct SinkEnvironment {
+  std::filesystem::path folder;  // of files with relative names
+  bool allow_absolute_paths = false;
+  std::string outbox_id;  // with a record's sequence and sink it names the record for ever
+  broker::Workers* workers = nullptr;
+};
+
+// How a queue treats the sinks of a kind, where an action does not say otherwise.
+struct SinkDefaults {
+  std::size_t batch_size = 100;
+  std::size_t batch_bytes = 1U << 20;
+  std::chrono::milliseconds linger{0};
+};
+
+}  // namespace iotcore::rules

@@ -1,0 +1,196 @@
+#pragma once
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "broker/publish_context.h"
+#include "rules/delivery_options.h"
+#include "rules/outbox.h"
+#include "rules/sequence_set.h"
+#include "rules/sink.h"
+#include "rules/sink_runner.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace iotcore::rules {
+
+// Memory that records of all queues may take together.
+class MemoryBudget {
+ public:
+  explicit MemoryBudget(std::size_t bytes_max) : bytes_max_(bytes_max) {}
+
+  void take(std::size_t bytes) { bytes_.fetch_add(bytes, std::memory_order_relaxed); }
+
+  void give_back(std::size_t bytes) { bytes_.fetch_sub(bytes, std::memory_order_relaxed); }
+
+  bool is_full() const { return bytes_.load(std::memory_order_relaxed) >= bytes_max_; }
+
+ private:
+  std::size_t bytes_max_;
+  std::atomic<std::size_t> bytes_ = 0;
+};
+
+// How a record ended.
+struct RecordEnd {
+  enum class Kind : std::uint8_t { kDelivered, kFailed };
+
+  Kind kind = Kind::kDelivered;
+  std::string reason;  // kFailed
+};
+
+// Hears of the end of every record, on a thread of the runner or the one that pushed.
+class RecordEnds {
+ public:
+  virtual ~RecordEnds() = default;
+  // Adds to `batch`, which takes the record out of the outbox, what has to happen together with that. The answer, if any, is called when
+  // that is durable.
+  virtual Function<void()> on_end(
+      const std::string& sink, Record& record, const RecordEnd& end, store::Batch& batch
+  ) = 0;
+};
+
+struct QueueOptions {
+  std::size_t batch_size = 100;
+  std::size_t batch_bytes = 1U << 20;
+  std::chrono::milliseconds linger{0};
+  std::chrono::milliseconds retry_base{200};
+  std::chrono::milliseconds retry_max{60'000};
+  std::size_t bytes_max = std::size_t{4} << 30;
+  OnFull on_full = OnFull::kBlock;
+};
+
+struct QueueMetrics {
+  explicit QueueMetrics(Metrics& metrics, const std::string& sink);
+
+  Gauge& records;
+  Gauge& bytes;
+  Gauge& up;
+  Counter& retries;
+  Counter& dropped;
+  Counter& batches;
+  Counter& batch_records;
+};
+
+// What waits for one sink, in order, and its way there: batches, retries, the circuit. Records come from any thread; the rest happens on
+// the runner, one step at a time. (rule-actions.md 4)
+//
+// A durable record is pushed when the commit that holds it is made. When memory is short only its number is kept, and it is read again when
+// its turn comes.
+class SinkQueue {
+ public:
+  SinkQueue(
+      std::string id,
+      std::unique_ptr<Sink> sink,
+      QueueOptions options,
+      Outbox& outbox,
+      SinkRunner& runner,
+      RecordEnds& ends,
+      MemoryBudget& memory,
+      const Clock& clock,
+      Metrics& metrics
+  );
+  ~SinkQueue();
+  SinkQueue(const SinkQueue&) = delete;
+  SinkQueue& operator=(const SinkQueue&) = delete;
+
+  const std::string& id() const { return id_; }
+
+  // Any thread. A number for a durable record, and the cursor in the same batch if it is the first.
+  std::uint64_t next_sequence(store::Batch& batch);
+  // Any thread; in the order in which one thread pushes.
+  void push(std::unique_ptr<Record> record);
+  // Any thread. Keeps an acknowledgement back while the queue is full (OnFull::kBlock).
+  void hold_while_full(broker::PendingAck::Hold hold);
+  // What earlier runs have left, before start().
+  void resume(const record::OutboxCursor& cursor);
+  void start();
+  // The queue's options; the last one who sets them wins.
+  void set_options(const QueueOptions& options);
+
+  QueueOptions options() const;
+
+  struct State {
+    std::string sink;
+    bool up = true;
+    std::uint64_t records = 0;
+    std::uint64_t bytes = 0;
+    std::string last_error;
+  };
+
+  // Any thread.
+  State state() const;
+
+  // Nothing waits in memory only; what is durable may wait.
+  bool is_drained() const { return volatile_records_.load() == 0; }
+
+  // Lingers no more, and retries nothing that would have to wait.
+  void hurry();
+
+ private:
+  enum class Step : std::uint8_t { kAgain, kIdle };
+
+  void wake();
+  void wake_at(MonotonicTime at);
+  void run();
+  Step step();
+  void take_inbox();
+  bool refill();
+  bool is_full() const;
+  std::vector<std::unique_ptr<Record>> take_batch(MonotonicTime now, MonotonicTime& wait_until);
+  void deliver(std::vector<std::unique_ptr<Record>> batch);
+  void give_up_old(MonotonicTime now);
+  void end(std::unique_ptr<Record> record, const RecordEnd& end);
+  void commit_ends();
+  void retry_later(std::vector<std::unique_ptr<Record>> failed, bool all, Duration retry_after);
+  void set_up(bool up);
+  void note_error(const std::string& reason);
+  void added(const Record& record);
+  void removed(const Record& record);
+  void release_holds();
+
+  const std::string id_;
+  const std::unique_ptr<Sink> sink_;
+  Outbox& outbox_;
+  SinkRunner& runner_;
+  RecordEnds& ends_;
+  MemoryBudget& memory_;
+  const Clock& clock_;
+  QueueMetrics metrics_;
+
+  // Any thread.
+  std::atomic<Record*> inbox_ = nullptr;  // newest first
+  std::atomic<bool> scheduled_ = false;
+  std::atomic<bool> started_ = false;
+  std::atomic<bool> hurry_ = false;
+  std::atomic<std::uint64_t> counter_ = 0;
+  std::atomic<bool> cursor_written_ = false;
+  std::atomic<std::uint64_t> records_ = 0;
+  std::atomic<std::uint64_t> volatile_records_ = 0;
+  std::atomic<std::uint64_t> bytes_ = 0;
+  std::atomic<bool> spilling_ = false;
+  mutable std::mutex shared_;  // and these
+  SequenceSet spilled_;        // durable, and not in memory
+  std::vector<broker::PendingAck::Hold> holds_;
+  QueueOptions options_;
+  bool is_up_ = true;
+  std::string last_error_;
+
+  // The runner's, one step at a time.
+  std::deque<std::unique_ptr<Record>> pending_;
+  std::vector<std::unique_ptr<Record>> aside_;  // poison: retried each by itself
+  std::uint32_t failures_in_row_ = 0;
+  std::size_t alone_left_ = 0;  // so many records are sent one by one, to find the one that fails
+  MonotonicTime not_before_ = {};
+  MonotonicTime timer_at_ = MonotonicTime::max();
+  store::Batch ended_;
+  std::vector<std::uint64_t> ended_sequences_;
+  std::vector<Function<void()>> after_commit_;
+};
+
+}  // namespace iotcore::rules
