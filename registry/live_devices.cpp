@@ -105,7 +105,7 @@ void LiveDevices::refresh(Devices devices) {
 void LiveDevices::refresh_chunk(const Devices& devices) {
   std::set<std::string> lost;
   for (const auto& device : devices) {
-    if (!refresh_one(*device)) {
+    if (refresh_one(*device)) {
       lost.insert(device->facts_.certificate_id);
     }
   }
@@ -119,33 +119,36 @@ void LiveDevices::refresh_chunk(const Devices& devices) {
 bool LiveDevices::refresh_one(LiveDevice& device) {
   const std::uint64_t read_at = device.changes_.load(std::memory_order_acquire);
   auto grants = reader_.read(device.facts_);
-  if (!grants) {
-    // Whatever the reason: who can't be shown to have rights has none.
+  if (grants) {
+    return publish(device, read_at, std::make_shared<const Grants>(*std::move(grants)));
+  }
+  // Whatever the reason: who can't be shown to have rights has none.
+  const bool lost = publish(device, read_at, nullptr);
+  if (lost) {
     log(LogLevel::kInfo,
         "authorization.lost",
         {{"principal", device.facts_.certificate_id},
          {"client_id", device.facts_.client_id},
          {"reason", grants.error().message()}});
-    publish(device, read_at, nullptr);
-    return false;
   }
-  publish(device, read_at, std::make_shared<const Grants>(*std::move(grants)));
-  return true;
+  return lost;
 }
 
-void LiveDevices::publish(
+bool LiveDevices::publish(
     LiveDevice& device, std::uint64_t read_at, std::shared_ptr<const Grants> grants
 ) {
   // The lock spans the index, too, so that two reads of one device take their places in it in order; nobody asks for them the other way round.
   const std::lock_guard lock(device.mutex_);
   if (read_at < device.read_at_) {
-    return;
+    return false;
   }
+  const bool lost = device.grants_ != nullptr && grants == nullptr;
   device.read_at_ = read_at;
   device.grants_ = std::move(grants);
   const std::string_view thing = device.grants_ ? device.grants_->thing_name : std::string_view();
   by_thing_.place(device, key_of(thing));
   device.revision_.fetch_add(1, std::memory_order_release);
+  return lost;
 }
 
 }  // namespace iotcore::registry

@@ -71,10 +71,11 @@ class LiveDevices {
   void on_thing_row(const store::Change& change);
   void refresh(Devices devices);
   void refresh_chunk(const Devices& devices);
-  // False: the device may do nothing any more.
+  // True: the device has just lost everything.
   bool refresh_one(LiveDevice& device);
   // Takes what a read that began at `read_at` found, unless there is something newer: of two reads the one that ends last is not always the newer.
-  void publish(LiveDevice& device, std::uint64_t read_at, std::shared_ptr<const Grants> grants);
+  // True as above.
+  bool publish(LiveDevice& device, std::uint64_t read_at, std::shared_ptr<const Grants> grants);
 
   GrantReader& reader_;
   Executor& pool_;

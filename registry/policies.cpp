@@ -4,6 +4,7 @@
 #include "registry/keys.h"
 #include "registry/page.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace iotcore::registry {
@@ -265,8 +266,10 @@ Result<api::DeletePolicyVersionResponse> Policies::remove_version(
           Errc::kDeleteConflict, "Cannot delete the default version of a policy (name=" + name + ")"
       );
     }
-    const auto at = static_cast<int>(version - &policy.versions(0));
-    policy.mutable_versions()->DeleteSubrange(at, 1);
+    auto& versions = *policy.mutable_versions();
+    versions.erase(std::find_if(versions.begin(), versions.end(), [version](const auto& one) {
+      return &one == version;
+    }));
     return {};
   }));
   return api::DeletePolicyVersionResponse();

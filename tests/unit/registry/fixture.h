@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/crypto.h"
 #include "base/executor.h"
+#include "base/log.h"
 #include "registry/registry.h"
 #include "store/memory_store.h"
 
@@ -31,6 +32,12 @@ class ManualExecutor final : public Executor {
  private:
   std::deque<Function<void()>> tasks_;
 };
+
+// Refusals are logged, and tests cause many.
+inline const bool kQuiet = [] {
+  configure_log(LogLevel::kError, LogFormat::kText);
+  return true;
+}();
 
 inline const pki::CertificateAuthority& test_authority() {
   static const SystemClock kClock;
