@@ -4,10 +4,10 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
+#include <algorithm>
 #include <memory>
 
 namespace iotcore {
@@ -30,12 +30,53 @@ const unsigned char* bytes_of(std::string_view text) {
   return reinterpret_cast<const unsigned char*>(text.data());
 }
 
+// One digest context a thread, its algorithm looked up once.
+class Sha256Hasher {
+ public:
+  static Sha256Hasher& of_this_thread() {
+    thread_local Sha256Hasher hasher;
+    return hasher;
+  }
+
+  Sha256Hasher(const Sha256Hasher&) = delete;
+  Sha256Hasher& operator=(const Sha256Hasher&) = delete;
+
+  void start() { IOTCORE_CHECK(EVP_DigestInit_ex2(context_.get(), algorithm(), nullptr) == 1); }
+
+  void add(std::string_view bytes) {
+    IOTCORE_CHECK(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1);
+  }
+
+  Sha256 finish() {
+    Sha256 digest;
+    unsigned int size = 0;
+    IOTCORE_CHECK(EVP_DigestFinal_ex(context_.get(), digest.data(), &size) == 1);
+    return digest;
+  }
+
+ private:
+  struct Deleter {
+    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+  };
+
+  Sha256Hasher() : context_(EVP_MD_CTX_new()) { IOTCORE_CHECK(context_ != nullptr); }
+
+  // Never freed: threads may hash until the process ends.
+  static const EVP_MD* algorithm() {
+    static const EVP_MD* const found = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+    return found;
+  }
+
+  std::unique_ptr<EVP_MD_CTX, Deleter> context_;
+};
+
 }  // namespace
 
 Sha256 sha256(std::string_view bytes) {
-  Sha256 digest;
-  SHA256(bytes_of(bytes), bytes.size(), digest.data());
-  return digest;
+  Sha256Hasher& hasher = Sha256Hasher::of_this_thread();
+  hasher.start();
+  hasher.add(bytes);
+  return hasher.finish();
 }
 
 std::string digest(Digest algorithm, std::string_view bytes) {
@@ -57,21 +98,30 @@ std::string digest(Digest algorithm, std::string_view bytes) {
   return out;
 }
 
+// RFC 2104. OpenSSL's own looks its algorithm up at every call, which costs more than the hashing.
 Sha256 hmac_sha256(std::string_view key, std::string_view bytes) {
-  Sha256 digest;
-  unsigned int size = 0;
-  IOTCORE_CHECK(
-      HMAC(
-          EVP_sha256(),
-          key.data(),
-          static_cast<int>(key.size()),
-          bytes_of(bytes),
-          bytes.size(),
-          digest.data(),
-          &size
-      ) != nullptr
-  );
-  return digest;
+  constexpr std::size_t kBlockBytes = 64;
+  std::array<char, kBlockBytes> block = {};
+  const Sha256 short_key = key.size() > kBlockBytes ? sha256(key) : Sha256();
+  const std::string_view used_key = key.size() > kBlockBytes ? as_text(short_key) : key;
+  std::copy(used_key.begin(), used_key.end(), block.begin());
+  const auto mask = [&block](unsigned char with) {
+    for (char& c : block) {
+      c = static_cast<char>(static_cast<unsigned char>(c) ^ with);
+    }
+  };
+  Sha256Hasher& hasher = Sha256Hasher::of_this_thread();
+  mask(0x36);
+  hasher.start();
+  hasher.add({block.data(), block.size()});
+  hasher.add(bytes);
+  const Sha256 inner = hasher.finish();
+  mask(0x36 ^ 0x5c);
+  hasher.start();
+  hasher.add({block.data(), block.size()});
+  hasher.add(as_text(inner));
+  OPENSSL_cleanse(block.data(), block.size());
+  return hasher.finish();
 }
 
 std::string to_hex(std::string_view bytes) {

@@ -1,7 +1,3 @@
-#include <catch2/catch.hpp>
-
-#include <memory>
-
 #include "base/bytes.h"
 #include "base/crypto.h"
 #include "base/errc.h"
@@ -9,6 +5,10 @@
 #include "base/json.h"
 #include "base/metrics.h"
 #include "base/result.h"
+
+#include <catch2/catch.hpp>
+
+#include <memory>
 
 namespace iotcore {
 namespace {
@@ -28,7 +28,10 @@ TEST_CASE("JSON numbers print as people and AWS write them") {
 }
 
 TEST_CASE("JSON is parsed whole, within limits, and written back in order") {
-  CHECK(to_json(*parse_json(R"({"b":1,"a":[true,null,"x\n"],"c":2.5})")) == R"({"b":1,"a":[true,null,"x\n"],"c":2.5})");
+  CHECK(
+      to_json(*parse_json(R"({"b":1,"a":[true,null,"x\n"],"c":2.5})")) ==
+      R"({"b":1,"a":[true,null,"x\n"],"c":2.5})"
+  );
   CHECK(parse_json("{").error().code() == Errc::kMalformedJson);
   CHECK(parse_json("{} x").error().code() == Errc::kMalformedJson);
   CHECK(parse_json("").error().code() == Errc::kMalformedJson);
@@ -51,7 +54,10 @@ TEST_CASE("base64 and hex are strict") {
   CHECK_FALSE(from_base64("a=k="));
   CHECK(from_hex("00fF") == std::string("\x00\xff", 2));
   CHECK_FALSE(from_hex("0g"));
-  CHECK(to_hex(as_text(sha256(""))) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  CHECK(
+      to_hex(as_text(sha256(""))) ==
+      "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+  );
   CHECK(new_uuid().size() == 36);
 }
 
@@ -119,6 +125,24 @@ TEST_CASE("metrics of one name and label set are summed, and print in Prometheus
   const std::string text = metrics.to_text();
   CHECK(text.find("messages_total{worker=\"0\"} 5") != std::string::npos);
   CHECK(text.find("wait_seconds_bucket{le=\"0.003\"} 1") != std::string::npos);
+}
+
+TEST_CASE("HMAC-SHA-256 equals RFC 4231, keys longer than a block included") {
+  const auto hmac = [](std::string_view key, std::string_view text) {
+    return to_hex(as_text(hmac_sha256(key, text)));
+  };
+  CHECK(
+      hmac(std::string(20, '\x0b'), "Hi There") ==
+      "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
+  );
+  CHECK(
+      hmac(std::string(131, '\xaa'), "Test Using Larger Than Block-Size Key - Hash Key First") ==
+      "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+  );
+  CHECK(
+      hmac(std::string(64, 'k'), "") ==
+      "83026a325aaee70e36cfe607536aa1054104ad1077c36134810d4ccded1ccd3b"
+  );
 }
 
 }  // namespace
