@@ -282,7 +282,7 @@ Fault check_reasons(
       return fault;
     }
     // MQTT3 3.9.3 knows one error only.
-    if (context.version == Version::kV3 && is_error(reason) &&
+    if (context.version != Version::kV5 && is_error(reason) &&
         reason != Reason::kUnspecifiedError) {
       return malformed("MQTT-3.9.3-2 (3.1.1): a SUBACK return code other than 0, 1, 2, 0x80");
     }
@@ -300,7 +300,11 @@ Fault check_fixed_header(std::uint8_t first_byte, const DecodeContext& context) 
   if (!rule.from_client && !rule.from_server) {
     return malformed("packet type 0 is reserved (MQTT5 2.1.2)");
   }
-  if (type == PacketType::kAuth && context.version == Version::kV3) {
+  if (context.version == Version::kNone && type != PacketType::kConnect &&
+      context.sender == Sender::kClient) {
+    return protocol_error("MQTT-3.1.0-1: the first packet is not CONNECT");
+  }
+  if (type == PacketType::kAuth && context.version != Version::kV5) {
     return malformed("packet type 15 is reserved in MQTT 3.1.1 (2.2.1)");
   }
   if (type != PacketType::kPublish && (first_byte & 0x0FU) != rule.flags) {
@@ -308,10 +312,6 @@ Fault check_fixed_header(std::uint8_t first_byte, const DecodeContext& context) 
   }
   if (!(context.sender == Sender::kClient ? rule.from_client : rule.from_server)) {
     return protocol_error("a packet that this side never sends (MQTT5 2.1.2)");
-  }
-  if (context.version == Version::kNone && type != PacketType::kConnect &&
-      context.sender == Sender::kClient) {
-    return protocol_error("MQTT-3.1.0-1: the first packet is not CONNECT");
   }
   return {};
 }
