@@ -163,9 +163,13 @@ class TopicTree {
     }
   };
 
+  // No members that initialise themselves: a match has an array of these and uses the first few.
   struct Level {
-    std::string_view name;
+    const char* data;
+    std::uint32_t size;
     std::uint32_t hash;
+
+    std::string_view name() const { return {data, size}; }
   };
 
   // The tree's end of the allocator: what is given back goes through quiescence.
@@ -250,7 +254,8 @@ void TopicTree::match(std::string_view topic, Visitor&& visitor) const {
         return;
       }
       const std::string_view name = topic.substr(begin, i - begin);
-      levels[count++] = {name, level_hash(name, seed_)};
+      levels[count++] = {
+          name.data(), static_cast<std::uint32_t>(name.size()), level_hash(name, seed_)};
       begin = i + 1;
       if (i == topic.size()) {
         break;
@@ -279,7 +284,7 @@ void TopicTree::match(std::string_view topic, Visitor&& visitor) const {
     if (depth == count) {
       visit(node->here, visitor);
     } else {
-      next = node->children.find(levels[depth].name, levels[depth].hash);
+      next = node->children.find(levels[depth].name(), levels[depth].hash);
       if (wildcards) {
         const Node* const plus = node->plus.load(std::memory_order_acquire);
         if (plus != nullptr && next != nullptr) {
