@@ -259,7 +259,9 @@ Result<HttpResponse> accept_websocket(const HttpRequest& request) {
   response.status = 101;
   response.headers.add("Upgrade", "websocket");
   response.headers.add("Connection", "Upgrade");
-  response.headers.add("Sec-WebSocket-Accept", to_base64(sha1(*key + std::string(kAcceptGuid))));
+  response.headers.add(
+      "Sec-WebSocket-Accept", to_base64(digest(Digest::kSha1, *key + std::string(kAcceptGuid)))
+  );
   response.headers.add("Sec-WebSocket-Protocol", "mqtt");
   return response;
 }
