@@ -88,9 +88,11 @@ class LevelTable {
   // A walk over all children, any reader; it may miss or see what a writer changes meanwhile.
   class Cursor {
    public:
+    // Nothing until assigned: a walk has an array of these.
     Cursor() = default;
 
-    explicit Cursor(const LevelTable& set) : word_(set.word_.load(std::memory_order_acquire)) {}
+    explicit Cursor(const LevelTable& set)
+        : word_(set.word_.load(std::memory_order_acquire)), at_(0) {}
 
     // The next child, or nullptr at the end.
     Node* next() {
@@ -110,8 +112,8 @@ class LevelTable {
     }
 
    private:
-    std::uintptr_t word_ = 0;
-    std::uint32_t at_ = 0;
+    std::uintptr_t word_;
+    std::uint32_t at_;
   };
 
   // Writer only; the name is not in the set.

@@ -9,8 +9,8 @@ constexpr std::string_view kSharePrefix = "$share/";
 constexpr std::string_view kRulesPrefix = "$aws/rules/";
 
 bool is_within(std::string_view text, const TopicLimits& limits) {
-  return !text.empty() && text.size() <= limits.bytes_max &&
-         count_levels(text) <= limits.levels_max;
+  return !text.empty() && text.size() <= std::min(limits.bytes_max, kTopicBytesMax) &&
+         count_levels(text) <= std::min(limits.levels_max, kTopicLevelsMax);
 }
 
 bool is_wildcard(char c) {

@@ -8,6 +8,10 @@
 // U+0000).
 namespace iotcore::broker {
 
+// What no configuration can raise: the depth of the trees, and MQTT's own two-byte lengths.
+inline constexpr std::size_t kTopicLevelsMax = 256;
+inline constexpr std::size_t kTopicBytesMax = 65535;
+
 struct TopicLimits {
   std::size_t bytes_max = 4096;
   std::size_t levels_max = 128;

@@ -1,7 +1,6 @@
 #include "broker/topic_index.h"
 
 #include "base/check.h"
-#include "broker/topic.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -37,7 +36,7 @@ TopicIndex::TopicIndex(bool hash_matches_parent, std::uint64_t hash_seed)
       hash_matches_parent_(hash_matches_parent),
       root_(std::make_unique<Node>()) {}
 
-// Depth is bounded by kLevelsMax, and so is the recursion.
+// Depth is bounded by kTopicLevelsMax, and so is the recursion.
 void TopicIndex::drop_below(Node& node) {
   Memory memory{*this};
   LevelTable<Node>::Cursor children(node.children);
@@ -73,7 +72,7 @@ void* TopicIndex::set(std::string_view topic, void* value) {
   std::size_t depth = 0;
   Levels levels(topic);
   for (std::string_view name; levels.next(name);) {
-    IOTCORE_CHECK(++depth <= kLevelsMax);
+    IOTCORE_CHECK(++depth <= kTopicLevelsMax);
     const std::uint32_t hash = level_hash(name, seed_);
     Node* next = node->children.find(name, hash);
     if (next == nullptr) {
@@ -96,7 +95,7 @@ void* TopicIndex::find(std::string_view topic) const {
 }
 
 void* TopicIndex::erase(std::string_view topic) {
-  std::array<Node*, kLevelsMax + 1> path;
+  std::array<Node*, kTopicLevelsMax + 1> path;
   std::size_t depth = 0;
   path[0] = root_.get();
   Levels levels(topic);
@@ -134,11 +133,12 @@ TopicIndex::Walk::Walk(const TopicIndex& index, std::string_view filter) : index
       ends_with_hash_ = true;
       break;
     }
-    if (level_count_ == kLevelsMax) {
+    if (level_count_ == kTopicLevelsMax) {
       done_ = true;
       return;
     }
-    levels_[level_count_++] = {name, level_hash(name, index.seed_), name == "+"};
+    levels_[level_count_++] = {
+        name.data(), static_cast<std::uint32_t>(name.size()), level_hash(name, index.seed_)};
   }
   enter(index.root_.get());
 }
@@ -159,10 +159,10 @@ bool TopicIndex::Walk::matches_here() const {
 
 const TopicIndex::Node* TopicIndex::Walk::next_child() {
   Step& step = steps_[depth_];
-  if (depth_ < level_count_ && !levels_[depth_].is_plus) {
+  if (depth_ < level_count_ && !levels_[depth_].is_plus()) {
     // A named level has one child at most: taken at the first visit.
     return std::exchange(entered_, false)
-               ? step.node->children.find(levels_[depth_].name, levels_[depth_].hash)
+               ? step.node->children.find(levels_[depth_].name(), levels_[depth_].hash)
                : nullptr;
   }
   entered_ = false;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "broker/level_table.h"
+#include "broker/topic.h"
 
 #include <array>
 #include <cstddef>
@@ -17,9 +18,6 @@ namespace iotcore::broker {
 // without `$share/name/`.
 class TopicIndex {
  public:
-  // More than any configured limit of levels; longer topics are not kept.
-  static constexpr std::size_t kLevelsMax = 256;
-
   // hash_seed 0: random.
   explicit TopicIndex(bool hash_matches_parent = true, std::uint64_t hash_seed = 0);
   TopicIndex(const TopicIndex&) = delete;
@@ -110,10 +108,15 @@ class TopicIndex::Walk {
   Found found() const { return {steps_[depth_].node->value, steps_.data(), depth_ + 1}; }
 
  private:
+  // Does not initialise itself, as there is an array of these of which few are used.
   struct Level {
-    std::string_view name;
+    const char* data;
+    std::uint32_t size;
     std::uint32_t hash;
-    bool is_plus;
+
+    std::string_view name() const { return {data, size}; }
+
+    bool is_plus() const { return size == 1 && *data == '+'; }
   };
 
   void enter(const Node* node);
@@ -126,8 +129,8 @@ class TopicIndex::Walk {
   bool done_ = false;
   bool entered_ = false;  // the node where the walk stands, and nothing of its children yet
   std::size_t depth_ = 0;
-  std::array<Level, kLevelsMax> levels_;
-  std::array<Step, kLevelsMax + 1> steps_;
+  std::array<Level, kTopicLevelsMax> levels_;
+  std::array<Step, kTopicLevelsMax + 1> steps_;
 };
 
 template <typename F>

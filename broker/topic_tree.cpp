@@ -1,7 +1,6 @@
 #include "broker/topic_tree.h"
 
 #include "base/check.h"
-#include "broker/topic.h"
 
 #include <algorithm>
 #include <cstring>
@@ -75,7 +74,7 @@ void TopicTree::make_path(std::string_view filter, Path& path) {
       path.ends_with_hash = true;
       return;
     }
-    IOTCORE_CHECK(path.depth < kLevelsMax);
+    IOTCORE_CHECK(path.depth < kTopicLevelsMax);
     Node& node = *path.nodes[path.depth];
     Node* next;
     if (name == "+") {
@@ -353,7 +352,7 @@ void TopicTree::drop_leaf(LeafWord& end) {
   }
 }
 
-// Depth is bounded by kLevelsMax, and so is the recursion.
+// Depth is bounded by kTopicLevelsMax, and so is the recursion.
 void TopicTree::drop_below(Node& node) {
   Memory memory(*this);
   drop_leaf(node.here);

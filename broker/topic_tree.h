@@ -3,6 +3,7 @@
 #include "base/ids.h"
 #include "broker/level_table.h"
 #include "broker/quiescent.h"
+#include "broker/topic.h"
 
 #include <array>
 #include <atomic>
@@ -39,9 +40,6 @@ struct GroupView {
 // nothing here. Filters are valid ones (topic.h), without `$share/name/`.
 class TopicTree {
  public:
-  // More than any configured limit of levels (TopicLimits); longer topics match nothing.
-  static constexpr std::size_t kLevelsMax = 256;
-
   struct Options {
     bool hash_matches_parent = true;  // `a/#` matches `a` (MQTT 4.7.1.2)
     std::uint64_t hash_seed = 0;      // 0: random
@@ -186,7 +184,7 @@ class TopicTree {
 
   // The nodes from the root to the end of a filter, and which of the two ends it is.
   struct Path {
-    std::array<Node*, kLevelsMax + 1> nodes;
+    std::array<Node*, kTopicLevelsMax + 1> nodes;
     std::size_t depth = 0;  // nodes[depth] is the last
     bool ends_with_hash = false;
 
@@ -246,11 +244,11 @@ void TopicTree::visit(const LeafWord& end, Visitor& visitor) {
 
 template <typename Visitor>
 void TopicTree::match(std::string_view topic, Visitor&& visitor) const {
-  std::array<Level, kLevelsMax> levels;
+  std::array<Level, kTopicLevelsMax> levels;
   std::size_t count = 0;
   for (std::size_t begin = 0, i = 0;; ++i) {
     if (i == topic.size() || topic[i] == '/') {
-      if (count == kLevelsMax) [[unlikely]] {
+      if (count == kTopicLevelsMax) [[unlikely]] {
         return;
       }
       const std::string_view name = topic.substr(begin, i - begin);
@@ -270,7 +268,7 @@ void TopicTree::match(std::string_view topic, Visitor&& visitor) const {
     std::size_t depth;
   };
 
-  std::array<Branch, kLevelsMax> waiting;
+  std::array<Branch, kTopicLevelsMax> waiting;
   std::size_t waiting_count = 0;
   const Node* node = &root_;
   std::size_t depth = 0;

@@ -1,20 +1,20 @@
 #include "broker/mqtt/decoder.h"
 
+#include "broker/mqtt/decoder_fields.h"
+
 #include <array>
 
 namespace iotcore::broker::mqtt {
 namespace {
 
-Fault malformed(const char* why) {
-  return {Errc::kMalformedPacket, why};
-}
-
-Fault protocol_error(const char* why) {
-  return {Errc::kProtocolError, why};
-}
-
-constexpr const char* kTruncated = "the packet ends before its last field";
-constexpr const char* kTrailing = "the packet goes on after its last field";
+using fields::kTrailing;
+using fields::kTruncated;
+using fields::malformed;
+using fields::protocol_error;
+using fields::read_end;
+using fields::read_packet_id;
+using fields::read_properties;
+using fields::read_text;
 
 // What a type's flags must be and who may send it. PUBLISH checks its flags itself.
 struct TypeRule {
@@ -41,40 +41,6 @@ constexpr std::array<TypeRule, 16> kTypeRules = {{
     {true, true, 0},    // DISCONNECT
     {true, true, 0},    // AUTH
 }};
-
-// A two-byte length and a text.
-Fault read_text(ByteReader& reader, std::string_view& out) {
-  out = reader.bytes(reader.u16());
-  if (!reader.ok()) {
-    return malformed(kTruncated);
-  }
-  return is_mqtt_text(out) ? Fault{}
-                           : malformed("MQTT-1.5.4-1, -2: a text is not UTF-8 or has U+0000");
-}
-
-Fault read_packet_id(ByteReader& reader, PacketId& out) {
-  const std::uint16_t id = reader.u16();
-  if (!reader.ok()) {
-    return malformed(kTruncated);
-  }
-  out = static_cast<PacketId>(id);
-  return id == 0 ? protocol_error("MQTT-2.2.1-3: the packet identifier is 0") : Fault{};
-}
-
-// The properties of a v5 packet; v3 has none.
-Fault read_properties(
-    ByteReader& reader, PropertyScope scope, const DecodeContext& context, PropertiesView& out
-) {
-  if (context.version == Version::kV5) {
-    return decode_properties(reader, scope, context.sender, out);
-  }
-  out.clear();
-  return {};
-}
-
-Fault read_end(const ByteReader& reader) {
-  return reader.remaining() == 0 ? Fault{} : malformed(kTrailing);
-}
 
 Fault check_reason(Reason reason, const FrameView& frame, const DecodeContext& context) {
   return is_reason_allowed(reason, frame.type, context.sender)
@@ -104,120 +70,6 @@ Fault read_reason_and_properties(
   }
   const Fault fault = read_properties(reader, scope_of(frame.type), context, properties);
   return fault ? fault : read_end(reader);
-}
-
-// --- CONNECT ---
-
-struct ConnectFlags {
-  explicit ConnectFlags(std::uint8_t flags) : bits(flags) {}
-
-  bool reserved() const { return (bits & 1U) != 0; }
-
-  bool clean_start() const { return (bits & 2U) != 0; }
-
-  bool will() const { return (bits & 4U) != 0; }
-
-  unsigned will_qos() const { return (bits >> 3U) & 3U; }
-
-  bool will_retain() const { return (bits & 0x20U) != 0; }
-
-  bool password() const { return (bits & 0x40U) != 0; }
-
-  bool user_name() const { return (bits & 0x80U) != 0; }
-
-  unsigned bits;
-};
-
-Fault check_connect_flags(ConnectFlags flags, Version version) {
-  if (flags.reserved()) {
-    return malformed("MQTT-3.1.2-3: the reserved CONNECT flag is 1");
-  }
-  if (flags.will_qos() == 3) {
-    return malformed("MQTT-3.1.2-12: the will's QoS is 3");
-  }
-  if (!flags.will() && (flags.will_qos() != 0 || flags.will_retain())) {
-    return malformed("MQTT-3.1.2-11, -13: will QoS or retain without a will");
-  }
-  if (version == Version::kV3 && flags.password() && !flags.user_name()) {
-    return malformed("MQTT-3.1.2-22: a password without a user name");
-  }
-  return {};
-}
-
-// Protocol name and level; leaves in `version` what to answer in, known or not.
-Fault read_protocol(ByteReader& reader, Version& version) {
-  version = Version::kV3;
-  const std::string_view name = reader.bytes(reader.u16());
-  const std::uint8_t level = reader.u8();
-  if (!reader.ok()) {
-    return malformed(kTruncated);
-  }
-  if (name != "MQTT") {
-    return {Errc::kUnsupportedProtocolVersion, "MQTT-3.1.2-1: the protocol name is not MQTT"};
-  }
-  if (level >= static_cast<std::uint8_t>(Version::kV5)) {
-    version = Version::kV5;
-  }
-  return level == static_cast<std::uint8_t>(version)
-             ? Fault{}
-             : Fault{
-                   Errc::kUnsupportedProtocolVersion,
-                   "MQTT-3.1.2-2: a protocol level other than 4 and 5"};
-}
-
-Fault read_will(
-    ByteReader& reader, ConnectFlags flags, const DecodeContext& context, WillView& will
-) {
-  will.qos = static_cast<Qos>(flags.will_qos());
-  will.retain = flags.will_retain();
-  if (const Fault fault = read_properties(reader, PropertyScope::kWill, context, will.properties)) {
-    return fault;
-  }
-  if (const Fault fault = read_text(reader, will.topic)) {
-    return fault;
-  }
-  if (will.topic.empty() || scan_topic_name(will.topic) == TopicScan::kHasWildcard) {
-    return {
-        Errc::kTopicNameInvalid,
-        "MQTT-4.7.3-1, -4.7.1-1: the will's topic is empty or has a wildcard"};
-  }
-  will.payload = reader.bytes(reader.u16());
-  return reader.ok() ? Fault{} : malformed(kTruncated);
-}
-
-Fault read_connect_payload(
-    ByteReader& reader, ConnectFlags flags, const DecodeContext& context, ConnectView& out
-) {
-  if (const Fault fault = read_text(reader, out.client_id)) {
-    return fault;
-  }
-  out.will.reset();
-  out.user_name.reset();
-  out.password.reset();
-  if (flags.will()) {
-    if (const Fault fault = read_will(reader, flags, context, out.will.emplace())) {
-      return fault;
-    }
-  }
-  if (flags.user_name()) {
-    if (const Fault fault = read_text(reader, out.user_name.emplace())) {
-      return fault;
-    }
-  }
-  if (flags.password()) {
-    out.password = reader.bytes(reader.u16());
-    if (!reader.ok()) {
-      return malformed(kTruncated);
-    }
-  }
-  return read_end(reader);
-}
-
-Fault check_authentication(const PropertiesView& properties) {
-  return properties.has(Property::kAuthenticationData) &&
-                 !properties.has(Property::kAuthenticationMethod)
-             ? protocol_error("authentication data without a method (MQTT5 3.1.2.11.10)")
-             : Fault{};
 }
 
 // --- SUBSCRIBE, UNSUBSCRIBE ---
@@ -369,32 +221,6 @@ Fault finish_publish_v5(std::string_view rest, const DecodeContext& context, Pub
 }
 
 }  // namespace detail
-
-Fault decode_connect(const FrameView& frame, const DecodeContext& context, ConnectView& out) {
-  ByteReader reader(frame.body);
-  if (const Fault fault = read_protocol(reader, out.version)) {
-    return fault;
-  }
-  DecodeContext connect_context = context;
-  connect_context.version = out.version;
-  const ConnectFlags flags(reader.u8());
-  out.keep_alive_s = reader.u16();
-  if (!reader.ok()) {
-    return malformed(kTruncated);
-  }
-  if (const Fault fault = check_connect_flags(flags, out.version)) {
-    return fault;
-  }
-  out.clean_start = flags.clean_start();
-  if (const Fault fault =
-          read_properties(reader, scope_of(frame.type), connect_context, out.properties)) {
-    return fault;
-  }
-  if (const Fault fault = check_authentication(out.properties)) {
-    return fault;
-  }
-  return read_connect_payload(reader, flags, connect_context, out);
-}
 
 Fault decode_connack(const FrameView& frame, const DecodeContext& context, Connack& out) {
   ByteReader reader(frame.body);

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -69,6 +70,16 @@ TEST_CASE("limits can be held against what follows the reserved prefixes") {
   CHECK(without_uncounted_prefix("$share/g/a/b") == "a/b");
   CHECK(without_uncounted_prefix("$aws/things/a") == "$aws/things/a");
   CHECK(without_uncounted_prefix("a/b") == "a/b");
+}
+
+TEST_CASE("no configuration lets more levels or bytes in than the trees can hold") {
+  const TopicLimits unlimited{.bytes_max = SIZE_MAX, .levels_max = SIZE_MAX};
+  const std::string deepest(kTopicLevelsMax - 1, '/');
+  CHECK(is_valid_topic(deepest, unlimited));
+  CHECK_FALSE(is_valid_topic(deepest + "/", unlimited));
+  CHECK_FALSE(is_valid_filter(deepest + "/", unlimited));
+  CHECK(is_valid_topic(std::string(kTopicBytesMax, 'a'), unlimited));
+  CHECK_FALSE(is_valid_topic(std::string(kTopicBytesMax + 1, 'a'), unlimited));
 }
 
 TEST_CASE("levels") {

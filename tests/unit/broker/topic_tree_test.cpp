@@ -209,6 +209,36 @@ TEST_CASE("tree match = naive match, over random filters, topics, workers and gr
   }
 }
 
+TEST_CASE("the deepest topics and filters") {
+  QuiescentDomain domain(1);
+  TopicTree tree(domain);
+  TopicIndex index;
+  const OnlineGuard online(domain, worker(0));
+  const std::string deepest(kTopicLevelsMax - 1, '/');
+  std::string pluses = "+";
+  for (std::size_t i = 1; i < kTopicLevelsMax; ++i) {
+    pluses += "/+";
+  }
+  tree.add(deepest, worker(0), 1);
+  tree.add(pluses, worker(0), 2);
+  tree.add(deepest + "/#", worker(0), 3);
+  CHECK(
+      match(tree, deepest).subscribers ==
+      std::vector<std::pair<unsigned, std::uint32_t>>{{0, 1}, {0, 2}, {0, 3}}
+  );
+  CHECK(match(tree, deepest + "/") == Seen{});
+  int value = 0;
+  index.set(deepest, &value);
+  for (const std::string& filter : {deepest, pluses, std::string("#"), std::string("/#")}) {
+    std::string found_topic;
+    index.match(filter, [&](const TopicIndex::Found& found) {
+      found.append_topic(found_topic);
+      return true;
+    });
+    CHECK(found_topic == deepest);
+  }
+}
+
 TEST_CASE("index match = naive match, over random topics and filters") {
   for (unsigned seed = 1; seed <= 20; ++seed) {
     Random random(seed);
