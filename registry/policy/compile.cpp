@@ -46,7 +46,8 @@ struct CompiledStatement {
 
 bool names_action(const CompiledStatement& statement, std::string_view lower_name) {
   return std::any_of(statement.actions.begin(), statement.actions.end(), [&](const Pattern& p) {
-    return matches(p, lower_name);
+    const bool plain = p.size() == 1 && p.front().kind == Part::Kind::kText;
+    return plain ? p.front().text == lower_name : matches(p, lower_name);
   });
 }
 

@@ -47,6 +47,17 @@ Pattern rest_of(const Pattern& pattern, const Position& from) {
 }  // namespace
 
 std::optional<std::vector<Pattern>> residuals(const Pattern& pattern, std::string_view prefix) {
+  // Nearly all patterns spell the prefix out, or differ from it in plain text.
+  const std::string_view head = pattern.empty() || pattern.front().kind != Part::Kind::kText
+                                    ? std::string_view()
+                                    : std::string_view(pattern.front().text);
+  const std::size_t common = std::min(head.size(), prefix.size());
+  if (head.substr(0, common) != prefix.substr(0, common)) {
+    return std::vector<Pattern>();
+  }
+  if (head.size() > prefix.size()) {
+    return std::vector<Pattern>{rest_of(pattern, {0, prefix.size()})};
+  }
   std::set<Position> positions = {{0, 0}};
   for (const char c : prefix) {
     pass_over(positions, pattern, true);
