@@ -9,8 +9,6 @@
 #include "broker/topic.h"
 #include "broker/worker_broker.h"
 #include "proto/api/data.pb.h"
-#include "registry/http_authorizer.h"
-#include "registry/policy/action.h"
 
 #include <memory>
 #include <string>
@@ -102,6 +100,10 @@ Result<broker::OwnedPublish> publish_of(
   return publish;
 }
 
+Error forbidden() {
+  return {Errc::kForbidden, "Forbidden"};
+}
+
 bool is_device(const CallContext& context) {
   return context.peer.kind == broker::PeerIdentity::Kind::kCertificate;
 }
@@ -183,15 +185,11 @@ Result<api::ListRetainedMessagesResponse> list_retained(
 }  // namespace
 
 void register_message_operations(
-    OperationRegistry& operations,
-    broker::Broker& broker,
-    Executor& pool,
-    registry::HttpAuthorizer& authorizer
+    OperationRegistry& operations, broker::Broker& broker, Executor& pool, DeviceAccess access
 ) {
-  using registry::policy::Action;
   operations.add_async<api::PublishRequest, api::PublishResponse>(
       "Publish",
-      [&broker, &pool, &authorizer](
+      [&broker, &pool, access](
           const CallContext& context, api::PublishRequest request, Reply<api::PublishResponse> reply
       ) {
         if (!is_device(context)) {
@@ -200,14 +198,14 @@ void register_message_operations(
         }
         // A device's policies may have to be read.
         pool.post(
-            [&broker, &authorizer, context, request = std::move(request), reply = std::move(reply)](
+            [&broker, access, context, request = std::move(request), reply = std::move(reply)](
             ) mutable {
-              Status allowed = authorizer.allows(context.peer, Action::kPublish, request.topic());
-              if (allowed && request.retain()) {
-                allowed = authorizer.allows(context.peer, Action::kRetainPublish, request.topic());
-              }
+              const std::string resource = "topic/" + request.topic();
+              const bool allowed =
+                  access(context.peer, "iot:Publish", resource) &&
+                  (!request.retain() || access(context.peer, "iot:RetainPublish", resource));
               if (!allowed) {
-                reply(fail(allowed.error()));
+                reply(fail(forbidden()));
                 return;
               }
               publish(broker, context, request, std::move(reply));
@@ -217,19 +215,24 @@ void register_message_operations(
   );
   operations.add<api::GetRetainedMessageRequest, api::GetRetainedMessageResponse>(
       "GetRetainedMessage",
-      [&broker, &authorizer](
+      [&broker, access](
           const CallContext& context, const api::GetRetainedMessageRequest& request
       ) -> Result<api::GetRetainedMessageResponse> {
-        IOTCORE_TRY(authorizer.allows(context.peer, Action::kGetRetainedMessage, request.topic()));
+        if (is_device(context) &&
+            !access(context.peer, "iot:GetRetainedMessage", "topic/" + request.topic())) {
+          return fail(forbidden());
+        }
         return get_retained(broker, request);
       }
   );
   operations.add<api::ListRetainedMessagesRequest, api::ListRetainedMessagesResponse>(
       "ListRetainedMessages",
-      [&broker, &authorizer](
+      [&broker, access](
           const CallContext& context, const api::ListRetainedMessagesRequest& request
       ) -> Result<api::ListRetainedMessagesResponse> {
-        IOTCORE_TRY(authorizer.allows(context.peer, Action::kListRetainedMessages, "*"));
+        if (is_device(context) && !access(context.peer, "iot:ListRetainedMessages", "*")) {
+          return fail(forbidden());
+        }
         return list_retained(broker, request);
       }
   );

@@ -1,11 +1,10 @@
 #pragma once
 
-#include "base/executor.h"
-#include "base/metrics.h"
-#include "gateway/http_handler.h"
-
 #include <functional>
 #include <string>
+
+#include "base/metrics.h"
+#include "gateway/http_handler.h"
 
 namespace iotcore::server {
 
@@ -18,8 +17,9 @@ class AdminApi final : public gateway::HttpHandler {
   AdminApi(Metrics& metrics, std::string openapi, Ready ready, Executor& pool)
       : metrics_(metrics), openapi_(std::move(openapi)), ready_(std::move(ready)), pool_(pool) {}
 
-  void handle(net::HttpRequest request, const broker::PeerIdentity& peer, gateway::HttpReply reply)
-      override;
+  void handle(
+      net::HttpRequest request, const broker::PeerIdentity& peer, gateway::HttpReply reply
+  ) override;
   void authorize_websocket(
       const net::HttpRequest& request, const broker::PeerIdentity& peer, UpgradeAnswer answer
   ) override;
