@@ -9,6 +9,8 @@
 #include "broker/topic.h"
 #include "broker/worker_broker.h"
 #include "proto/api/data.pb.h"
+#include "registry/http_authorizer.h"
+#include "registry/policy/action.h"
 
 #include <memory>
 #include <string>
@@ -100,10 +102,6 @@ Result<broker::OwnedPublish> publish_of(
   return publish;
 }
 
-Error forbidden() {
-  return {Errc::kForbidden, "Forbidden"};
-}
-
 bool is_device(const CallContext& context) {
   return context.peer.kind == broker::PeerIdentity::Kind::kCertificate;
 }
@@ -185,11 +183,15 @@ Result<api::ListRetainedMessagesResponse> list_retained(
 }  // namespace
 
 void register_message_operations(
-    OperationRegistry& operations, broker::Broker& broker, Executor& pool, DeviceAccess access
+    OperationRegistry& operations,
+    broker::Broker& broker,
+    Executor& pool,
+    registry::HttpAuthorizer& authorizer
 ) {
+  using registry::policy::Action;
   operations.add_async<api::PublishRequest, api::PublishResponse>(
       "Publish",
-      [&broker, &pool, access](
+      [&broker, &pool, &authorizer](
           const CallContext& context, api::PublishRequest request, Reply<api::PublishResponse> reply
       ) {
         if (!is_device(context)) {
@@ -198,14 +200,14 @@ void register_message_operations(
         }
         // A device's policies may have to be read.
         pool.post(
-            [&broker, access, context, request = std::move(request), reply = std::move(reply)](
+            [&broker, &authorizer, context, request = std::move(request), reply = std::move(reply)](
             ) mutable {
-              const std::string resource = "topic/" + request.topic();
-              const bool allowed =
-                  access(context.peer, "iot:Publish", resource) &&
-                  (!request.retain() || access(context.peer, "iot:RetainPublish", resource));
+              Status allowed = authorizer.allows(context.peer, Action::kPublish, request.topic());
+              if (allowed && request.retain()) {
+                allowed = authorizer.allows(context.peer, Action::kRetainPublish, request.topic());
+              }
               if (!allowed) {
-                reply(fail(forbidden()));
+                reply(fail(allowed.error()));
                 return;
               }
               publish(broker, context, request, std::move(reply));
@@ -215,24 +217,19 @@ void register_message_operations(
   );
   operations.add<api::GetRetainedMessageRequest, api::GetRetainedMessageResponse>(
       "GetRetainedMessage",
-      [&broker, access](
+      [&broker, &authorizer](
           const CallContext& context, const api::GetRetainedMessageRequest& request
       ) -> Result<api::GetRetainedMessageResponse> {
-        if (is_device(context) &&
-            !access(context.peer, "iot:GetRetainedMessage", "topic/" + request.topic())) {
-          return fail(forbidden());
-        }
+        IOTCORE_TRY(authorizer.allows(context.peer, Action::kGetRetainedMessage, request.topic()));
         return get_retained(broker, request);
       }
   );
   operations.add<api::ListRetainedMessagesRequest, api::ListRetainedMessagesResponse>(
       "ListRetainedMessages",
-      [&broker, access](
+      [&broker, &authorizer](
           const CallContext& context, const api::ListRetainedMessagesRequest& request
       ) -> Result<api::ListRetainedMessagesResponse> {
-        if (is_device(context) && !access(context.peer, "iot:ListRetainedMessages", "*")) {
-          return fail(forbidden());
-        }
+        IOTCORE_TRY(authorizer.allows(context.peer, Action::kListRetainedMessages, "*"));
         return list_retained(broker, request);
       }
   );

@@ -2,21 +2,22 @@
 
 #include "gateway/operations.h"
 
-#include <functional>
-
 namespace iotcore::broker {
 class Broker;
 }
 
-namespace iotcore::gateway {
+namespace iotcore::registry {
+class HttpAuthorizer;
+}
 
-// Whether a caller with a device certificate may do `action` ("iot:Publish") to `resource` ("topic/a/b"). Blocks.
-using DeviceAccess = std::function<
-    bool(const broker::PeerIdentity& peer, std::string_view action, std::string_view resource)>;
+namespace iotcore::gateway {
 
 // Publish, GetRetainedMessage and ListRetainedMessages.
 void register_message_operations(
-    OperationRegistry& operations, broker::Broker& broker, Executor& pool, DeviceAccess access
+    OperationRegistry& operations,
+    broker::Broker& broker,
+    Executor& pool,
+    registry::HttpAuthorizer& authorizer
 );
 
 }  // namespace iotcore::gateway

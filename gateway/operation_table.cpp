@@ -228,9 +228,12 @@ Result<RouteMatchView> OperationTable::route(
   if (!raw_path.starts_with('/')) {
     return unknown_operation();
   }
+  const bool names_a_plane = std::any_of(kPlanes.begin(), kPlanes.end(), [&](api::Plane plane) {
+    return plane_has_signing_name(plane, scope.signing_service);
+  });
   bool other_method = false;
   for (const api::Plane plane : kPlanes) {
-    if ((!scope.signing_service.empty() && !plane_has_signing_name(plane, scope.signing_service)) ||
+    if ((names_a_plane && !plane_has_signing_name(plane, scope.signing_service)) ||
         (scope.device && plane == api::IOT)) {
       continue;
     }

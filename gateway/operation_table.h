@@ -37,8 +37,9 @@ struct Operation {
 
 // Which planes a caller means.
 struct RouteScope {
-  std::string_view signing_service;  // of the signature's credential scope; empty: not signed
-  bool device = false;               // came with a client certificate: data planes only
+  std::string_view
+      signing_service;  // of the signature's credential scope; one that names no plane says nothing
+  bool device = false;  // came with a client certificate: data planes only
 };
 
 // An operation and its labels as they stand in the path, still encoded. Points into the path given

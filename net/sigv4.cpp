@@ -454,6 +454,17 @@ Status verify_sigv4(
         fmt::format("Credential should be scoped to a valid region, not '{}'.", claim.scope.region)
     );
   }
+  if (!rules.services.empty() &&
+      std::find(rules.services.begin(), rules.services.end(), claim.scope.service) ==
+          rules.services.end()) {
+    return fail(
+        Errc::kInvalidSignature,
+        fmt::format(
+            "Credential should be scoped to correct service: '{}'.",
+            fmt::join(rules.services, "', '")
+        )
+    );
+  }
   IOTCORE_TRY(check_time(claim, now, rules));
   IOTCORE_TRY(check_payload_hash(request, rules));
   const auto matches = [&](TokenInQuery token) {

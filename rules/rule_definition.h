@@ -47,8 +47,10 @@ Status validate(const RuleDefinition& rule, const RuleLimits& limits = {});
 // The kind of an action object ("republish"): its one member besides "iotcoreDelivery". For
 // {"iotcore": {"type": t, …}} it is t.
 std::string_view action_kind(const json::object& action);
-// The members of the action, without its kind.
+// The members of the action, without its kind; of {"iotcore": {…}} "type" is one of them.
 const json::object& action_members(const json::object& action);
+// Whether AWS has an action of that name; all others are ours and written as {"iotcore": {"type": …}}.
+bool is_aws_action(std::string_view kind);
 // The delivery options, or nullptr.
 const json::object* action_delivery(const json::object& action);
 

@@ -63,9 +63,20 @@ struct FileTest {
 };
 
 struct RuleFile {
+  enum class Kind : std::uint8_t { kRule, kTarget, kTest };
+
+  // Where each statement stands, in the order of the text.
+  struct Place {
+    Kind kind;
+    std::size_t index;  // in rules, targets or tests
+    std::uint32_t begin;
+    std::uint32_t end;  // one past its `;`
+  };
+
   std::vector<FileRule> rules;
   std::vector<FileTarget> targets;
   std::vector<FileTest> tests;
+  std::vector<Place> places;
 };
 
 struct ParsedRuleFile {
@@ -80,7 +91,10 @@ ParsedRuleFile parse_rule_file(std::string_view text);
 
 // Canonical text, one statement after the other.
 std::string format_rule(const RuleDefinition& rule);
-// The whole file with its targets and tests; comments between statements are kept.
+std::string format_target(const FileTarget& target);
+std::string format_test(const FileTest& test);
+// The whole file with its targets and tests. Comments between statements are kept; a statement with a comment inside is
+// left as it is.
 Result<std::string> format_rule_file(std::string_view text);
 
 }  // namespace iotcore::rules

@@ -24,7 +24,8 @@ void AdminApi::handle(
     return;
   }
   // Metrics and readiness look at locks and at the store: not on a worker.
-  pool_.post([this, path = std::string(net::split_target(request.target).path),
+  pool_.post([this,
+              path = std::string(net::split_target(request.target).path),
               reply = std::move(reply)]() mutable { reply(answer(path)); });
 }
 
@@ -49,8 +50,7 @@ net::HttpResponse AdminApi::answer(std::string_view path) const {
 }
 
 void AdminApi::authorize_websocket(
-    const net::HttpRequest& /*request*/, const broker::PeerIdentity& /*peer*/,
-    UpgradeAnswer answer
+    const net::HttpRequest& /*request*/, const broker::PeerIdentity& /*peer*/, UpgradeAnswer answer
 ) {
   answer(fail(Errc::kNotFound, "there is no WebSocket here"));
 }

@@ -1,10 +1,11 @@
 #pragma once
 
-#include <functional>
-#include <string>
-
+#include "base/executor.h"
 #include "base/metrics.h"
 #include "gateway/http_handler.h"
+
+#include <functional>
+#include <string>
 
 namespace iotcore::server {
 
@@ -17,9 +18,8 @@ class AdminApi final : public gateway::HttpHandler {
   AdminApi(Metrics& metrics, std::string openapi, Ready ready, Executor& pool)
       : metrics_(metrics), openapi_(std::move(openapi)), ready_(std::move(ready)), pool_(pool) {}
 
-  void handle(
-      net::HttpRequest request, const broker::PeerIdentity& peer, gateway::HttpReply reply
-  ) override;
+  void handle(net::HttpRequest request, const broker::PeerIdentity& peer, gateway::HttpReply reply)
+      override;
   void authorize_websocket(
       const net::HttpRequest& request, const broker::PeerIdentity& peer, UpgradeAnswer answer
   ) override;

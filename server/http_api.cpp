@@ -3,19 +3,20 @@
 #include "base/log.h"
 #include "net/sigv4.h"
 #include "registry/access_keys.h"
-#include "registry/device_authorizer.h"
 
 namespace iotcore::server {
 
 HttpApi::HttpApi(
-    Options options, const gateway::Dispatcher& dispatcher, const registry::AccessKeys& keys,
-    registry::DeviceAuthorizer& devices, const Clock& clock, Executor& pool,
+    Options options,
+    const gateway::Dispatcher& dispatcher,
+    const registry::AccessKeys& keys,
+    const Clock& clock,
+    Executor& pool,
     std::function<Status()> reset
 )
     : options_(std::move(options)),
       dispatcher_(dispatcher),
       keys_(keys),
-      devices_(devices),
       clock_(clock),
       pool_(pool),
       reset_(std::move(reset)) {}
@@ -83,7 +84,8 @@ void HttpApi::handle(
   }
   Result<gateway::CallerIdentity> caller = identify(request, peer);
   if (!caller) {
-    log(LogLevel::kInfo, "api.refused",
+    log(LogLevel::kInfo,
+        "api.refused",
         {{"source", peer.source_ip}, {"why", caller.error().message()}});
     gateway::CallerIdentity unknown;
     unknown.peer = peer;
@@ -118,7 +120,8 @@ void HttpApi::authorize_websocket(
   }
   Result<gateway::CallerIdentity> caller = by_signature(request, peer);
   if (!caller) {
-    log(LogLevel::kInfo, "websocket.refused",
+    log(LogLevel::kInfo,
+        "websocket.refused",
         {{"source", peer.source_ip}, {"why", caller.error().message()}});
     answer(fail(Errc::kForbidden, caller.error().message()));
     return;

@@ -1,15 +1,14 @@
 #pragma once
 
-#include <functional>
-#include <string>
-
 #include "base/clock.h"
 #include "gateway/http_handler.h"
 #include "gateway/operations.h"
 
+#include <functional>
+#include <string>
+
 namespace iotcore::registry {
 class AccessKeys;
-class DeviceAuthorizer;
 }  // namespace iotcore::registry
 
 namespace iotcore::server {
@@ -25,14 +24,16 @@ class HttpApi final : public gateway::HttpHandler {
 
   // All of it outlives this and every reply. `reset` empties the account; called on the pool.
   HttpApi(
-      Options options, const gateway::Dispatcher& dispatcher, const registry::AccessKeys& keys,
-      registry::DeviceAuthorizer& devices, const Clock& clock, Executor& pool,
+      Options options,
+      const gateway::Dispatcher& dispatcher,
+      const registry::AccessKeys& keys,
+      const Clock& clock,
+      Executor& pool,
       std::function<Status()> reset
   );
 
-  void handle(
-      net::HttpRequest request, const broker::PeerIdentity& peer, gateway::HttpReply reply
-  ) override;
+  void handle(net::HttpRequest request, const broker::PeerIdentity& peer, gateway::HttpReply reply)
+      override;
   void authorize_websocket(
       const net::HttpRequest& request, const broker::PeerIdentity& peer, UpgradeAnswer answer
   ) override;
@@ -51,7 +52,6 @@ class HttpApi final : public gateway::HttpHandler {
   Options options_;
   const gateway::Dispatcher& dispatcher_;
   const registry::AccessKeys& keys_;
-  registry::DeviceAuthorizer& devices_;
   const Clock& clock_;
   Executor& pool_;
   std::function<Status()> reset_;

@@ -1,1 +1,143 @@
-int main() { return 0; }
+#include "server/app.h"
+#include "server/commands.h"
+#include "server/config.h"
+
+#include <CLI/CLI.hpp>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <unistd.h>
+
+extern char** environ;
+
+namespace {
+
+using iotcore::server::App;
+using iotcore::server::Config;
+using iotcore::server::ConfigSources;
+
+constexpr int kConfigurationError = 2;
+
+std::map<std::string, std::string> read_environment() {
+  std::map<std::string, std::string> all;
+  for (char** each = environ; *each != nullptr; ++each) {
+    const std::string_view entry = *each;
+    const std::size_t equals = entry.find('=');
+    if (equals != std::string_view::npos) {
+      all.emplace(entry.substr(0, equals), entry.substr(equals + 1));
+    }
+  }
+  return all;
+}
+
+int report(const iotcore::Error& error, int exit_code) {
+  std::fprintf(stderr, "iotcore: %s\n", error.message().c_str());
+  return exit_code;
+}
+
+int serve(const Config& config, const std::string& ready_file) {
+  // Taken by sigwait below; threads inherit the mask.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  iotcore::configure_log(config.log_level, config.log_format);
+  auto app = App::start(config, ready_file);
+  if (!app) {
+    return report(app.error(), 1);
+  }
+  std::fputs((*app)->greeting().c_str(), stdout);
+  std::fflush(stdout);
+  int received = 0;
+  sigwait(&signals, &received);
+  // A second signal does not wait for anybody.
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  const auto exit_at_once = [](int) { _exit(1); };
+  std::signal(SIGTERM, exit_at_once);
+  std::signal(SIGINT, exit_at_once);
+  (*app)->stop();
+  return 0;
+}
+
+struct Arguments {
+  ConfigSources sources;
+  std::string ready_file;
+  iotcore::server::ThingCreateOptions thing;
+};
+
+void add_config_options(CLI::App& command, Arguments& arguments) {
+  command.add_option("--config", arguments.sources.file, "configuration file (TOML)");
+  command.add_option(
+      "--data-dir", arguments.sources.data_dir, "folder of everything that the server keeps"
+  );
+  command.add_option("--set", arguments.sources.overrides, "one configuration key, as key=value")
+      ->allow_extra_args(false);
+  command.add_flag(
+      "--dev",
+      arguments.sources.dev,
+      "adds plain MQTT and HTTP on loopback, where anybody may do everything"
+  );
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App cli(
+      "A self-hosted IoT core: MQTT, rules, shadows and the AWS IoT API on your own machine.",
+      "iotcore"
+  );
+  cli.require_subcommand(1);
+  Arguments arguments;
+
+  CLI::App* serve_command = cli.add_subcommand("serve", "Start the server");
+  add_config_options(*serve_command, arguments);
+  serve_command->add_option(
+      "--ready-file", arguments.ready_file, "written when every listener accepts"
+  );
+
+  CLI::App* thing_command = cli.add_subcommand("thing", "Devices of a running server");
+  thing_command->require_subcommand(1);
+  CLI::App* thing_create =
+      thing_command->add_subcommand("create", "Make a thing with keys, certificate and policy");
+  thing_create->add_option("name", arguments.thing.name, "name of the thing")->required();
+  thing_create->add_option("--out", arguments.thing.out, "folder for the device's files")
+      ->required();
+  thing_create->add_option(
+      "--policy", arguments.thing.policy, "policy to attach instead of iotcore-device"
+  );
+  add_config_options(*thing_create, arguments);
+
+  CLI::App* config_command = cli.add_subcommand("config", "The configuration");
+  config_command->require_subcommand(1);
+  CLI::App* config_print =
+      config_command->add_subcommand("print", "Print every key as it is in force");
+  add_config_options(*config_print, arguments);
+
+  CLI::App* doctor_command = cli.add_subcommand("doctor", "Look for what commonly goes wrong");
+  add_config_options(*doctor_command, arguments);
+
+  CLI11_PARSE(cli, argc, argv);
+
+  arguments.sources.environment = read_environment();
+  auto config = iotcore::server::load_config(arguments.sources);
+  if (!config) {
+    return report(config.error(), kConfigurationError);
+  }
+  if (*serve_command) {
+    return serve(*config, arguments.ready_file);
+  }
+  if (*thing_create) {
+    arguments.thing.data_dir = config->data_dir;
+    const auto made = iotcore::server::create_thing(arguments.thing);
+    return made ? 0 : report(made.error(), 1);
+  }
+  if (*config_print) {
+    std::fputs(iotcore::server::print_config(*config).c_str(), stdout);
+    return 0;
+  }
+  return iotcore::server::run_doctor(*config) ? 0 : 1;
+}

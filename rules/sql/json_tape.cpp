@@ -172,8 +172,10 @@ class JsonScanner {
         return false;
       }
       if (at_[-1] == '0') {
+        const bool is_whole = std::all_of(point + 1, at_, [](char c) { return c == '0'; });
+        const bool is_plain = is_whole && at_ - point == 2 && !(from[0] == '-' && from[1] == '0');
         traits = static_cast<std::uint8_t>(
-            traits | (at_ - point == 2 ? kHasWholeDecimal : kHasOddNumber | kHasWholeDecimal)
+            traits | (is_whole ? kHasWholeDecimal : 0) | (is_plain ? 0 : kHasOddNumber)
         );
       }
       if (point[1] == '0' && at_ - point > 6) {

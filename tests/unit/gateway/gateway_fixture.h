@@ -228,9 +228,14 @@ class Server {
     workers.start();
   }
 
-  ~Server() {
-    gateway.close(1s);
-    workers.stop();
+  ~Server() { stop(); }
+
+  // Also by whoever adds what connections use.
+  void stop() {
+    if (!std::exchange(stopped_, true)) {
+      gateway.close(1s);
+      workers.stop();
+    }
   }
 
   std::uint16_t open(FaceConfig face) {
@@ -263,6 +268,9 @@ class Server {
   WorkerThreads workers;
   FakeClients clients;
   Gateway gateway;
+
+ private:
+  bool stopped_ = false;
 };
 
 // A client's blocking socket with a time limit.

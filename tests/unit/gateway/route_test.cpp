@@ -59,7 +59,7 @@ TEST_CASE("the signing service chooses the plane") {
   CHECK(routed("GET", "/things/t/shadow", {"iot"}) == "unknown_operation");
   CHECK(routed("GET", "/things/t", {"execute-api"}) == "DescribeThing t");
   CHECK(routed("GET", "/things/t", {"iotdata"}) == "unknown_operation");
-  CHECK(routed("GET", "/things/t", {"s3"}) == "unknown_operation");
+  CHECK(routed("GET", "/things/t", {"s3"}) == "DescribeThing t");
   CHECK(routed("GET", "/things/t", kUnsigned) == "DescribeThing t");
   CHECK(routed("GET", "/things/t/shadow", kUnsigned) == "GetThingShadow t");
 }

@@ -47,7 +47,7 @@ struct Recorder final : IoHandler {
 }  // namespace
 
 TEST_CASE("A turn delivers events, posted tasks and timers, then the hooks in their order") {
-  SystemClock clock;
+  ManualClock clock;
   EventLoop loop(clock);
   SocketPair pair;
   Recorder handler;
@@ -58,7 +58,8 @@ TEST_CASE("A turn delivers events, posted tasks and timers, then the hooks in th
   loop.at_turn_end(1, [&] { order += "first "; });
   loop.at_turn_end(2, [&] { order += "third "; });
   loop.post([&] { order += "task "; });
-  loop.timers().schedule(clock.now() - 1s, [&] { order += "timer "; });
+  loop.timers().schedule(clock.now() + 2ms, [&] { order += "timer "; });
+  clock.advance(3ms);
   pair.send("x");
   loop.turn(1s);
   CHECK(order == "io task timer first second third ");

@@ -24,7 +24,9 @@ HttpRequest upgrade() {
 }
 
 Status verify(
-    const HttpRequest& request, WallTime now = kNow, const SigV4Rules& rules = {"us-east-1"}
+    const HttpRequest& request,
+    WallTime now = kNow,
+    const SigV4Rules& rules = {.region = "us-east-1"}
 ) {
   IOTCORE_ASSIGN(const auto claim, parse_sigv4(request));
   if (!claim) {
@@ -196,6 +198,20 @@ TEST_CASE("the scope's region is ours, unless any is accepted") {
   sign(request, kCredentials, {"eu-west-1", "iotdata"}, kNow);
   CHECK(errc_of(verify(request)) == Errc::kInvalidSignature);
   CHECK(verify(request, kNow, {}));
+}
+
+TEST_CASE("the scope's service is one that the face takes") {
+  HttpRequest request = upgrade();
+  presign(request, kCredentials, {"us-east-1", "iot"}, kNow);
+  const std::string_view services[] = {"iotdevicegateway", "iotdata"};
+  const Status refused = verify(request, kNow, {.services = services});
+  CHECK(errc_of(refused) == Errc::kInvalidSignature);
+  CHECK(
+      refused.error().message() ==
+      "Credential should be scoped to correct service: 'iotdevicegateway', 'iotdata'."
+  );
+  const std::string_view others[] = {"iot"};
+  CHECK(verify(request, kNow, {.services = others}));
 }
 
 TEST_CASE("malformed signatures are told what they lack") {

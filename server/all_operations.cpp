@@ -1,0 +1,108 @@
+#include "server/all_operations.h"
+
+#include "gateway/message_operations.h"
+#include "proto/api/certificates.pb.h"
+#include "proto/api/endpoint.pb.h"
+#include "proto/api/policies.pb.h"
+#include "proto/api/things.pb.h"
+#include "registry/endpoints.h"
+#include "registry/registry.h"
+
+namespace iotcore::server {
+namespace {
+
+// A member function of `owner` as the handler of the operation whose request it takes.
+template <typename Owner, typename Request, typename Response>
+void add(
+    gateway::OperationRegistry& operations,
+    std::string_view name,
+    Owner& owner,
+    Result<Response> (Owner::*handler)(const Request&)
+) {
+  operations.add<Request, Response>(
+      name,
+      [&owner, handler](const gateway::CallContext&, const Request& request) {
+        return (owner.*handler)(request);
+      }
+  );
+}
+
+void register_things(gateway::OperationRegistry& operations, registry::Registry& registry) {
+  using registry::ThingPrincipals;
+  using registry::Things;
+  using registry::ThingTypes;
+  add(operations, "CreateThing", registry.things(), &Things::create);
+  add(operations, "DescribeThing", registry.things(), &Things::describe);
+  add(operations, "UpdateThing", registry.things(), &Things::update);
+  add(operations, "DeleteThing", registry.things(), &Things::remove);
+  add(operations, "ListThings", registry.things(), &Things::list);
+  add(operations, "AttachThingPrincipal", registry.thing_principals(), &ThingPrincipals::attach);
+  add(operations, "DetachThingPrincipal", registry.thing_principals(), &ThingPrincipals::detach);
+  add(operations,
+      "ListThingPrincipals",
+      registry.thing_principals(),
+      &ThingPrincipals::list_principals);
+  add(operations, "ListPrincipalThings", registry.thing_principals(), &ThingPrincipals::list_things
+  );
+  add(operations, "CreateThingType", registry.thing_types(), &ThingTypes::create);
+  add(operations, "DescribeThingType", registry.thing_types(), &ThingTypes::describe);
+  add(operations, "ListThingTypes", registry.thing_types(), &ThingTypes::list);
+  add(operations, "DeprecateThingType", registry.thing_types(), &ThingTypes::deprecate);
+  add(operations, "DeleteThingType", registry.thing_types(), &ThingTypes::remove);
+}
+
+void register_certificates(gateway::OperationRegistry& operations, registry::Registry& registry) {
+  using registry::Certificates;
+  Certificates& certificates = registry.certificates();
+  add(operations, "CreateKeysAndCertificate", certificates, &Certificates::create_keys);
+  add(operations, "CreateCertificateFromCsr", certificates, &Certificates::create_from_csr);
+  add(operations, "DescribeCertificate", certificates, &Certificates::describe);
+  add(operations, "UpdateCertificate", certificates, &Certificates::update);
+  add(operations, "DeleteCertificate", certificates, &Certificates::remove);
+  add(operations, "ListCertificates", certificates, &Certificates::list);
+}
+
+void register_policies(gateway::OperationRegistry& operations, registry::Registry& registry) {
+  using registry::Policies;
+  using registry::PolicyAttachments;
+  Policies& policies = registry.policies();
+  PolicyAttachments& attachments = registry.policy_attachments();
+  add(operations, "CreatePolicy", policies, &Policies::create);
+  add(operations, "GetPolicy", policies, &Policies::get);
+  add(operations, "DeletePolicy", policies, &Policies::remove);
+  add(operations, "ListPolicies", policies, &Policies::list);
+  add(operations, "CreatePolicyVersion", policies, &Policies::create_version);
+  add(operations, "GetPolicyVersion", policies, &Policies::get_version);
+  add(operations, "DeletePolicyVersion", policies, &Policies::remove_version);
+  add(operations, "SetDefaultPolicyVersion", policies, &Policies::set_default_version);
+  add(operations, "ListPolicyVersions", policies, &Policies::list_versions);
+  add(operations, "AttachPolicy", attachments, &PolicyAttachments::attach);
+  add(operations, "DetachPolicy", attachments, &PolicyAttachments::detach);
+  add(operations, "ListAttachedPolicies", attachments, &PolicyAttachments::list_policies);
+  add(operations, "ListTargetsForPolicy", attachments, &PolicyAttachments::list_targets);
+}
+
+}  // namespace
+
+void register_operations(gateway::OperationRegistry& operations, const OperationOwners& owners) {
+  register_things(operations, owners.registry);
+  register_certificates(operations, owners.registry);
+  register_policies(operations, owners.registry);
+  operations.add<api::DescribeEndpointRequest, api::DescribeEndpointResponse>(
+      "DescribeEndpoint",
+      [&registry = owners.registry, &endpoint = owners.endpoint](
+          const gateway::CallContext&, const api::DescribeEndpointRequest& request
+      ) {
+        registry::Options options = registry.options();
+        options.data_endpoint = endpoint.address();
+        options.credentials_endpoint = endpoint.address();
+        options.jobs_endpoint = endpoint.address();
+        return registry::describe_endpoint(options, request);
+      }
+  );
+  gateway::register_message_operations(
+      operations, owners.broker, owners.pool, owners.http_authorizer
+  );
+}
+
+}  // namespace iotcore::server

@@ -1,0 +1,374 @@
+#include "server/app.h"
+
+#include "base/clock.h"
+#include "base/files.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "broker/broker.h"
+#include "broker/quiescent.h"
+#include "broker/worker_broker.h"
+#include "gateway/client_factory.h"
+#include "gateway/gateway.h"
+#include "gateway/openapi.h"
+#include "gateway/operation_table.h"
+#include "gateway/operations.h"
+#include "gateway/worker_threads.h"
+#include "net/tls_context.h"
+#include "registry/access_keys.h"
+#include "registry/device_authorizer.h"
+#include "registry/http_authorizer.h"
+#include "registry/pki/certificate_authority.h"
+#include "registry/registry.h"
+#include "server/admin.h"
+#include "server/all_operations.h"
+#include "server/api_client.h"
+#include "server/data_dir.h"
+#include "server/http_api.h"
+#include "store/rocksdb_store.h"
+
+#include <csignal>
+#include <functional>
+#include <optional>
+#include <unistd.h>
+#include <vector>
+
+namespace iotcore::server {
+namespace {
+
+constexpr std::string_view kVersion = "0.1.0";
+
+// Hooks a worker's broker into the worker's loop.
+std::unique_ptr<broker::WorkerBroker> make_worker_broker(
+    broker::Broker& broker, gateway::WorkerThreads& workers, WorkerId id
+) {
+  net::EventLoop& loop = workers.loop(id);
+  auto made = std::make_unique<broker::WorkerBroker>(broker, id, loop.timers());
+  workers.set_broker(id, *made);
+  loop.at_turn_end(gateway::turn_order::kBroker, [made = made.get()] { made->end_turn(); });
+  broker::QuiescentDomain& quiescent = broker.quiescent();
+  loop.at_turn_end(gateway::turn_order::kReport, [&quiescent, id] { quiescent.quiescent(id); });
+  loop.set_sleep_hooks(
+      [&quiescent, id] { quiescent.offline(id); }, [&quiescent, id] { quiescent.online(id); }
+  );
+  return made;
+}
+
+Result<std::unique_ptr<store::Store>> open_store(
+    const Config& config, const DataDir& data, Metrics& metrics
+) {
+  store::RocksDbOptions options;
+  options.durability = config.store_durability == "sync" ? store::Durability::kSync
+                       : config.store_durability == "os" ? store::Durability::kOs
+                                                         : store::Durability::kMemory;
+  options.block_cache_bytes = config.store_cache_bytes;
+  options.metrics = &metrics;
+  return store::open_rocksdb_store(data.store(), options);
+}
+
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 && name[0] != '\0' ? name : "localhost";
+}
+
+registry::Options registry_options(const Config& config) {
+  registry::Options options;
+  options.account.region = config.aws_region;
+  options.account.id = config.aws_account;
+  options.key_type = *registry::pki::key_type_from(config.registry_key_type);
+  return options;
+}
+
+}  // namespace
+
+// In the order of construction; destroyed in reverse.
+struct App::Parts {
+  Config config;
+  std::filesystem::path ready_file;
+  SystemClock clock;
+  Metrics metrics;
+  std::optional<DataDir> data;
+  std::unique_ptr<store::Store> store;
+  std::optional<registry::pki::CertificateAuthority> authority;
+  std::unique_ptr<registry::AccessKeys> keys;
+  std::optional<registry::AccessKeys::Key> new_administrator;
+  std::unique_ptr<gateway::WorkerThreads> workers;
+  std::unique_ptr<registry::Registry> registry;
+  std::unique_ptr<registry::DeviceAuthorizer> authorizer;
+  std::unique_ptr<registry::HttpAuthorizer> http_authorizer;
+  std::unique_ptr<broker::Broker> broker;
+  std::vector<std::unique_ptr<broker::WorkerBroker>> worker_brokers;
+  std::unique_ptr<gateway::OperationTable> operation_table;
+  std::unique_ptr<gateway::OperationRegistry> operations;
+  std::unique_ptr<gateway::Dispatcher> dispatcher;
+  std::unique_ptr<HttpApi> api;
+  std::unique_ptr<AdminApi> admin;
+  std::unique_ptr<net::TlsContext> mqtts_tls;
+  std::unique_ptr<net::TlsContext> https_tls;
+  std::unique_ptr<gateway::BrokerClients> clients;
+  std::unique_ptr<gateway::Gateway> gateway;
+
+  EndpointName endpoint;
+
+  Status open_data();
+  Status make_identity();
+  Status make_broker();
+  Status make_api();
+  Status make_tls();
+  Status open_faces();
+  Status write_ready_file() const;
+  Status reset();
+  std::vector<std::string> server_names() const;
+};
+
+Status App::Parts::open_data() {
+  IOTCORE_ASSIGN(DataDir opened, DataDir::open(config.data_dir));
+  data.emplace(std::move(opened));
+  IOTCORE_ASSIGN(store, open_store(config, *data, metrics));
+  return {};
+}
+
+Status App::Parts::make_identity() {
+  IOTCORE_ASSIGN(
+      registry::pki::CertificateAuthority opened,
+      registry::pki::CertificateAuthority::open(data->path(), clock)
+  );
+  authority.emplace(std::move(opened));
+  IOTCORE_ASSIGN(keys, registry::AccessKeys::open(*store, clock, data->path()));
+  IOTCORE_ASSIGN(
+      new_administrator, keys->ensure_administrator(data->credentials(), config.aws_region)
+  );
+  return {};
+}
+
+Status App::Parts::make_broker() {
+  const std::size_t count =
+      config.workers != 0 ? config.workers : gateway::WorkerThreads::default_worker_count();
+  workers = std::make_unique<gateway::WorkerThreads>(count, config.blocking_threads, clock);
+  registry = std::make_unique<registry::Registry>(
+      *store, clock, registry_options(config), *authority, workers->blocking()
+  );
+  authorizer = std::make_unique<registry::DeviceAuthorizer>(registry->devices(), *workers, metrics);
+  http_authorizer = std::make_unique<registry::HttpAuthorizer>(registry->devices(), clock, metrics);
+  broker =
+      std::make_unique<broker::Broker>(config.mqtt, *workers, *store, *authorizer, clock, metrics);
+  registry->devices().on_revoked([this](const std::string& principal) {
+    broker->disconnect_principal(principal, broker::CloseReason::kAuthError);
+  });
+  for (std::size_t i = 0; i < count; ++i) {
+    worker_brokers.push_back(make_worker_broker(*broker, *workers, static_cast<WorkerId>(i)));
+  }
+  return broker->load();
+}
+
+Status App::Parts::make_api() {
+  endpoint.host = config.endpoint_host.empty() ? host_name() : config.endpoint_host;
+  IOTCORE_ASSIGN(operation_table, gateway::OperationTable::of_api());
+  operations = std::make_unique<gateway::OperationRegistry>(*operation_table);
+  register_operations(
+      *operations, {*broker, *registry, *http_authorizer, endpoint, workers->blocking()}
+  );
+  dispatcher = std::make_unique<gateway::Dispatcher>(
+      *operation_table,
+      *operations,
+      workers->blocking(),
+      gateway::Dispatcher::Site{config.aws_region, config.aws_account}
+  );
+  api = std::make_unique<HttpApi>(
+      HttpApi::Options{config.aws_region, config.dev},
+      *dispatcher,
+      *keys,
+      clock,
+      workers->blocking(),
+      [this] { return reset(); }
+  );
+  admin = std::make_unique<AdminApi>(
+      metrics,
+      gateway::openapi_document(*operation_table, kVersion),
+      [this]() -> Status {
+        if (const auto failure = store->health().failure) {
+          return fail(*failure);
+        }
+        return {};
+      },
+      workers->blocking()
+  );
+  return {};
+}
+
+std::vector<std::string> App::Parts::server_names() const {
+  std::vector<std::string> names = config.tls_server_names;
+  for (const ListenSetting* face : {&config.listen_mqtts, &config.listen_https}) {
+    const bool any = face->host == "0.0.0.0" || face->host == "::" || face->host.empty();
+    if (!any) {
+      names.push_back(face->host);
+    }
+  }
+  if (!config.endpoint_host.empty()) {
+    names.push_back(config.endpoint_host);
+  }
+  return names;
+}
+
+Status App::Parts::make_tls() {
+  IOTCORE_ASSIGN(
+      const registry::pki::ServerCertificate certificate,
+      authority->server_certificate(data->path(), server_names())
+  );
+  net::TlsServerConfig tls;
+  tls.certificate_chain_pem = certificate.certificate_pem;
+  tls.private_key_pem = certificate.private_key_pem;
+  IOTCORE_ASSIGN(mqtts_tls, net::TlsContext::make(tls));
+  tls.client_certificates = net::ClientCertificates::kByAlpn;
+  IOTCORE_ASSIGN(https_tls, net::TlsContext::make(tls));
+  return {};
+}
+
+Status App::Parts::open_faces() {
+  gateway::GatewayLimits limits;
+  limits.connections_max = config.connections_max;
+  limits.http_body_bytes_max = config.http_body_bytes_max;
+  clients = std::make_unique<gateway::BrokerClients>(*workers, config.mqtt.packet_bytes_max);
+  gateway = std::make_unique<gateway::Gateway>(*workers, *clients, metrics, limits);
+  std::vector<gateway::FaceConfig> faces;
+  const auto add = [&faces](std::string name, const ListenSetting& setting) {
+    gateway::FaceConfig face;
+    face.name = std::move(name);
+    face.address.host = setting.host;
+    face.address.port = setting.port;
+    faces.push_back(std::move(face));
+    return &faces.back();
+  };
+  if (config.listen_mqtt.is_on()) {
+    gateway::FaceConfig* face = add("mqtt", config.listen_mqtt);
+    face->mqtt = true;
+    face->development = true;
+  }
+  if (config.listen_mqtts.is_on()) {
+    gateway::FaceConfig* face = add("mqtts", config.listen_mqtts);
+    face->mqtt = true;
+    face->tls = mqtts_tls.get();
+  }
+  if (config.listen_http.is_on()) {
+    gateway::FaceConfig* face = add("http", config.listen_http);
+    face->http = api.get();
+    face->development = true;
+  }
+  if (config.listen_https.is_on()) {
+    gateway::FaceConfig* face = add("https", config.listen_https);
+    face->mqtt = true;
+    face->http = api.get();
+    face->tls = https_tls.get();
+  }
+  if (config.listen_admin.is_on()) {
+    gateway::FaceConfig* face = add("admin", config.listen_admin);
+    face->http = admin.get();
+    face->websocket_path.clear();
+  }
+  workers->start();
+  workers->run_on_each([this](WorkerId id) {
+    worker_brokers[index(id)]->bind_to_thread();
+    broker->quiescent().online(id);
+  });
+  IOTCORE_TRY(gateway->open(std::move(faces)));
+  const std::uint16_t https = gateway->port("https");
+  const bool usual_ports = (https == 8443 || https == 443) && gateway->port("mqtts") == 8883;
+  endpoint.port = usual_ports ? std::uint16_t{0} : https;
+  return {};
+}
+
+Status App::Parts::write_ready_file() const {
+  json::object ports;
+  for (const char* face : {"mqtt", "mqtts", "http", "https", "admin"}) {
+    if (const std::uint16_t port = gateway->port(face); port != 0) {
+      ports[face] = port;
+    }
+  }
+  json::object ready;
+  ready["pid"] = static_cast<std::int64_t>(::getpid());
+  ready["ports"] = std::move(ports);
+  ready["region"] = config.aws_region;
+  ready["account"] = config.aws_account;
+  ready["data_dir"] = data->path().string();
+  const std::string text = to_json(ready) + "\n";
+  IOTCORE_TRY(write_file(data->path() / kServerFile, text, FileMode::kPrivate));
+  return ready_file.empty() ? Status() : write_file(ready_file, text, FileMode::kPublic);
+}
+
+Status App::Parts::reset() {
+  log(LogLevel::kWarn, "account.reset");
+  IOTCORE_TRY(registry->wipe());
+  return broker->wipe();
+}
+
+Result<std::unique_ptr<App>> App::start(Config config, std::filesystem::path ready_file) {
+  // Writing to a peer that has gone is an error of that write, not the end of the process.
+  std::signal(SIGPIPE, SIG_IGN);
+  auto parts = std::make_unique<Parts>();
+  parts->config = std::move(config);
+  parts->ready_file = std::move(ready_file);
+  IOTCORE_TRY(parts->open_data());
+  IOTCORE_TRY(parts->make_identity());
+  IOTCORE_TRY(parts->make_broker());
+  IOTCORE_TRY(parts->make_api());
+  IOTCORE_TRY(parts->make_tls());
+  std::unique_ptr<App> app(new App(std::move(parts)));
+  IOTCORE_TRY(app->parts_->open_faces());
+  IOTCORE_TRY(app->parts_->write_ready_file());
+  log(LogLevel::kInfo, "server.ready", {{"data_dir", app->parts_->data->path().string()}});
+  return app;
+}
+
+App::App(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+App::~App() {
+  if (parts_->gateway != nullptr) {
+    stop();
+  }
+}
+
+void App::stop() {
+  log(LogLevel::kInfo, "server.stopping");
+  parts_->gateway->close(std::chrono::milliseconds(parts_->config.drain_ms));
+  parts_->workers->stop();
+  parts_->gateway.reset();
+  log(LogLevel::kInfo, "server.stopped");
+}
+
+std::string App::greeting() const {
+  const Parts& p = *parts_;
+  const auto url = [&p](const char* face) {
+    return "localhost:" + std::to_string(p.gateway->port(face));
+  };
+  std::string out = "iotcore " + std::string(kVersion) + " is ready; its data is in " +
+                    p.data->path().string() + "\n";
+  if (p.new_administrator) {
+    out += "\nThe administrator's access key, shown this once (also in " +
+           p.data->credentials().string() +
+           "):\n  aws_access_key_id     = " + p.new_administrator->id +
+           "\n  aws_secret_access_key = " + p.new_administrator->secret + "\n";
+  }
+  out += "\n";
+  const std::string data = p.data->path().string();
+  if (p.gateway->port("https") != 0) {
+    out += "API      https://" + url("https") +
+           "\n  AWS_SHARED_CREDENTIALS_FILE=" + p.data->credentials().string() +
+           " \\\n  aws --endpoint-url https://" + url("https") + " --ca-bundle " +
+           p.data->ca_certificate().string() + " --region " + p.config.aws_region +
+           " iot list-things\n";
+  }
+  if (p.gateway->port("mqtts") != 0) {
+    out += "MQTT     mqtts://" + url("mqtts") +
+           "  (make a device: iotcore thing create NAME --out DIR --data-dir " + data + ")\n";
+  }
+  if (p.gateway->port("mqtt") != 0) {
+    out += "dev      mqtt://" + url("mqtt") + ", http://" + url("http") +
+           " (anybody on this machine may do everything)\n";
+  }
+  if (p.gateway->port("admin") != 0) {
+    out += "admin    http://" + url("admin") + "/metrics /healthz /readyz /openapi.json\n";
+  }
+  return out;
+}
+
+}  // namespace iotcore::server

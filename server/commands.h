@@ -1,0 +1,26 @@
+#pragma once
+
+#include "base/result.h"
+#include "server/config.h"
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+// The subcommands other than `serve`. Each prints to standard output; an error is for standard error.
+namespace iotcore::server {
+
+struct ThingCreateOptions {
+  std::string name;
+  std::filesystem::path out;
+  std::filesystem::path data_dir;
+  std::string policy;  // empty: "iotcore-device", made if it is not there
+};
+
+// A thing with keys, a certificate and a policy; files for the device in `out`.
+Status create_thing(const ThingCreateOptions& options);
+
+// Looks at what commonly goes wrong and says what to do. True if nothing is in the way.
+bool run_doctor(const Config& config);
+
+}  // namespace iotcore::server

@@ -1,0 +1,79 @@
+#pragma once
+
+#include "base/function.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "broker/broker.h"
+#include "shadow/options.h"
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace iotcore::shadow {
+
+class Owner;
+class RequestConsumer;
+
+using ShadowName = StrongString<struct ShadowNameTag>;
+
+struct ShadowId {
+  ThingName thing;
+  ShadowName shadow;  // empty: the classic one
+};
+
+// The shadows of all things: answers the requests on `$aws/things/{thing}/shadow/…` and those of the API. Each thing's shadows belong to one worker,
+// which serves their requests one after the other and without a lock; what an update promises is told when it is durable. Any thread.
+class Service {
+ public:
+  // The broker outlives it; it outlives everything that the workers still have to do.
+  Service(ServiceOptions options, broker::Broker& broker);
+  ~Service();
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  // From its return on, requests by topic are answered. Once, before the first client.
+  void start();
+
+  // The body of the answer, as on the topic `…/accepted`. Called once, on any thread; it must not block. kNotFound, kInvalidRequest, kConflict,
+  // kTooLarge, kThrottled, kUnavailable and so on. Accepted updates and deletions are published on their topics as well; refusals are not, nor is what is read.
+  using Done = Function<void(Result<std::string>)>;
+  void get(const ShadowId& id, Done done);
+  void update(const ShadowId& id, std::string_view payload, Done done);
+  void erase(const ShadowId& id, Done done);
+
+  struct NamedShadows {
+    std::vector<ShadowName> names;  // in their order
+    bool more = false;
+  };
+
+  // Those that come after `after`, at most `limit`. A thing that nobody knows has none. Blocks.
+  Result<NamedShadows> list_named(
+      const ThingName& thing, const ShadowName& after, std::size_t limit
+  ) const;
+
+  // Forgets versions of deleted shadows whose time is over. Blocks; for once an hour or so.
+  Status forget_old_tombstones();
+
+  // Forgets every shadow, in memory and in the store: /_iotcore/reset. Blocks the calling thread for the store; `done` is called on the last worker that
+  // has forgotten.
+  void wipe(Function<void(Status)> done);
+
+  const ServiceOptions& options() const { return options_; }
+
+ private:
+  class ApiCall;
+
+  void call(const ShadowId& id, std::string_view operation, std::string_view payload, Done done);
+
+  ServiceOptions options_;
+  broker::Broker& broker_;
+  std::vector<std::unique_ptr<Owner>> owners_;  // by worker
+  std::unique_ptr<RequestConsumer> consumer_;
+  std::vector<broker::ConsumerId> subscriptions_;
+};
+
+}  // namespace iotcore::shadow
