@@ -72,6 +72,7 @@ class Engine final : public RuleExecutor {
 
  private:
   struct WorkerState;
+  class Firing;
 
   broker::Broker& broker_;
   const EngineOptions options_;

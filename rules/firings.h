@@ -57,7 +57,7 @@ class Firings final : public RecordEnds {
   );
 
   // What it needs and is made after it.
-  void connect(Sinks& sinks, RuleSet& rules);
+  void connect(Sinks& sinks, RuleSet& rules, std::string account);
   // Sizes up what is there, and drops what is too old. Blocks.
   Status load();
 
@@ -105,11 +105,15 @@ class Firings final : public RecordEnds {
   const FiringLimits limits_;
   Sinks* sinks_ = nullptr;
   RuleSet* rules_ = nullptr;
+  std::string account_;
   std::atomic<std::uint64_t> buried_bytes_ = 0;
   std::atomic<std::uint64_t> next_dead_letter_ = 0;
   std::mutex mutex_;                      // and what follows
   std::map<FiringKey, OpenFiring> open_;  // what the store may not show yet
 };
+
+// How long and how often it is tried (rule-actions.md 4, "give up").
+void set_patience(Record& record, const DeliveryOptions& delivery, bool durable);
 
 // The errorAction's payload (rules-sql.md 16).
 std::string error_payload(

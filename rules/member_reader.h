@@ -41,6 +41,13 @@ class MemberReader {
   // A template given as text, which stands at `pointer`.
   std::optional<sql::Template> compile(std::string_view text, std::string pointer);
 
+  // Of an object within this one; take_error() when it has been read.
+  MemberReader inner(const json::object& members, std::string_view name) const {
+    return MemberReader(members, pointer_to(name), program_);
+  }
+
+  void take_error(MemberReader& inner);
+
   // Taken note of, and not looked at: roleArn.
   void ignore(std::string_view name) { find(name); }
 

@@ -76,9 +76,9 @@ class RuleCatalog {
   };
 
   Result<Change> prepare(CatalogRule rule) const;
+  void take_effect(Change change);
   Status commit(std::vector<Change> changes);
   Result<LiveRuleRef> make_live(std::shared_ptr<const Rule> rule) const;
-  Result<CatalogRule> find_locked(std::string_view name) const;
 
   store::Store& store_;
   RuleSet& live_;

@@ -73,7 +73,6 @@ class RuleSet {
   void remove_from_filter(const LiveRule& rule);
   void attach(const std::string& filter, Filter& entry);
   void detach(Filter& entry);
-  void publish_names();
 
   broker::Broker& broker_;
   RuleExecutor& executor_;

@@ -90,6 +90,7 @@ struct SinkEnvironment {
   bool allow_absolute_paths = false;
   std::string outbox_id;  // with a record's sequence and sink it names the record for ever
   broker::Workers* workers = nullptr;
+  const Clock* clock = nullptr;
 };
 
 // How a queue treats the sinks of a kind, where an action does not say otherwise.

@@ -38,7 +38,11 @@ class MemoryBudget {
 
 // How a record ended.
 struct RecordEnd {
-  enum class Kind : std::uint8_t { kDelivered, kFailed };
+  enum class Kind : std::uint8_t {
+    kDelivered,
+    kFailed,
+    kDropped,  // the queue was full and nobody waited for it
+  };
 
   Kind kind = Kind::kDelivered;
   std::string reason;  // kFailed
@@ -127,31 +131,43 @@ class SinkQueue {
   State state() const;
 
   // Nothing waits in memory only; what is durable may wait.
-  bool is_drained() const { return volatile_records_.load() == 0; }
+  bool is_drained() const { return volatile_records_.load() <= 0; }
 
-  // Lingers no more, and retries nothing that would have to wait.
+  // Lingers no more.
   void hurry();
+  // Delivers nothing more; a batch under way is finished.
+  void stop();
 
  private:
-  enum class Step : std::uint8_t { kAgain, kIdle };
+  // What became of one batch, sorted.
+  struct Delivered;
 
   void wake();
   void wake_at(MonotonicTime at);
   void run();
-  Step step();
+  // One batch at most. False: nothing to do until the next wake().
+  bool step();
   void take_inbox();
-  bool refill();
+  void drop_what_is_too_much();
+  void refill();
   bool is_full() const;
-  std::vector<std::unique_ptr<Record>> take_batch(MonotonicTime now, MonotonicTime& wait_until);
-  void deliver(std::vector<std::unique_ptr<Record>> batch);
-  void give_up_old(MonotonicTime now);
+  std::vector<std::unique_ptr<Record>> take_batch(MonotonicTime now, bool& from_aside);
+  void deliver(std::vector<std::unique_ptr<Record>> batch, bool from_aside);
+  bool may_be_retried(const Record& record, std::string& why_not) const;
+  void retry(std::vector<std::unique_ptr<Record>> failed, const Delivered& all, bool from_aside);
+  std::vector<std::unique_ptr<Record>> without_too_old(
+      std::vector<std::unique_ptr<Record>> batch, const std::string& reason
+  );
+  void set_aside(std::unique_ptr<Record> record);
+  void put_back(std::vector<std::unique_ptr<Record>> records);
+  void back_off(Duration at_least);
+  Duration backoff(std::uint32_t failures);
   void end(std::unique_ptr<Record> record, const RecordEnd& end);
+  // Below it nothing is left in the outbox.
+  std::uint64_t first_waiting() const;
   void commit_ends();
-  void retry_later(std::vector<std::unique_ptr<Record>> failed, bool all, Duration retry_after);
-  void set_up(bool up);
-  void note_error(const std::string& reason);
-  void added(const Record& record);
-  void removed(const Record& record);
+  void note_result(bool up, const std::string& reason);
+  void count(const Record& record, std::int64_t sign);
   void release_holds();
 
   const std::string id_;
@@ -165,15 +181,19 @@ class SinkQueue {
 
   // Any thread.
   std::atomic<Record*> inbox_ = nullptr;  // newest first
+  std::atomic<std::uint64_t> wakeups_ = 0;
   std::atomic<bool> scheduled_ = false;
-  std::atomic<bool> started_ = false;
+  std::atomic<bool> running_ = false;
   std::atomic<bool> hurry_ = false;
   std::atomic<std::uint64_t> counter_ = 0;
   std::atomic<bool> cursor_written_ = false;
-  std::atomic<std::uint64_t> records_ = 0;
-  std::atomic<std::uint64_t> volatile_records_ = 0;
-  std::atomic<std::uint64_t> bytes_ = 0;
+  std::atomic<std::int64_t> records_ = 0;
+  std::atomic<std::int64_t> volatile_records_ = 0;
+  std::atomic<std::int64_t> bytes_ = 0;
+  std::atomic<std::size_t> bytes_max_;
+  std::atomic<OnFull> on_full_;
   std::atomic<bool> spilling_ = false;
+  std::atomic<bool> holding_ = false;
   mutable std::mutex shared_;  // and these
   SequenceSet spilled_;        // durable, and not in memory
   std::vector<broker::PendingAck::Hold> holds_;
@@ -182,12 +202,19 @@ class SinkQueue {
   std::string last_error_;
 
   // The runner's, one step at a time.
+  QueueOptions now_options_;
   std::deque<std::unique_ptr<Record>> pending_;
   std::vector<std::unique_ptr<Record>> aside_;  // poison: retried each by itself
   std::uint32_t failures_in_row_ = 0;
   std::size_t alone_left_ = 0;  // so many records are sent one by one, to find the one that fails
   MonotonicTime not_before_ = {};
   MonotonicTime timer_at_ = MonotonicTime::max();
+  std::uint64_t random_;
+  // Of earlier runs, by the cursor's count, not read yet.
+  std::int64_t resumed_records_ = 0;
+  std::int64_t resumed_bytes_ = 0;
+  std::uint64_t earlier_first_ = 0;
+  std::int64_t earlier_records_ = 0;  // of earlier runs, in memory now
   store::Batch ended_;
   std::vector<std::uint64_t> ended_sequences_;
   std::vector<Function<void()>> after_commit_;

@@ -33,8 +33,9 @@ class Sinks {
   Result<SinkQueue*> open(const std::string& sink, const DeliveryOptions& options);
   // Queues for what an earlier run has left; one whose kind is unknown now keeps its records.
   void resume(const std::vector<Outbox::Waiting>& waiting);
-  // Queues deliver from here on.
+  // Queues deliver between these two.
   void start();
+  void stop();
   std::vector<SinkQueue::State> states() const;
   void hurry();
   bool are_drained() const;

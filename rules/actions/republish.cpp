@@ -1,0 +1,373 @@
+#include "rules/actions/republish.h"
+
+#include "base/crypto.h"
+#include "broker/mqtt/properties.h"
+#include "broker/reserved_topics.h"
+#include "broker/topic.h"
+#include "broker/worker_broker.h"
+#include "rules/member_reader.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+
+namespace iotcore::rules::actions {
+namespace {
+
+namespace mqtt = broker::mqtt;
+
+// Beyond it a chain of republishes is taken for a loop (rule-actions.md 5).
+constexpr std::uint8_t kHopsMax = 8;
+constexpr std::size_t kUserPropertiesMax = 100;
+
+// In this order in a record.
+enum Field : std::size_t { kTopic, kQos, kProperties, kExpiry, kFieldCount };
+
+Status check_topic(std::string_view topic) {
+  if (topic.empty()) {
+    return fail(Errc::kTopicNameInvalid, "the topic is empty");
+  }
+  if (!broker::is_valid_topic(topic)) {
+    return fail(Errc::kTopicNameInvalid, fmt::format("'{}' is not a topic to publish to", topic));
+  }
+  constexpr std::string_view kThings = "$aws/things/";
+  if (topic.starts_with(kThings)) {
+    const std::string_view rest = topic.substr(kThings.size());
+    const std::size_t slash = rest.find('/');
+    if (slash != std::string_view::npos && rest.substr(slash + 1).starts_with("jobs/")) {
+      return fail(Errc::kTopicNameInvalid, "rules may not publish to the topics of jobs");
+    }
+  }
+  if (!broker::client_may_publish(topic)) {
+    return fail(Errc::kTopicNameInvalid, fmt::format("'{}' is a reserved topic", topic));
+  }
+  return {};
+}
+
+std::optional<std::uint32_t> parse_u32(std::string_view text) {
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(number)
+                                                                  : std::nullopt;
+}
+
+Result<broker::Message::Ref> make_message(
+    const Action::Fields& fields, std::string_view payload, std::uint8_t hops, const Clock& clock
+) {
+  if (fields.size() != kFieldCount) {
+    return fail(Errc::kInternal, "not a record of this kind");
+  }
+  if (hops >= kHopsMax) {
+    return fail(
+        Errc::kLimitExceeded,
+        fmt::format("the message was republished {} times: rules go round in a circle", kHopsMax)
+    );
+  }
+  broker::PublishView publish;
+  publish.topic = fields[kTopic];
+  publish.payload = payload;
+  publish.properties = fields[kProperties];
+  publish.qos = fields[kQos] == "1" ? broker::Qos::kAtLeastOnce : broker::Qos::kAtMostOnce;
+  publish.origin = broker::Origin::kRule;
+  publish.hops = static_cast<std::uint8_t>(hops + 1);
+  if (!fields[kExpiry].empty()) {
+    publish.has_expiry = true;
+    publish.expires_at = clock.now() + std::chrono::seconds(parse_u32(fields[kExpiry]).value_or(0));
+  }
+  return broker::Message::make(publish);
+}
+
+struct Headers {
+  std::optional<sql::Template> payload_format;
+  std::optional<sql::Template> content_type;
+  std::optional<sql::Template> response_topic;
+  std::optional<sql::Template> correlation_data;
+  std::optional<sql::Template> expiry;
+  std::vector<std::pair<sql::Template, sql::Template>> user_properties;
+};
+
+class RepublishAction final : public Action {
+ public:
+  RepublishAction(
+      sql::Template topic,
+      std::optional<sql::Template> qos,
+      std::optional<Headers> headers,
+      const Clock& clock
+  )
+      : topic_(std::move(topic)),
+        qos_(std::move(qos)),
+        headers_(std::move(headers)),
+        clock_(clock) {}
+
+  std::string target() const override { return {}; }
+
+  bool is_publish() const override { return true; }
+
+  std::string resource(const Fields& fields) const override { return fields[kTopic]; }
+
+  Result<broker::Message::Ref> to_message(
+      const Fields& fields, std::string_view payload, std::uint8_t hops
+  ) const override {
+    return make_message(fields, payload, hops, clock_);
+  }
+
+  Result<Fields> resolve(const ActionInput& input) const override {
+    Fields fields(kFieldCount);
+    IOTCORE_ASSIGN(fields[kTopic], input.evaluation.render(topic_));
+    if (fields[kTopic].starts_with("$$")) {
+      fields[kTopic].erase(0, 1);
+    }
+    IOTCORE_TRY(check_topic(fields[kTopic]));
+    fields[kQos] = "0";
+    if (qos_) {
+      IOTCORE_ASSIGN(fields[kQos], input.evaluation.render(*qos_));
+      if (fields[kQos] != "0" && fields[kQos] != "1") {
+        return fail(Errc::kQosNotSupported, fmt::format("qos '{}' is not 0 or 1", fields[kQos]));
+      }
+    }
+    if (headers_) {
+      IOTCORE_TRY(resolve_headers(*headers_, input.evaluation, fields));
+    }
+    return fields;
+  }
+
+ private:
+  static Status resolve_headers(
+      const Headers& headers, sql::Evaluation& evaluation, Fields& fields
+  );
+
+  sql::Template topic_;
+  std::optional<sql::Template> qos_;
+  std::optional<Headers> headers_;
+  const Clock& clock_;
+};
+
+Status render(
+    sql::Evaluation& evaluation, const std::optional<sql::Template>& text, std::string& out
+) {
+  if (text) {
+    IOTCORE_ASSIGN(out, evaluation.render(*text));
+  }
+  return {};
+}
+
+Status RepublishAction::resolve_headers(
+    const Headers& headers, sql::Evaluation& evaluation, Fields& fields
+) {
+  mqtt::PropertiesView properties;
+  std::string format;
+  std::string content_type;
+  std::string response_topic;
+  std::string correlation;
+  IOTCORE_TRY(render(evaluation, headers.payload_format, format));
+  IOTCORE_TRY(render(evaluation, headers.content_type, content_type));
+  IOTCORE_TRY(render(evaluation, headers.response_topic, response_topic));
+  IOTCORE_TRY(render(evaluation, headers.correlation_data, correlation));
+  IOTCORE_TRY(render(evaluation, headers.expiry, fields[kExpiry]));
+  if (format == "UTF8_DATA" || format == "UNSPECIFIED_BYTES") {
+    properties.set(mqtt::Property::kPayloadFormatIndicator, format == "UTF8_DATA" ? 1U : 0U);
+  } else if (!format.empty()) {
+    return fail(
+        Errc::kInvalidRequest,
+        "headers.payloadFormatIndicator is neither UTF8_DATA nor UNSPECIFIED_BYTES"
+    );
+  }
+  if (!content_type.empty()) {
+    properties.set(mqtt::Property::kContentType, std::string_view(content_type));
+  }
+  if (!response_topic.empty()) {
+    if (!broker::is_valid_topic(response_topic)) {
+      return fail(Errc::kTopicNameInvalid, "headers.responseTopic is not a topic");
+    }
+    properties.set(mqtt::Property::kResponseTopic, std::string_view(response_topic));
+  }
+  std::string correlation_bytes;
+  if (!correlation.empty()) {
+    std::optional<std::string> decoded = from_base64(correlation);
+    if (!decoded) {
+      return fail(Errc::kInvalidRequest, "headers.correlationData is not base64");
+    }
+    correlation_bytes = *std::move(decoded);
+    properties.set(mqtt::Property::kCorrelationData, std::string_view(correlation_bytes));
+  }
+  if (!fields[kExpiry].empty() && !parse_u32(fields[kExpiry])) {
+    return fail(Errc::kInvalidRequest, "headers.messageExpiry is not a number of seconds");
+  }
+  std::string block;
+  for (const auto& [key, value] : headers.user_properties) {
+    IOTCORE_ASSIGN(const std::string name, evaluation.render(key));
+    IOTCORE_ASSIGN(const std::string text, evaluation.render(value));
+    mqtt::append_user_property(block, name, text);
+  }
+  properties.set_repeated(block);
+  mqtt::append_forwarded_properties(fields[kProperties], properties);
+  return {};
+}
+
+std::optional<Headers> parse_headers(MemberReader& members) {
+  const json::object* object = members.optional_object("headers");
+  if (object == nullptr) {
+    return std::nullopt;
+  }
+  MemberReader inner = members.inner(*object, "headers");
+  Headers headers;
+  headers.payload_format = inner.optional_template("payloadFormatIndicator");
+  headers.content_type = inner.optional_template("contentType");
+  headers.response_topic = inner.optional_template("responseTopic");
+  headers.correlation_data = inner.optional_template("correlationData");
+  headers.expiry = inner.optional_template("messageExpiry");
+  const json::array* pairs = inner.optional_array("userProperties");
+  if (pairs != nullptr && (pairs->empty() || pairs->size() > kUserPropertiesMax)) {
+    inner.fail_member("userProperties", "must have 1 to 100 entries");
+  }
+  for (std::size_t i = 0; pairs != nullptr && i < pairs->size(); ++i) {
+    const std::string at = fmt::format("userProperties/{}", i);
+    if (!(*pairs)[i].is_object()) {
+      inner.fail_member(at, "must be an object with key and value");
+      break;
+    }
+    MemberReader pair = inner.inner((*pairs)[i].get_object(), at);
+    std::optional<sql::Template> key = pair.text_template("key");
+    std::optional<sql::Template> value = pair.text_template("value");
+    inner.take_error(pair);
+    if (key && value) {
+      headers.user_properties.emplace_back(std::move(*key), std::move(*value));
+    }
+  }
+  members.take_error(inner);
+  return headers;
+}
+
+// Waits until the publishes that it stands for are as durable as they have to be.
+class Waiter {
+ public:
+  explicit Waiter(std::size_t count) : left_(count), ok_(count, false) {}
+
+  void done(std::size_t i, bool ok) {
+    const std::lock_guard lock(mutex_);
+    ok_[i] = ok;
+    --left_;
+    changed_.notify_one();
+  }
+
+  std::vector<bool> wait(std::chrono::milliseconds most) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, most, [this] { return left_ == 0; });
+    return ok_;
+  }
+
+ private:
+  std::mutex mutex_;  // and what follows
+  std::condition_variable changed_;
+  std::size_t left_;
+  std::vector<bool> ok_;
+};
+
+// shared_ptr: the waiter may have given up when the acknowledgement comes.
+class WaitingAck final : public broker::PendingAck, public broker::AckSource {
+ public:
+  WaitingAck(std::shared_ptr<Waiter> waiter, std::size_t i)
+      : PendingAck(&WaitingAck::complete), waiter_(std::move(waiter)), i_(i) {}
+
+  PendingAck& make() override { return *this; }
+
+  void done_at_once() {
+    waiter_->done(i_, true);
+    delete this;
+  }
+
+ private:
+  ~WaitingAck() override = default;
+
+  static void complete(PendingAck& self, bool ok) {
+    auto& ack = static_cast<WaitingAck&>(self);
+    ack.waiter_->done(ack.i_, ok);
+    delete &ack;
+  }
+
+  std::shared_ptr<Waiter> waiter_;
+  std::size_t i_;
+};
+
+class RepublishSink final : public Sink {
+ public:
+  RepublishSink(broker::Workers& workers, const Clock& clock) : workers_(workers), clock_(clock) {}
+
+  void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
+    const auto waiter = std::make_shared<Waiter>(batch.size());
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      Result<broker::Message::Ref> message =
+          make_message(batch[i]->fields, batch[i]->payload, batch[i]->hops, clock_);
+      if (!message) {
+        outcomes[i] = Outcome::permanent(message.error().message());
+        waiter->done(i, true);
+        continue;
+      }
+      // One worker for one topic, so that its messages stay in order.
+      const WorkerId worker = workers_.owner_of((*message)->view().topic);
+      workers_.executor(worker).post([this, worker, waiter, i, message = std::move(*message)] {
+        auto* ack = new WaitingAck(waiter, i);
+        const broker::PublishResult result =
+            workers_.broker(worker).publish({}, message->view(), ack);
+        if (!result.deferred) {
+          ack->done_at_once();
+        }
+      });
+    }
+    constexpr std::chrono::seconds kMost(10);
+    const std::vector<bool> ok = waiter->wait(kMost);
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      if (!ok[i]) {
+        outcomes[i] = Outcome::retry("the broker has not confirmed the publish");
+      }
+    }
+  }
+
+  Status probe() override { return {}; }
+
+ private:
+  broker::Workers& workers_;
+  const Clock& clock_;
+};
+
+}  // namespace
+
+ParsedAction Republish::parse(MemberReader& members, const SinkEnvironment& environment) {
+  static const SystemClock kSystemClock;
+  std::optional<sql::Template> topic = members.text_template("topic");
+  if (topic && topic->is_literal()) {
+    const std::string& text = topic->text();
+    const Status valid = check_topic(std::string_view(text).substr(text.starts_with("$$") ? 1 : 0));
+    if (!valid) {
+      members.fail_member("topic", valid.error().message());
+    }
+  }
+  std::optional<sql::Template> qos = members.optional_template("qos");
+  if (qos && qos->is_literal() && qos->text() != "0" && qos->text() != "1") {
+    members.fail_member("qos", "must be 0 or 1");
+  }
+  std::optional<Headers> headers = parse_headers(members);
+  if (members.failed() || !topic) {
+    return nullptr;
+  }
+  return std::make_unique<RepublishAction>(
+      std::move(*topic),
+      std::move(qos),
+      std::move(headers),
+      environment.clock == nullptr ? kSystemClock : *environment.clock
+  );
+}
+
+Result<std::unique_ptr<Sink>> Republish::make_sink(
+    std::string_view /*target*/, const SinkEnvironment& environment
+) {
+  if (environment.workers == nullptr || environment.clock == nullptr) {
+    return fail(Errc::kUnavailable, "there is no broker here to publish to");
+  }
+  return std::make_unique<RepublishSink>(*environment.workers, *environment.clock);
+}
+
+}  // namespace iotcore::rules::actions

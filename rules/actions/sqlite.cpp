@@ -1,0 +1,164 @@
+#include "rules/actions/sqlite.h"
+
+#include "rules/actions/sqlite_writer.h"
+#include "rules/member_reader.h"
+#include "rules/sink_path.h"
+
+#include <fmt/format.h>
+
+namespace iotcore::rules::actions {
+namespace {
+
+constexpr std::string_view kOurs = "_iotcore_";
+
+// A statement whose ${…} have become parameters.
+struct BoundStatement {
+  std::string sql;
+  std::vector<sql::Template> parameters;
+};
+
+// One past the closing brace of the ${ whose expression begins at `at`; npos: it is never closed.
+std::size_t end_of_expression(std::string_view text, std::size_t at) {
+  for (int depth = 1; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == '\'' || c == '"') {
+      at = text.find(c, at + 1);
+      if (at == std::string_view::npos) {
+        break;
+      }
+    } else if (c == '{') {
+      ++depth;
+    } else if (c == '}' && --depth == 0) {
+      return at + 1;
+    }
+  }
+  return std::string_view::npos;
+}
+
+// Finds the ${…} outside of quotes; inside of them one would be text and no parameter.
+BoundStatement bind_parameters(std::string_view text, MemberReader& members) {
+  BoundStatement bound;
+  char quote = 0;
+  for (std::size_t i = 0; i < text.size();) {
+    const char c = text[i];
+    if (text.substr(i, 2) != "${") {
+      quote = quote == 0 && (c == '\'' || c == '"') ? c : quote == c ? char{0} : quote;
+      bound.sql += c;
+      ++i;
+      continue;
+    }
+    const std::size_t end = end_of_expression(text, i + 2);
+    if (quote != 0 || end == std::string_view::npos) {
+      members.fail_member(
+          "statement",
+          quote != 0 ? "${…} stands in quotes: write it without, it is bound as a parameter"
+                     : "a ${ is never closed"
+      );
+      return bound;
+    }
+    std::optional<sql::Template> parameter =
+        members.compile(text.substr(i, end - i), members.pointer_to("statement"));
+    if (!parameter) {
+      return bound;
+    }
+    bound.parameters.push_back(std::move(*parameter));
+    bound.sql += fmt::format("?{}", bound.parameters.size());
+    i = end;
+  }
+  return bound;
+}
+
+class TableAction final : public Action {
+ public:
+  TableAction(std::string file, sql::Template table)
+      : file_(std::move(file)), table_(std::move(table)) {}
+
+  std::string target() const override { return file_; }
+
+  std::string resource(const Fields& fields) const override { return file_ + "/" + fields[1]; }
+
+  Result<Fields> resolve(const ActionInput& input) const override {
+    IOTCORE_ASSIGN(std::string table, input.evaluation.render(table_));
+    if (table.empty()) {
+      return fail(Errc::kInvalidRequest, "the name of the table is empty");
+    }
+    if (table.starts_with(kOurs)) {
+      return fail(Errc::kInvalidRequest, "tables that begin with _iotcore_ are the server's");
+    }
+    return Fields{std::string(kTableMode), std::move(table)};
+  }
+
+ private:
+  std::string file_;
+  sql::Template table_;
+};
+
+class StatementAction final : public Action {
+ public:
+  StatementAction(std::string file, BoundStatement statement)
+      : file_(std::move(file)), statement_(std::move(statement)) {}
+
+  std::string target() const override { return file_; }
+
+  std::string resource(const Fields& /*fields*/) const override { return file_; }
+
+  Result<Fields> resolve(const ActionInput& input) const override {
+    Fields fields{std::string(kStatementMode), statement_.sql};
+    for (const sql::Template& parameter : statement_.parameters) {
+      IOTCORE_ASSIGN(fields.emplace_back(), input.evaluation.render(parameter));
+    }
+    return fields;
+  }
+
+ private:
+  std::string file_;
+  BoundStatement statement_;
+};
+
+}  // namespace
+
+ParsedAction Sqlite::parse(MemberReader& members, const SinkEnvironment& environment) {
+  const std::string file = members.text("file");
+  std::string checked;
+  if (!file.empty()) {
+    Result<std::string> path = check_sink_path(file, environment);
+    if (path) {
+      checked = std::move(*path);
+    } else {
+      members.fail_member("file", path.error().message());
+    }
+  }
+  std::optional<sql::Template> table = members.optional_template("table");
+  const std::optional<std::string> statement = members.optional_text("statement");
+  members.refuse("columns", "is not supported yet; name them in the SELECT or write a statement");
+  if (table.has_value() == statement.has_value() && !members.failed()) {
+    members.fail_at(members.pointer(), "needs one of table and statement");
+  }
+  if (table && table->text().empty()) {
+    members.fail_member("table", "must not be empty");
+  }
+  if (table && table->is_literal() && table->text().starts_with(kOurs)) {
+    members.fail_member("table", "tables that begin with _iotcore_ are the server's");
+  }
+  BoundStatement bound;
+  if (statement) {
+    bound = bind_parameters(*statement, members);
+  }
+  if (members.failed()) {
+    return nullptr;
+  }
+  if (table) {
+    return std::make_unique<TableAction>(std::move(checked), std::move(*table));
+  }
+  return std::make_unique<StatementAction>(std::move(checked), std::move(bound));
+}
+
+Result<std::unique_ptr<Sink>> Sqlite::make_sink(
+    std::string_view target, const SinkEnvironment& environment
+) {
+  return std::make_unique<SqliteWriter>(
+      resolve_sink_path(target, environment), environment.outbox_id
+  );
+}
+
+}  // namespace iotcore::rules::actions

@@ -1,0 +1,363 @@
+#include "rules/firings.h"
+
+#include "base/crypto.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "rules/keys.h"
+#include "rules/message_source.h"
+
+#include <cctype>
+#include <utility>
+
+namespace iotcore::rules {
+namespace {
+
+// For templates of an errorAction; functions that ask others have no place there.
+class SystemRandom final : public sql::Random {
+ public:
+  std::uint64_t next() override {
+    const std::string bytes = random_bytes(8);
+    return ByteReader(bytes).u64();
+  }
+};
+
+template <typename Row>
+Result<std::optional<Row>> read_row(store::Store& store, std::string_view key) {
+  IOTCORE_ASSIGN(const std::optional<store::Row> found, store.get(keys::kOutbox, key));
+  if (!found) {
+    return std::nullopt;
+  }
+  Row row;
+  if (!row.ParseFromString(found->value)) {
+    return fail(Errc::kStoreCorrupt, "a row of the outbox cannot be read");
+  }
+  return row;
+}
+
+std::string_view kind_name(std::string_view sink) {
+  return sink.substr(0, sink.find(' '));
+}
+
+void append_member(std::string& out, std::string_view name, std::string_view text) {
+  out += ",\"";
+  out += name;
+  out += "\":";
+  append_json_string(out, text);
+}
+
+}  // namespace
+
+std::string error_payload(
+    const std::string& rule,
+    const record::OutboxMessage& message,
+    const std::vector<record::ActionFailure>& failures
+) {
+  std::string out = "{\"ruleName\":";
+  append_json_string(out, rule);
+  append_member(out, "topic", message.topic());
+  append_member(out, "cloudwatchTraceId", message.trace_id());
+  append_member(out, "clientId", message.has_client_id() ? message.client_id() : "N/A");
+  append_member(out, "sourceIp", message.source_ip());
+  append_member(out, "base64OriginalPayload", to_base64(message.payload()));
+  out += ",\"failures\":[";
+  for (std::size_t i = 0; i < failures.size(); ++i) {
+    out += i == 0 ? "{\"failedAction\":" : ",{\"failedAction\":";
+    append_json_string(out, failures[i].action());
+    append_member(out, "failedResource", failures[i].resource());
+    append_member(out, "errorMessage", failures[i].message());
+    out += '}';
+  }
+  return out + "]}";
+}
+
+void MemoryFiring::add_failure(record::ActionFailure failure) {
+  const std::lock_guard lock(mutex_);
+  failures_.push_back(std::move(failure));
+}
+
+bool MemoryFiring::end_one() {
+  const std::lock_guard lock(mutex_);
+  return --open_ == 0;
+}
+
+std::vector<record::ActionFailure> MemoryFiring::take_failures() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(failures_, {});
+}
+
+Firings::Firings(
+    Outbox& outbox,
+    RuleMetricsTable& metrics,
+    Metrics& process,
+    const Clock& clock,
+    FiringLimits limits
+)
+    : outbox_(outbox),
+      metrics_(metrics),
+      buried_(process.counter("iotcore_dead_letters_total", "Records that nobody took")),
+      buried_dropped_(process.counter(
+          "iotcore_dead_letters_dropped_total", "Dead letters for which there was no room"
+      )),
+      clock_(clock),
+      limits_(limits) {
+  process.gauge_from("iotcore_dead_letter_bytes", "Bytes of the dead letters kept", {}, [this] {
+    return static_cast<double>(buried_bytes_.load());
+  });
+}
+
+void Firings::connect(Sinks& sinks, RuleSet& rules, std::string account) {
+  sinks_ = &sinks;
+  rules_ = &rules;
+  account_ = std::move(account);
+}
+
+Status Firings::load() {
+  next_dead_letter_ = outbox_.first_sequence();
+  const std::int64_t oldest_ms =
+      to_epoch_ms(clock_.wall()) -
+      std::chrono::duration_cast<std::chrono::milliseconds>(limits_.dead_letter_age_max).count();
+  store::Batch too_old;
+  std::string from;
+  constexpr std::size_t kPage = 1000;
+  for (;;) {
+    IOTCORE_ASSIGN(
+        const std::vector<store::Entry> page,
+        outbox_.store().scan(keys::kOutbox, keys::dead_letters(), from, kPage)
+    );
+    for (const store::Entry& entry : page) {
+      record::DeadLetter letter;
+      if (!letter.ParseFromString(entry.value) || letter.failed_ms() < oldest_ms) {
+        too_old.erase(keys::kOutbox, entry.key);
+      } else {
+        buried_bytes_ += entry.value.size();
+      }
+    }
+    if (page.size() < kPage) {
+      break;
+    }
+    from = store::key_after(page.back().key);
+  }
+  if (!too_old.empty()) {
+    outbox_.store().commit(std::move(too_old), nullptr, nullptr);
+  }
+  return {};
+}
+
+record::ActionFailure Firings::failure_of(
+    const std::string& sink, const Record& record, const std::string& reason
+) const {
+  record::ActionFailure failure;
+  const LiveRuleRef live = rules_->find(record.rule);
+  const RuleAction* action = live ? live->rule->action(record.action) : nullptr;
+  if (action != nullptr && action->sink == sink) {
+    failure.set_action(action->label);
+    failure.set_resource(action->action->resource(record.fields));
+  } else {
+    failure.set_action(std::string(kind_name(sink)));
+    failure.set_resource(sink.substr(std::min(sink.size(), sink.find(' ') + 1)));
+  }
+  failure.set_message(reason);
+  return failure;
+}
+
+void Firings::count(const std::string& sink, const Record& record, const RecordEnd& end) {
+  if (end.kind == RecordEnd::Kind::kDropped) {
+    return;
+  }
+  RuleMetrics& metrics = metrics_.of(record.rule);
+  const bool delivered = end.kind == RecordEnd::Kind::kDelivered;
+  if (record.action == Record::kErrorAction) {
+    metrics.error_action_ended(delivered);
+  } else if (delivered) {
+    const std::int64_t took_ms = to_epoch_ms(clock_.wall()) - record.received_ms;
+    metrics.action_succeeded(kind_name(sink), static_cast<double>(took_ms) / 1000);
+  } else {
+    metrics.action_failed(kind_name(sink));
+  }
+  if (end.kind == RecordEnd::Kind::kFailed) {
+    log(LogLevel::kWarn,
+        "action.failed",
+        {{"rule", record.rule}, {"sink", sink}, {"error", end.reason}});
+  }
+}
+
+Function<void()> Firings::on_end(
+    const std::string& sink, Record& record, const RecordEnd& end, store::Batch& batch
+) {
+  count(sink, record, end);
+  if (record.firing) {
+    return end_in_memory(sink, record, end);
+  }
+  if (!record.message_id.empty()) {
+    return end_durable(sink, record, end, batch);
+  }
+  if (end.kind == RecordEnd::Kind::kFailed) {
+    bury(sink, record, {failure_of(sink, record, end.reason)}, batch);
+  }
+  return {};
+}
+
+Function<void()> Firings::end_in_memory(
+    const std::string& sink, Record& record, const RecordEnd& end
+) {
+  const std::shared_ptr<MemoryFiring> firing = std::move(record.firing);
+  if (end.kind == RecordEnd::Kind::kFailed) {
+    firing->add_failure(failure_of(sink, record, end.reason));
+  }
+  if (firing->end_one()) {
+    if (auto failures = firing->take_failures(); !failures.empty()) {
+      fire_error_action(record.rule, firing->message(), std::move(failures), nullptr);
+    }
+  }
+  return {};
+}
+
+Function<void()> Firings::end_durable(
+    const std::string& sink, Record& record, const RecordEnd& end, store::Batch& batch
+) {
+  const std::string message_key = keys::message(record.message_id, record.rule).take();
+  const std::string firing_key = keys::firing(record.message_id, record.rule).take();
+  const std::uint32_t mine = 1U << static_cast<std::uint32_t>(record.action);
+  const bool is_only_one = record.actions_mask == mine;
+
+  record::OutboxFiring state;
+  std::uint64_t version = 0;
+  if (is_only_one && end.kind != RecordEnd::Kind::kFailed) {
+    batch.erase(keys::kOutbox, message_key);
+    return {};
+  }
+  if (is_only_one) {
+    state.set_open_mask(0);
+    *state.add_failures() = failure_of(sink, record, end.reason);
+  } else {
+    const std::lock_guard lock(mutex_);
+    OpenFiring& open = open_[{record.message_id, record.rule}];
+    if (open.version == 0) {
+      Result<std::optional<record::OutboxFiring>> kept =
+          read_row<record::OutboxFiring>(outbox_.store(), firing_key);
+      if (kept && *kept) {
+        open.state = **kept;
+      } else {
+        open.state.set_open_mask(record.actions_mask);
+      }
+    }
+    open.state.set_open_mask(open.state.open_mask() & ~mine);
+    if (end.kind == RecordEnd::Kind::kFailed) {
+      *open.state.add_failures() = failure_of(sink, record, end.reason);
+    }
+    version = ++open.version;
+    state = open.state;
+    if (state.open_mask() == 0) {
+      open_.erase({record.message_id, record.rule});
+      batch.erase(keys::kOutbox, firing_key);
+    }
+  }
+  if (state.open_mask() != 0) {
+    batch.put(keys::kOutbox, firing_key, state.SerializeAsString());
+    return [this, key = FiringKey(record.message_id, record.rule), version] {
+      const std::lock_guard lock(mutex_);
+      const auto found = open_.find(key);
+      if (found != open_.end() && found->second.version == version) {
+        open_.erase(found);  // the store shows it now
+      }
+    };
+  }
+  batch.erase(keys::kOutbox, message_key);
+  if (state.failures().empty()) {
+    return {};
+  }
+  std::vector<record::ActionFailure> failures(state.failures().begin(), state.failures().end());
+  Result<std::optional<record::OutboxMessage>> message =
+      read_row<record::OutboxMessage>(outbox_.store(), message_key);
+  if (!message || !*message) {
+    bury(sink, record, std::move(failures), batch);
+    return {};
+  }
+  return fire_error_action(record.rule, **message, std::move(failures), &batch);
+}
+
+Function<void()> Firings::fire_error_action(
+    const std::string& rule,
+    const record::OutboxMessage& message,
+    std::vector<record::ActionFailure> failures,
+    store::Batch* batch
+) {
+  auto record = std::make_unique<Record>();
+  record->rule = rule;
+  record->action = Record::kErrorAction;
+  record->delivery_id = message.trace_id() + ":" + rule + ":error";
+  record->payload = error_payload(rule, message, failures);
+  record->hops = static_cast<std::uint8_t>(message.hops());
+  record->received_ms = to_epoch_ms(clock_.wall());
+
+  const LiveRuleRef live = rules_->find(rule);
+  const auto give_up = [&](const std::string& reason) -> Function<void()> {
+    record::ActionFailure failure;
+    failure.set_action("errorAction");
+    failure.set_message(reason);
+    failures.push_back(std::move(failure));
+    metrics_.of(rule).error_action_ended(false);
+    store::Batch own;
+    bury("", *record, std::move(failures), batch == nullptr ? own : *batch);
+    if (batch == nullptr) {
+      outbox_.store().commit(std::move(own), nullptr, nullptr);
+    }
+    return {};
+  };
+  if (!live || !live->rule->error_action) {
+    return give_up("the rule is gone, disabled or has no errorAction any more");
+  }
+  MessageSource source;
+  source.read(message, account_);
+  sql::ParsedPayload payload(message.payload());
+  sql::NoExternalFunctions external;
+  SystemRandom random;
+  sql::Evaluation evaluation(live->rule->program, source.view(), payload, external, random);
+  const RuleAction& action = *live->rule->error_action;
+  Result<Action::Fields> fields = action.action->resolve({evaluation, record->payload, true});
+  if (!fields) {
+    return give_up(fields.error().message());
+  }
+  record->fields = std::move(*fields);
+  set_patience(*record, action.delivery, batch != nullptr);
+  SinkQueue* queue = live->error_queue;
+  if (batch == nullptr || action.delivery.durable == Durable::kNever) {
+    queue->push(std::move(record));
+    return {};
+  }
+  record->sequence = queue->next_sequence(*batch);
+  Outbox::put(*batch, queue->id(), *record);
+  return [queue, record = std::move(record)]() mutable { queue->push(std::move(record)); };
+}
+
+void Firings::bury(
+    const std::string& sink,
+    const Record& record,
+    std::vector<record::ActionFailure> failures,
+    store::Batch& batch
+) {
+  record::DeadLetter letter;
+  *letter.mutable_record() = to_row(record);
+  letter.set_sink(sink);
+  letter.set_failed_ms(to_epoch_ms(clock_.wall()));
+  for (record::ActionFailure& failure : failures) {
+    *letter.add_failures() = std::move(failure);
+  }
+  const std::string row = letter.SerializeAsString();
+  if (buried_bytes_.load() + row.size() > limits_.dead_letter_bytes_max) {
+    buried_dropped_.add_shared();
+    return;
+  }
+  buried_bytes_ += row.size();
+  buried_.add_shared();
+  batch.put(keys::kOutbox, keys::dead_letter(record.rule, next_dead_letter_++), row);
+}
+
+void set_patience(Record& record, const DeliveryOptions& delivery, bool durable) {
+  constexpr std::chrono::milliseconds kAgeMax = std::chrono::hours(24);
+  constexpr std::uint32_t kMemoryAttemptsMax = 3;
+  record.age_max = delivery.age_max.value_or(kAgeMax);
+  record.attempts_max = delivery.attempts_max.value_or(durable ? 0 : kMemoryAttemptsMax);
+}
+
+}  // namespace iotcore::rules

@@ -1,0 +1,345 @@
+#include "rules/rule_catalog.h"
+
+#include "base/crypto.h"
+#include "base/log.h"
+#include "proto/record/rules.pb.h"
+#include "rules/keys.h"
+
+#include <fmt/format.h>
+
+#include <set>
+#include <utility>
+
+namespace iotcore::rules {
+namespace {
+
+std::string digest_of(const RuleDefinition& rule) {
+  std::string text = to_json(to_topic_rule_payload(rule));
+  for (const auto& [key, value] : rule.tags) {
+    text.append("\n").append(key).append("=").append(value);
+  }
+  return std::string(as_text(sha256(text)));
+}
+
+record::Rule to_row(const CatalogRule& rule) {
+  record::Rule row;
+  row.set_payload_json(to_json(to_topic_rule_payload(rule.definition)));
+  row.set_created_ms(rule.created_ms);
+  for (const auto& [key, value] : rule.definition.tags) {
+    record::Rule::Tag& tag = *row.add_tags();
+    tag.set_key(key);
+    tag.set_value(value);
+  }
+  row.set_file(rule.file);
+  row.set_created_by_file(rule.created_by_file);
+  row.set_file_digest(rule.file_digest);
+  return row;
+}
+
+Result<CatalogRule> from_row(const store::Entry& entry) {
+  store::KeyReader key(entry.key);
+  key.kind();
+  const std::string name = key.text().value_or("");
+  record::Rule row;
+  if (name.empty() || !row.ParseFromString(entry.value)) {
+    return fail(Errc::kStoreCorrupt, "a row of the rules cannot be read");
+  }
+  IOTCORE_ASSIGN(const json::value payload, parse_json(row.payload_json()));
+  if (!payload.is_object()) {
+    return fail(Errc::kStoreCorrupt, fmt::format("the row of rule '{}' cannot be read", name));
+  }
+  CatalogRule rule;
+  IOTCORE_ASSIGN(rule.definition, from_topic_rule_payload(name, payload.get_object()));
+  for (const record::Rule::Tag& tag : row.tags()) {
+    rule.definition.tags.emplace_back(tag.key(), tag.value());
+  }
+  rule.created_ms = row.created_ms();
+  rule.file = row.file();
+  rule.created_by_file = row.created_by_file();
+  rule.file_digest = row.file_digest();
+  return rule;
+}
+
+tl::unexpected<Error> denied(std::string_view name) {
+  // What AWS answers for a rule that is not there.
+  return fail(Errc::kUnauthorized, fmt::format("Access to topic rule '{}' was denied", name));
+}
+
+tl::unexpected<Error> belongs_to_file(const CatalogRule& rule) {
+  return fail(
+      Errc::kConflictingResourceUpdate,
+      fmt::format(
+          "Rule '{}' belongs to the rule file '{}': change it there",
+          rule.definition.name,
+          rule.file
+      )
+  );
+}
+
+}  // namespace
+
+RuleCatalog::RuleCatalog(
+    store::Store& store,
+    RuleSet& live,
+    Sinks& sinks,
+    RuleMetricsTable& metrics,
+    const Clock& clock,
+    sql::CompileOptions compile_options
+)
+    : store_(store),
+      live_(live),
+      sinks_(sinks),
+      metrics_(metrics),
+      clock_(clock),
+      compile_options_(compile_options) {}
+
+Status RuleCatalog::load() {
+  const std::lock_guard changing(changing_);
+  std::string from;
+  constexpr std::size_t kPage = 1000;
+  for (;;) {
+    IOTCORE_ASSIGN(
+        const std::vector<store::Entry> page, store_.scan(keys::kRules, keys::rules(), from, kPage)
+    );
+    for (const store::Entry& entry : page) {
+      IOTCORE_ASSIGN(CatalogRule rule, from_row(entry));
+      const std::string name = rule.definition.name;
+      Result<Change> change = prepare(rule);
+      if (!change) {
+        // Kept and shown, not run: it may be good for another version of this server.
+        log(LogLevel::kError,
+            "rule.cannot_run",
+            {{"rule", name}, {"error", change.error().message()}});
+        rule.error = change.error().message();
+        const std::lock_guard lock(mutex_);
+        rules_.insert_or_assign(name, std::move(rule));
+        continue;
+      }
+      take_effect(std::move(*change));
+    }
+    if (page.size() < kPage) {
+      return {};
+    }
+    from = store::key_after(page.back().key);
+  }
+}
+
+Result<LiveRuleRef> RuleCatalog::make_live(std::shared_ptr<const Rule> rule) const {
+  auto live = std::make_shared<LiveRule>();
+  for (const RuleAction& action : rule->actions) {
+    SinkQueue* queue = nullptr;
+    if (!action.action->is_publish()) {
+      IOTCORE_ASSIGN(queue, sinks_.open(action.sink, action.delivery));
+    }
+    live->queues.push_back(queue);
+  }
+  if (rule->error_action) {
+    IOTCORE_ASSIGN(
+        live->error_queue, sinks_.open(rule->error_action->sink, rule->error_action->delivery)
+    );
+  }
+  live->metrics = &metrics_.of(rule->definition.name);
+  live->rule = std::move(rule);
+  return LiveRuleRef(std::move(live));
+}
+
+Result<RuleCatalog::Change> RuleCatalog::prepare(CatalogRule rule) const {
+  auto compiled = compile_rule(rule.definition, sinks_.environment(), compile_options_);
+  if (!compiled) {
+    return fail(to_error(compiled.error()));
+  }
+  Change change;
+  change.name = rule.definition.name;
+  rule.topic_filter = (*compiled)->program.topic_filter();
+  if (!rule.definition.disabled) {
+    IOTCORE_ASSIGN(change.live, make_live(std::move(*compiled)));
+  }
+  change.rule = std::move(rule);
+  return change;
+}
+
+void RuleCatalog::take_effect(Change change) {
+  if (change.live) {
+    live_.put(std::move(change.live));
+  } else {
+    live_.remove(change.name);
+  }
+  const std::lock_guard lock(mutex_);
+  if (change.rule) {
+    rules_.insert_or_assign(change.name, *std::move(change.rule));
+  } else {
+    rules_.erase(change.name);
+  }
+}
+
+Status RuleCatalog::commit(std::vector<Change> changes) {
+  store::Batch batch;
+  for (const Change& change : changes) {
+    if (change.rule) {
+      batch.put(keys::kRules, keys::rule(change.name), to_row(*change.rule).SerializeAsString());
+    } else {
+      batch.erase(keys::kRules, keys::rule(change.name));
+    }
+  }
+  if (batch.empty()) {
+    return {};
+  }
+  IOTCORE_TRY(store_.commit_wait(std::move(batch)));
+  for (Change& change : changes) {
+    log(LogLevel::kInfo,
+        !change.rule  ? "rule.deleted"
+        : change.live ? "rule.running"
+                      : "rule.disabled",
+        {{"rule", change.name}});
+    take_effect(std::move(change));
+  }
+  return {};
+}
+
+Result<CatalogRule> RuleCatalog::get(std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = rules_.find(name);
+  if (found == rules_.end()) {
+    return denied(name);
+  }
+  return found->second;
+}
+
+Status RuleCatalog::create(RuleDefinition rule) {
+  const std::lock_guard changing(changing_);
+  if (get(rule.name)) {
+    return fail(
+        Errc::kAlreadyExists, fmt::format("Rule with the same name already exists: {}", rule.name)
+    );
+  }
+  CatalogRule made;
+  made.definition = std::move(rule);
+  made.created_ms = to_epoch_ms(clock_.wall());
+  IOTCORE_ASSIGN(Change change, prepare(std::move(made)));
+  std::vector<Change> changes;
+  changes.push_back(std::move(change));
+  return commit(std::move(changes));
+}
+
+Status RuleCatalog::replace(RuleDefinition rule) {
+  const std::lock_guard changing(changing_);
+  IOTCORE_ASSIGN(CatalogRule made, get(rule.name));
+  if (!made.file.empty()) {
+    return belongs_to_file(made);
+  }
+  rule.tags = std::move(made.definition.tags);
+  made.definition = std::move(rule);
+  IOTCORE_ASSIGN(Change change, prepare(std::move(made)));
+  std::vector<Change> changes;
+  changes.push_back(std::move(change));
+  return commit(std::move(changes));
+}
+
+Status RuleCatalog::erase(std::string_view name) {
+  const std::lock_guard changing(changing_);
+  IOTCORE_ASSIGN(const CatalogRule rule, get(name));
+  if (!rule.file.empty()) {
+    return belongs_to_file(rule);
+  }
+  std::vector<Change> changes;
+  changes.push_back({std::string(name), std::nullopt, nullptr});
+  return commit(std::move(changes));
+}
+
+Status RuleCatalog::set_enabled(std::string_view name, bool enabled) {
+  const std::lock_guard changing(changing_);
+  IOTCORE_ASSIGN(CatalogRule rule, get(name));
+  if (rule.definition.disabled == !enabled) {
+    return {};
+  }
+  rule.definition.disabled = !enabled;
+  IOTCORE_ASSIGN(Change change, prepare(std::move(rule)));
+  std::vector<Change> changes;
+  changes.push_back(std::move(change));
+  return commit(std::move(changes));
+}
+
+void RuleCatalog::list(std::string_view after, const std::function<bool(const CatalogRule&)>& visit)
+    const {
+  const std::lock_guard lock(mutex_);
+  for (auto rule = rules_.upper_bound(after); rule != rules_.end(); ++rule) {
+    if (!visit(rule->second)) {
+      return;
+    }
+  }
+}
+
+Status RuleCatalog::apply_file(const FileChange& change) {
+  const std::lock_guard changing(changing_);
+  std::map<std::string, CatalogRule, std::less<>> before;
+  {
+    const std::lock_guard lock(mutex_);
+    before = rules_;
+  }
+  std::vector<Change> changes;
+  std::set<std::string, std::less<>> names;
+  for (const RuleDefinition& definition : change.rules) {
+    names.insert(definition.name);
+    CatalogRule rule;
+    rule.definition = definition;
+    rule.created_ms = to_epoch_ms(clock_.wall());
+    rule.file = change.file;
+    rule.created_by_file = true;
+    rule.file_digest = digest_of(definition);
+    if (const auto found = before.find(definition.name); found != before.end()) {
+      const CatalogRule& old = found->second;
+      if (!old.file.empty() && old.file != change.file) {
+        return fail(
+            Errc::kConflict,
+            fmt::format("rule '{}' is in '{}' and in '{}'", definition.name, old.file, change.file)
+        );
+      }
+      if (old.file == change.file && old.file_digest == rule.file_digest) {
+        continue;  // the file has not changed it
+      }
+      rule.created_ms = old.created_ms;
+      rule.created_by_file = old.file == change.file && old.created_by_file;
+    }
+    IOTCORE_ASSIGN(Change made, prepare(std::move(rule)));
+    changes.push_back(std::move(made));
+  }
+  for (auto& [name, rule] : before) {
+    if (rule.file != change.file || names.contains(name)) {
+      continue;
+    }
+    if (rule.created_by_file) {
+      changes.push_back({name, std::nullopt, nullptr});
+      continue;
+    }
+    rule.file.clear();
+    rule.file_digest.clear();
+    IOTCORE_ASSIGN(Change released, prepare(std::move(rule)));
+    changes.push_back(std::move(released));
+  }
+  return commit(std::move(changes));
+}
+
+std::vector<std::string> RuleCatalog::files() const {
+  std::set<std::string> files;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [name, rule] : rules_) {
+    if (!rule.file.empty()) {
+      files.insert(rule.file);
+    }
+  }
+  return {files.begin(), files.end()};
+}
+
+Status RuleCatalog::wipe() {
+  const std::lock_guard changing(changing_);
+  std::vector<Change> changes;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, rule] : rules_) {
+      changes.push_back({name, std::nullopt, nullptr});
+    }
+  }
+  return commit(std::move(changes));
+}
+
+}  // namespace iotcore::rules

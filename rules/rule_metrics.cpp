@@ -1,0 +1,87 @@
+#include "rules/rule_metrics.h"
+
+namespace iotcore::rules {
+
+RuleMetrics::RuleMetrics(Metrics& metrics, std::string rule, std::size_t workers)
+    : metrics_(metrics), rule_(std::move(rule)) {
+  for (std::size_t i = 0; i < workers; ++i) {
+    matched_.push_back(&metrics.counter(
+        "iotcore_rule_matched_total", "Messages given to a rule", {{"rule", rule_}}
+    ));
+    fired_.push_back(&metrics.counter(
+        "iotcore_rule_fired_total", "Messages for which a rule's WHERE was true", {{"rule", rule_}}
+    ));
+  }
+}
+
+void RuleMetrics::failed(std::string_view reason) {
+  const std::lock_guard lock(mutex_);
+  Counter*& cell = failed_[std::string(reason)];
+  if (cell == nullptr) {
+    cell = &metrics_.counter(
+        "iotcore_rule_failed_total",
+        "Messages for which a rule could not be evaluated",
+        {{"rule", rule_}, {"reason", std::string(reason)}}
+    );
+  }
+  cell->add();
+}
+
+RuleMetrics::ActionCells& RuleMetrics::cells(std::string_view action) {
+  const auto found = actions_.find(action);
+  if (found != actions_.end()) {
+    return found->second;
+  }
+  const MetricLabels labels = {{"rule", rule_}, {"action", std::string(action)}};
+  ActionCells made;
+  made.success =
+      &metrics_.counter("iotcore_action_success_total", "Records delivered by an action", labels);
+  made.failure =
+      &metrics_.counter("iotcore_action_failure_total", "Records an action gave up", labels);
+  made.latency = &metrics_.histogram(
+      "iotcore_action_latency_seconds", "From publish to the sink's acknowledgement", labels
+  );
+  return actions_.emplace(action, made).first->second;
+}
+
+void RuleMetrics::action_succeeded(std::string_view action, double latency_s) {
+  const std::lock_guard lock(mutex_);
+  ActionCells& counted = cells(action);
+  counted.success->add();
+  counted.latency->observe(latency_s);
+}
+
+void RuleMetrics::action_failed(std::string_view action) {
+  const std::lock_guard lock(mutex_);
+  cells(action).failure->add();
+}
+
+void RuleMetrics::error_action_ended(bool success) {
+  const std::lock_guard lock(mutex_);
+  const std::string_view name = success ? "error_action_success" : "error_action_failure";
+  Counter*& cell = failed_[std::string(name)];
+  if (cell == nullptr) {
+    cell =
+        success
+            ? &metrics_.counter(
+                  "iotcore_error_action_success_total", "errorActions delivered", {{"rule", rule_}}
+              )
+            : &metrics_.counter(
+                  "iotcore_error_action_failure_total",
+                  "errorActions that failed too",
+                  {{"rule", rule_}}
+              );
+  }
+  cell->add();
+}
+
+RuleMetrics& RuleMetricsTable::of(const std::string& rule) {
+  const std::lock_guard lock(mutex_);
+  std::unique_ptr<RuleMetrics>& found = rules_[rule];
+  if (!found) {
+    found = std::make_unique<RuleMetrics>(metrics_, rule, workers_);
+  }
+  return *found;
+}
+
+}  // namespace iotcore::rules

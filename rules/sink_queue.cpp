@@ -1,0 +1,617 @@
+#include "rules/sink_queue.h"
+
+#include "base/crypto.h"
+#include "base/log.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace iotcore::rules {
+namespace {
+
+constexpr std::uint32_t kFailuresUntilDown = 5;
+constexpr std::uint32_t kStrikesUntilAside = 3;
+constexpr std::size_t kStepsAtOnce = 16;
+constexpr std::size_t kRefillRecords = 2000;
+
+MetricLabels label(const std::string& sink) {
+  return {{"target", sink}};
+}
+
+}  // namespace
+
+QueueMetrics::QueueMetrics(Metrics& metrics, const std::string& sink)
+    : records(metrics.gauge("iotcore_sink_queue_records", "Records waiting", label(sink))),
+      bytes(metrics.gauge("iotcore_sink_queue_bytes", "Bytes of waiting records", label(sink))),
+      up(metrics.gauge("iotcore_sink_up", "1: the sink takes records", label(sink))),
+      retries(metrics.counter(
+          "iotcore_action_retries_total", "Deliveries that will be tried again", label(sink)
+      )),
+      dropped(metrics.counter(
+          "iotcore_sink_dropped_total", "Records dropped because the queue was full", label(sink)
+      )),
+      batches(metrics.counter("iotcore_sink_batches_total", "Batches given to a sink", label(sink))
+      ),
+      batch_records(metrics.counter(
+          "iotcore_sink_batch_records_total", "Records in the batches given to a sink", label(sink)
+      )) {}
+
+SinkQueue::SinkQueue(
+    std::string id,
+    std::unique_ptr<Sink> sink,
+    QueueOptions options,
+    Outbox& outbox,
+    SinkRunner& runner,
+    RecordEnds& ends,
+    MemoryBudget& memory,
+    const Clock& clock,
+    Metrics& metrics
+)
+    : id_(std::move(id)),
+      sink_(std::move(sink)),
+      outbox_(outbox),
+      runner_(runner),
+      ends_(ends),
+      memory_(memory),
+      clock_(clock),
+      metrics_(metrics, id_),
+      bytes_max_(options.bytes_max),
+      on_full_(options.on_full),
+      options_(options),
+      now_options_(options) {
+  const std::string seed = random_bytes(sizeof(random_));
+  std::memcpy(&random_, seed.data(), sizeof(random_));
+  random_ |= 1;
+  metrics_.up.set(1);
+}
+
+SinkQueue::~SinkQueue() {
+  for (Record* record = inbox_.exchange(nullptr); record != nullptr;) {
+    delete std::exchange(record, record->next);
+  }
+}
+
+std::uint64_t SinkQueue::next_sequence(store::Batch& batch) {
+  if (!cursor_written_.load(std::memory_order_relaxed)) [[unlikely]] {
+    // Each worker may write it once: only when a commit has been made is it known to be there.
+    record::OutboxCursor cursor;
+    cursor.set_first(0);
+    Outbox::put_cursor(batch, id_, cursor);
+  }
+  return outbox_.first_sequence() + counter_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void SinkQueue::count(const Record& record, std::int64_t sign) {
+  const std::int64_t bytes = sign * static_cast<std::int64_t>(record.size_bytes());
+  records_.fetch_add(sign, std::memory_order_relaxed);
+  bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  if (!record.is_durable()) {
+    volatile_records_.fetch_add(sign);
+  }
+  metrics_.records.add(sign);
+  metrics_.bytes.add(bytes);
+}
+
+bool SinkQueue::is_full() const {
+  return bytes_.load(std::memory_order_relaxed) >=
+         static_cast<std::int64_t>(bytes_max_.load(std::memory_order_relaxed));
+}
+
+void SinkQueue::push(std::unique_ptr<Record> record) {
+  const bool memory_full = memory_.is_full();
+  if (!record->is_durable() &&
+      (memory_full || (is_full() && on_full_.load(std::memory_order_relaxed) == OnFull::kBlock))) {
+    metrics_.dropped.add_shared();
+    store::Batch none;
+    const Function<void()> after =
+        ends_.on_end(id_, *record, {RecordEnd::Kind::kDropped, "the queue is full"}, none);
+    IOTCORE_CHECK(!after);
+    return;
+  }
+  record->queued_at = clock_.now();
+  count(*record, 1);
+  if (record->is_durable()) {
+    cursor_written_.store(true, std::memory_order_relaxed);
+    if (memory_full || spilling_.load()) {
+      const std::lock_guard lock(shared_);
+      spilled_.add(record->sequence);
+      spilling_ = true;
+      record.reset();
+    }
+  }
+  if (record) {
+    memory_.take(record->size_bytes());
+    Record* added = record.release();
+    added->next = inbox_.load(std::memory_order_relaxed);
+    while (!inbox_.compare_exchange_weak(
+        added->next, added, std::memory_order_release, std::memory_order_relaxed
+    )) {
+    }
+  }
+  wake();
+}
+
+void SinkQueue::hold_while_full(broker::PendingAck::Hold hold) {
+  if (!hold || on_full_.load(std::memory_order_relaxed) != OnFull::kBlock || !is_full()) {
+    return;
+  }
+  {
+    const std::lock_guard lock(shared_);
+    holds_.push_back(std::move(hold));
+  }
+  holding_ = true;
+  wake();  // it may have run empty in between
+}
+
+void SinkQueue::release_holds() {
+  const auto low = static_cast<std::int64_t>(now_options_.bytes_max / 2);
+  if (!holding_.load(std::memory_order_relaxed) || bytes_.load() > low) {
+    return;
+  }
+  std::vector<broker::PendingAck::Hold> released;
+  holding_ = false;
+  const std::lock_guard lock(shared_);
+  released.swap(holds_);
+}
+
+void SinkQueue::resume(const record::OutboxCursor& cursor) {
+  cursor_written_ = true;
+  earlier_first_ = cursor.first();
+  resumed_records_ = static_cast<std::int64_t>(cursor.records());
+  resumed_bytes_ = static_cast<std::int64_t>(cursor.bytes());
+  records_ += resumed_records_;
+  bytes_ += resumed_bytes_;
+  metrics_.records.add(resumed_records_);
+  metrics_.bytes.add(resumed_bytes_);
+  const std::lock_guard lock(shared_);
+  spilled_.add(SequenceRange{cursor.first(), outbox_.first_sequence()});
+  spilling_ = true;
+}
+
+void SinkQueue::start() {
+  running_ = true;
+  wake();
+}
+
+void SinkQueue::stop() {
+  running_ = false;
+}
+
+void SinkQueue::hurry() {
+  hurry_ = true;
+  wake();
+}
+
+void SinkQueue::set_options(const QueueOptions& options) {
+  bytes_max_ = options.bytes_max;
+  on_full_ = options.on_full;
+  const std::lock_guard lock(shared_);
+  options_ = options;
+}
+
+QueueOptions SinkQueue::options() const {
+  const std::lock_guard lock(shared_);
+  return options_;
+}
+
+SinkQueue::State SinkQueue::state() const {
+  const std::lock_guard lock(shared_);
+  return {
+      id_,
+      is_up_,
+      static_cast<std::uint64_t>(std::max<std::int64_t>(0, records_.load())),
+      static_cast<std::uint64_t>(std::max<std::int64_t>(0, bytes_.load())),
+      last_error_};
+}
+
+void SinkQueue::wake() {
+  wakeups_.fetch_add(1);
+  if (running_.load() && !scheduled_.exchange(true)) {
+    runner_.post([this] { run(); });
+  }
+}
+
+void SinkQueue::wake_at(MonotonicTime at) {
+  if (at >= timer_at_) {
+    return;  // an earlier one is set
+  }
+  timer_at_ = at;
+  runner_.post_at(at, [this] { wake(); });
+}
+
+void SinkQueue::run() {
+  for (std::size_t i = 0; i < kStepsAtOnce; ++i) {
+    const std::uint64_t seen = wakeups_.load();
+    if (!running_.load()) {
+      scheduled_ = false;
+      return;
+    }
+    if (step()) {
+      continue;
+    }
+    scheduled_ = false;
+    if (wakeups_.load() == seen || scheduled_.exchange(true)) {
+      return;
+    }
+  }
+  runner_.post([this] { run(); });  // others want a turn
+}
+
+bool SinkQueue::step() {
+  now_options_ = options();
+  take_inbox();
+  refill();
+  drop_what_is_too_much();
+  const MonotonicTime now = clock_.now();
+  if (timer_at_ <= now) {
+    timer_at_ = MonotonicTime::max();
+  }
+  bool from_aside = false;
+  std::vector<std::unique_ptr<Record>> batch = take_batch(now, from_aside);
+  const bool worked = !batch.empty();
+  if (worked) {
+    deliver(std::move(batch), from_aside);
+  }
+  commit_ends();
+  release_holds();
+  return worked;
+}
+
+void SinkQueue::take_inbox() {
+  Record* newest = inbox_.exchange(nullptr, std::memory_order_acquire);
+  Record* oldest = nullptr;
+  while (newest != nullptr) {
+    Record* next = newest->next;
+    newest->next = oldest;
+    oldest = std::exchange(newest, next);
+  }
+  while (oldest != nullptr) {
+    Record* next = oldest->next;
+    pending_.emplace_back(oldest);
+    oldest = next;
+  }
+}
+
+void SinkQueue::drop_what_is_too_much() {
+  const OnFull on_full = now_options_.on_full;
+  while (on_full != OnFull::kBlock && is_full() && pending_.size() > 1) {
+    std::unique_ptr<Record> dropped;
+    if (on_full == OnFull::kDropNew) {
+      dropped = std::move(pending_.back());
+      pending_.pop_back();
+    } else {
+      dropped = std::move(pending_.front());
+      pending_.pop_front();
+    }
+    metrics_.dropped.add_shared();
+    memory_.give_back(dropped->size_bytes());
+    end(std::move(dropped), {RecordEnd::Kind::kFailed, "the queue is full"});
+  }
+}
+
+void SinkQueue::refill() {
+  if (!spilling_.load() || pending_.size() >= kRefillRecords / 2) {
+    return;
+  }
+  SequenceRange range;
+  {
+    const std::lock_guard lock(shared_);
+    if (spilled_.empty()) {
+      spilling_ = false;
+      return;
+    }
+    range = spilled_.front();
+  }
+  // What one publisher pushed before it spilled is in the inbox by now, and goes first.
+  take_inbox();
+  std::uint64_t next = range.first;
+  std::vector<std::uint64_t> broken;
+  auto read = outbox_.read(id_, range, kRefillRecords, next, broken);
+  if (!read) {
+    note_result(is_up_, "outbox: " + read.error().message());
+    wake_at(clock_.now() + std::chrono::seconds(1));
+    return;
+  }
+  const bool earlier = range.first < outbox_.first_sequence();
+  for (std::unique_ptr<Record>& record : *read) {
+    record->queued_at = clock_.now();
+    const std::size_t bytes = record->size_bytes();
+    memory_.take(bytes);
+    if (earlier) {
+      ++earlier_records_;
+      // Counted already by the cursor, as far as it knew.
+      count(*record, 1);
+      const std::int64_t one = std::min<std::int64_t>(resumed_records_, 1);
+      const std::int64_t its = std::min(resumed_bytes_, static_cast<std::int64_t>(bytes));
+      resumed_records_ -= one;
+      resumed_bytes_ -= its;
+      records_ -= one;
+      bytes_ -= its;
+      metrics_.records.add(-one);
+      metrics_.bytes.add(-its);
+    }
+    pending_.push_back(std::move(record));
+  }
+  if (earlier && next == range.end) {
+    records_ -= std::exchange(resumed_records_, 0);
+    bytes_ -= std::exchange(resumed_bytes_, 0);
+    metrics_.records.set(records_.load());
+    metrics_.bytes.set(bytes_.load());
+  }
+  const std::lock_guard lock(shared_);
+  spilled_.erase_below(next);
+  if (spilled_.empty()) {
+    spilling_ = false;
+  }
+}
+
+std::vector<std::unique_ptr<Record>> SinkQueue::take_batch(MonotonicTime now, bool& from_aside) {
+  std::vector<std::unique_ptr<Record>> batch;
+  for (auto record = aside_.begin(); record != aside_.end(); ++record) {
+    if ((*record)->not_before <= now) {
+      from_aside = true;
+      batch.push_back(std::move(*record));
+      aside_.erase(record);
+      return batch;
+    }
+    wake_at((*record)->not_before);
+  }
+  if (pending_.empty()) {
+    return batch;
+  }
+  if (now < not_before_) {
+    wake_at(not_before_);
+    return batch;
+  }
+  const std::size_t records_max = alone_left_ > 0 ? 1 : now_options_.batch_size;
+  const MonotonicTime complete_at = pending_.front()->queued_at + now_options_.linger;
+  if (pending_.size() < records_max && now < complete_at && !hurry_.load()) {
+    wake_at(complete_at);
+    return batch;
+  }
+  std::size_t bytes = 0;
+  while (!pending_.empty() && batch.size() < records_max) {
+    bytes += pending_.front()->payload.size();
+    if (!batch.empty() && bytes > now_options_.batch_bytes) {
+      break;
+    }
+    batch.push_back(std::move(pending_.front()));
+    pending_.pop_front();
+  }
+  return batch;
+}
+
+struct SinkQueue::Delivered {
+  bool any = false;  // the sink took something, or said for good that it won't
+  bool alone = false;
+  Duration retry_after{0};
+  std::string reason;
+};
+
+void SinkQueue::deliver(std::vector<std::unique_ptr<Record>> batch, bool from_aside) {
+  if (failures_in_row_ >= kFailuresUntilDown) {
+    if (const Status up = sink_->probe(); !up) {
+      ++failures_in_row_;
+      note_result(false, up.error().message());
+      put_back(without_too_old(std::move(batch), up.error().message()));
+      back_off({});
+      return;
+    }
+  }
+  std::vector<const Record*> records;
+  records.reserve(batch.size());
+  for (const std::unique_ptr<Record>& record : batch) {
+    records.push_back(record.get());
+  }
+  std::vector<Outcome> outcomes(batch.size());
+  metrics_.batches.add();
+  metrics_.batch_records.add(batch.size());
+  sink_->deliver(records, outcomes);
+
+  Delivered all;
+  all.alone = batch.size() == 1;
+  std::vector<std::unique_ptr<Record>> failed;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    Outcome& outcome = outcomes[i];
+    if (outcome.kind == Outcome::Kind::kRetry) {
+      all.reason = std::move(outcome.reason);
+      all.retry_after = std::max(all.retry_after, outcome.retry_after);
+      failed.push_back(std::move(batch[i]));
+      continue;
+    }
+    all.any = true;
+    memory_.give_back(batch[i]->size_bytes());
+    const bool delivered = outcome.kind == Outcome::Kind::kDelivered;
+    end(std::move(batch[i]),
+        {delivered ? RecordEnd::Kind::kDelivered : RecordEnd::Kind::kFailed,
+         std::move(outcome.reason)});
+  }
+  if (alone_left_ > 0 && !from_aside) {
+    --alone_left_;
+  }
+  if (!failed.empty()) {
+    retry(std::move(failed), all, from_aside);
+  }
+  if (all.any) {
+    failures_in_row_ = 0;
+    note_result(true, "");
+    if (not_before_ <= clock_.now()) {
+      not_before_ = {};
+    }
+  }
+}
+
+bool SinkQueue::may_be_retried(const Record& record, std::string& why_not) const {
+  if (record.attempts_max != 0 && record.attempts >= record.attempts_max) {
+    why_not = "gave up after " + std::to_string(record.attempts) + " attempts";
+    return false;
+  }
+  const std::int64_t age_ms = to_epoch_ms(clock_.wall()) - record.received_ms;
+  if (record.age_max.count() != 0 && age_ms > record.age_max.count()) {
+    why_not = "gave up after " + std::to_string(age_ms / 1000) + " s";
+    return false;
+  }
+  return true;
+}
+
+void SinkQueue::retry(
+    std::vector<std::unique_ptr<Record>> failed, const Delivered& all, bool from_aside
+) {
+  const bool was_down = failures_in_row_ >= kFailuresUntilDown;
+  if (!all.any && !from_aside) {
+    ++failures_in_row_;
+    note_result(failures_in_row_ < kFailuresUntilDown, all.reason);
+  }
+  if (!all.any && !from_aside && !all.alone && failures_in_row_ == kStrikesUntilAside) {
+    alone_left_ = failed.size();  // one of them may be what spoils the others
+  }
+  // A record that fails by itself again and again while the target is well is not worth the others' time.
+  const bool suspect = all.any || (all.alone && failures_in_row_ >= kStrikesUntilAside);
+  const bool target_is_well = all.any || (suspect && sink_->probe().has_value());
+  std::vector<std::unique_ptr<Record>> again;
+  for (std::unique_ptr<Record>& record : failed) {
+    if (!was_down) {
+      ++record->attempts;
+    }
+    if (all.any || all.alone) {
+      ++record->strikes;
+    }
+    std::string why_not;
+    if (!may_be_retried(*record, why_not)) {
+      memory_.give_back(record->size_bytes());
+      end(std::move(record), {RecordEnd::Kind::kFailed, why_not + ": " + all.reason});
+      continue;
+    }
+    metrics_.retries.add();
+    if (from_aside || (target_is_well && record->strikes >= kStrikesUntilAside)) {
+      set_aside(std::move(record));
+    } else {
+      again.push_back(std::move(record));
+    }
+  }
+  if (again.empty()) {
+    failures_in_row_ = from_aside ? failures_in_row_ : 0;
+    return;
+  }
+  put_back(std::move(again));
+  back_off(all.retry_after);
+}
+
+std::vector<std::unique_ptr<Record>> SinkQueue::without_too_old(
+    std::vector<std::unique_ptr<Record>> batch, const std::string& reason
+) {
+  std::vector<std::unique_ptr<Record>> rest;
+  for (std::unique_ptr<Record>& record : batch) {
+    std::string why_not;
+    if (may_be_retried(*record, why_not)) {
+      rest.push_back(std::move(record));
+      continue;
+    }
+    memory_.give_back(record->size_bytes());
+    end(std::move(record), {RecordEnd::Kind::kFailed, why_not + ": " + reason});
+  }
+  return rest;
+}
+
+void SinkQueue::set_aside(std::unique_ptr<Record> record) {
+  record->not_before = clock_.now() + backoff(record->strikes);
+  wake_at(record->not_before);
+  aside_.push_back(std::move(record));
+}
+
+void SinkQueue::put_back(std::vector<std::unique_ptr<Record>> records) {
+  pending_.insert(
+      pending_.begin(),
+      std::make_move_iterator(records.begin()),
+      std::make_move_iterator(records.end())
+  );
+}
+
+Duration SinkQueue::backoff(std::uint32_t failures) {
+  const Duration base = now_options_.retry_base;
+  const Duration max = now_options_.retry_max;
+  Duration most = base;
+  for (std::uint32_t i = 1; i < failures && most < max && most.count() > 0; ++i) {
+    most *= 2;
+  }
+  most = std::min(most, max);
+  // Full jitter, so that many queues do not knock at one target in step.
+  random_ ^= random_ << 13U;
+  random_ ^= random_ >> 7U;
+  random_ ^= random_ << 17U;
+  const auto span = static_cast<std::uint64_t>(most.count()) + 1;
+  return Duration(static_cast<std::int64_t>(random_ % span));
+}
+
+void SinkQueue::back_off(Duration at_least) {
+  not_before_ = clock_.now() + std::max(at_least, backoff(std::max(failures_in_row_, 1U)));
+  wake_at(not_before_);
+}
+
+void SinkQueue::note_result(bool up, const std::string& reason) {
+  const std::lock_guard lock(shared_);
+  if (!reason.empty()) {
+    last_error_ = reason;
+  }
+  if (is_up_ == up) {
+    return;
+  }
+  is_up_ = up;
+  metrics_.up.set(up ? 1 : 0);
+  log(up ? LogLevel::kInfo : LogLevel::kWarn,
+      up ? "sink.up" : "sink.down",
+      {{"sink", id_}, {"error", reason}});
+}
+
+void SinkQueue::end(std::unique_ptr<Record> record, const RecordEnd& end) {
+  Function<void()> after = ends_.on_end(id_, *record, end, ended_);
+  if (after) {
+    after_commit_.push_back(std::move(after));
+  }
+  if (record->is_durable()) {
+    ended_sequences_.push_back(record->sequence);
+    earlier_records_ -= record->sequence < outbox_.first_sequence() ? 1 : 0;
+  }
+  count(*record, -1);
+}
+
+std::uint64_t SinkQueue::first_waiting() const {
+  // Of this run no number can be given: one that is taken may not have been pushed yet.
+  const std::uint64_t this_run = outbox_.first_sequence();
+  const std::lock_guard lock(shared_);
+  const bool unread = !spilled_.empty() && spilled_.front().first < this_run;
+  return unread || earlier_records_ > 0 ? earlier_first_ : this_run;
+}
+
+void SinkQueue::commit_ends() {
+  if (ended_sequences_.empty() && after_commit_.empty() && ended_.empty()) {
+    return;
+  }
+  if (!ended_sequences_.empty()) {
+    Outbox::erase(ended_, id_, std::exchange(ended_sequences_, {}));
+    record::OutboxCursor cursor;
+    cursor.set_first(first_waiting());
+    cursor.set_records(static_cast<std::uint64_t>(std::max<std::int64_t>(0, records_.load())));
+    cursor.set_bytes(static_cast<std::uint64_t>(std::max<std::int64_t>(0, bytes_.load())));
+    Outbox::put_cursor(ended_, id_, cursor);
+  }
+  store::Batch batch = std::exchange(ended_, store::Batch());
+  if (after_commit_.empty()) {
+    // Nobody waits: what is lost of this in a crash is delivered twice.
+    outbox_.store().commit(std::move(batch), nullptr, nullptr);
+    return;
+  }
+  outbox_.store().commit(
+      std::move(batch),
+      &runner_,
+      // Also if it failed: what follows is then delivered from memory.
+      [after = std::exchange(after_commit_, {})](Result<store::Revision>) mutable {
+        for (Function<void()>& call : after) {
+          call();
+        }
+      }
+  );
+}
+
+}  // namespace iotcore::rules

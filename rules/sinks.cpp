@@ -1,0 +1,129 @@
+#include "rules/sinks.h"
+
+#include "base/log.h"
+#include "rules/rule.h"
+
+namespace iotcore::rules {
+namespace {
+
+QueueOptions with(QueueOptions options, const DeliveryOptions& given) {
+  options.batch_size = given.batch_size.value_or(options.batch_size);
+  options.batch_bytes = given.batch_bytes.value_or(options.batch_bytes);
+  options.linger = given.linger.value_or(options.linger);
+  options.retry_base = given.retry_base.value_or(options.retry_base);
+  options.retry_max = given.retry_max.value_or(options.retry_max);
+  options.bytes_max = given.bytes_max.value_or(options.bytes_max);
+  options.on_full = given.on_full.value_or(options.on_full);
+  return options;
+}
+
+}  // namespace
+
+Sinks::Sinks(
+    SinkEnvironment environment,
+    Outbox& outbox,
+    SinkRunner& runner,
+    RecordEnds& ends,
+    const Clock& clock,
+    Metrics& metrics,
+    std::size_t memory_bytes_max,
+    std::size_t queue_bytes_max
+)
+    : environment_(std::move(environment)),
+      outbox_(outbox),
+      runner_(runner),
+      ends_(ends),
+      clock_(clock),
+      metrics_(metrics),
+      queue_bytes_max_(queue_bytes_max),
+      memory_(memory_bytes_max) {}
+
+Result<SinkQueue*> Sinks::find_or_make(const std::string& sink) {
+  const auto found = queues_.find(sink);
+  if (found != queues_.end()) {
+    return found->second.get();
+  }
+  SinkEnvironment environment = environment_;
+  environment.outbox_id = outbox_.id();
+  IOTCORE_ASSIGN(std::unique_ptr<Sink> made, make_sink(sink, environment));
+  const SinkDefaults& defaults = kind_of_sink(sink)->defaults;
+  QueueOptions options;
+  options.batch_size = defaults.batch_size;
+  options.batch_bytes = defaults.batch_bytes;
+  options.linger = defaults.linger;
+  options.bytes_max = queue_bytes_max_;
+  auto queue = std::make_unique<SinkQueue>(
+      sink, std::move(made), options, outbox_, runner_, ends_, memory_, clock_, metrics_
+  );
+  return queues_.emplace(sink, std::move(queue)).first->second.get();
+}
+
+Result<SinkQueue*> Sinks::open(const std::string& sink, const DeliveryOptions& options) {
+  const std::lock_guard lock(mutex_);
+  const bool is_new = !queues_.contains(sink);
+  IOTCORE_ASSIGN(SinkQueue * queue, find_or_make(sink));
+  queue->set_options(with(queue->options(), options));
+  if (is_new && started_) {
+    queue->start();
+  }
+  return queue;
+}
+
+void Sinks::resume(const std::vector<Outbox::Waiting>& waiting) {
+  const std::lock_guard lock(mutex_);
+  for (const Outbox::Waiting& one : waiting) {
+    Result<SinkQueue*> queue = find_or_make(one.sink);
+    if (!queue) {
+      log(LogLevel::kError,
+          "outbox.unknown_sink",
+          {{"sink", one.sink}, {"error", queue.error().message()}});
+      continue;
+    }
+    (*queue)->resume(one.cursor);
+  }
+}
+
+void Sinks::start() {
+  const std::lock_guard lock(mutex_);
+  started_ = true;
+  for (const auto& [sink, queue] : queues_) {
+    queue->start();
+  }
+}
+
+void Sinks::stop() {
+  const std::lock_guard lock(mutex_);
+  started_ = false;
+  for (const auto& [sink, queue] : queues_) {
+    queue->stop();
+  }
+}
+
+void Sinks::hurry() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [sink, queue] : queues_) {
+    queue->hurry();
+  }
+}
+
+bool Sinks::are_drained() const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [sink, queue] : queues_) {
+    if (!queue->is_drained()) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::vector<SinkQueue::State> Sinks::states() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<SinkQueue::State> states;
+  states.reserve(queues_.size());
+  for (const auto& [sink, queue] : queues_) {
+    states.push_back(queue->state());
+  }
+  return states;
+}
+
+}  // namespace iotcore::rules
