@@ -10,7 +10,9 @@
 namespace iotcore::shadow::document {
 namespace {
 
-constexpr std::size_t kDepthMax = 64;  // of any kind of nesting, anywhere in the text
+// Of any kind of nesting, anywhere in the text. What is published of it is two levels deeper, and is to be read with the
+// limit of parse_json().
+constexpr std::size_t kDepthMax = 56;
 
 // Receives the events of Boost.JSON's parser. Its names, results and parameters are given.
 class TreeBuilder {
