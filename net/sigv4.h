@@ -42,8 +42,8 @@ struct SigV4Claim {
 Result<std::optional<SigV4Claim>> parse_sigv4(const HttpRequest& request);
 
 struct SigV4Rules {
-  std::string_view region;                     // that the scope must name; empty: any
-  std::span<const std::string_view> services;  // of which the scope must name one; empty: any
+  std::string_view region = {};                     // that the scope must name; empty: any
+  std::span<const std::string_view> services = {};  // of which the scope must name one; empty: any
   std::chrono::seconds clock_skew = std::chrono::minutes(5);
   // Of a query signature without X-Amz-Expires.
   std::chrono::seconds default_expiry = std::chrono::minutes(5);
