@@ -4,7 +4,17 @@
 #include "net/sigv4.h"
 #include "registry/access_keys.h"
 
+#include <array>
+
 namespace iotcore::server {
+namespace {
+
+// The services that each face takes in a credential scope.
+constexpr std::array<std::string_view, 5> kRestServices = {
+    "iot", "execute-api", "iotdata", "iotdevicegateway", "iot-jobs-data"};
+constexpr std::array<std::string_view, 2> kWebSocketServices = {"iotdevicegateway", "iotdata"};
+
+}  // namespace
 
 HttpApi::HttpApi(
     Options options,
@@ -22,7 +32,9 @@ HttpApi::HttpApi(
       reset_(std::move(reset)) {}
 
 Result<gateway::CallerIdentity> HttpApi::by_signature(
-    const net::HttpRequest& request, const broker::PeerIdentity& peer
+    const net::HttpRequest& request,
+    const broker::PeerIdentity& peer,
+    std::span<const std::string_view> services
 ) const {
   IOTCORE_ASSIGN(const std::optional<net::SigV4Claim> claim, net::parse_sigv4(request));
   if (!claim) {
@@ -33,6 +45,7 @@ Result<gateway::CallerIdentity> HttpApi::by_signature(
     return fail(net::unrecognized_client());
   }
   net::SigV4Rules rules;
+  rules.services = services;
   if (!options_.any_region) {
     rules.region = options_.region;
   }
@@ -65,7 +78,7 @@ Result<gateway::CallerIdentity> HttpApi::identify(
     caller.peer = peer;
     return caller;
   }
-  return by_signature(request, peer);
+  return by_signature(request, peer, kRestServices);
 }
 
 void HttpApi::handle(
@@ -118,7 +131,7 @@ void HttpApi::authorize_websocket(
     answer(peer);
     return;
   }
-  Result<gateway::CallerIdentity> caller = by_signature(request, peer);
+  Result<gateway::CallerIdentity> caller = by_signature(request, peer, kWebSocketServices);
   if (!caller) {
     log(LogLevel::kInfo,
         "websocket.refused",

@@ -5,7 +5,9 @@
 #include "gateway/operations.h"
 
 #include <functional>
+#include <span>
 #include <string>
+#include <string_view>
 
 namespace iotcore::registry {
 class AccessKeys;
@@ -45,7 +47,9 @@ class HttpApi final : public gateway::HttpHandler {
       const net::HttpRequest& request, const broker::PeerIdentity& peer
   ) const;
   Result<gateway::CallerIdentity> by_signature(
-      const net::HttpRequest& request, const broker::PeerIdentity& peer
+      const net::HttpRequest& request,
+      const broker::PeerIdentity& peer,
+      std::span<const std::string_view> services
   ) const;
   void reset_account(gateway::HttpReply reply) const;
 
