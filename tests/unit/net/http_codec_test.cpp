@@ -59,6 +59,16 @@ TEST_CASE("Bodies come in chunks, too") {
   }
 }
 
+TEST_CASE("An empty chunked body may come byte by byte") {
+  const std::string text =
+      "PUT /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+  for (const std::size_t piece : {1U, 2U, 3U, 4U}) {
+    const Result<HttpRequest> request = parse(text, piece);
+    REQUIRE(request);
+    CHECK(request->body.empty());
+  }
+}
+
 TEST_CASE("A parser takes one request and leaves what follows") {
   HttpRequestParser parser({});
   const std::string first = "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n";
