@@ -42,7 +42,9 @@ TEST_CASE("access keys are sealed in the store and open with their file") {
     REQUIRE(::stat((folder / file).c_str(), &about) == 0);
     CHECK((about.st_mode & 0777) == 0600);
   }
-  for (const auto& row : *store.scan(store::Table::kSystem, {}, {}, 10)) {
+  const auto rows = store.scan(store::Table::kSystem, {}, {}, 10);
+  REQUIRE(rows);
+  for (const auto& row : *rows) {
     CHECK(row.value.find(secret) == std::string::npos);
   }
   {

@@ -52,7 +52,9 @@ TEST_CASE("keys and a certificate are made together and only the certificate is 
   }
   CHECK(describe(f, upper)->certificate_description().certificate_id() == made.certificate_id());
   CHECK(code_of(describe(f, std::string(64, '0'))) == Errc::kNotFound);
-  for (const auto& row : *f.store.scan(store::Table::kPrincipals, {}, {}, 100)) {
+  const auto rows = f.store.scan(store::Table::kPrincipals, {}, {}, 100);
+  REQUIRE(rows);
+  for (const auto& row : *rows) {
     CHECK(row.value.find("PRIVATE") == std::string::npos);
   }
 
