@@ -1,6 +1,7 @@
 #include "base/bytes.h"
 #include "base/crypto.h"
 #include "base/json.h"
+#include "gateway/field_slot.h"
 #include "gateway/iso8601.h"
 #include "gateway/transcode.h"
 
@@ -10,7 +11,6 @@
 
 #include <charconv>
 #include <cmath>
-#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -53,59 +53,6 @@ struct ValuePath {
 tl::unexpected<Error> wrong_type(const ValuePath& path, std::string_view wanted) {
   return fail(Errc::kInvalidRequest, fmt::format("Member '{}' must be {}.", path.text(), wanted));
 }
-
-// A field of a message that takes one value, or one more.
-class Slot {
- public:
-  Slot(Message& message, const FieldDescriptor* field)
-      : message_(message), reflection_(*message.GetReflection()), field_(field) {}
-
-  FieldDescriptor::CppType cpp_type() const { return field_->cpp_type(); }
-
-  bool is_bytes() const { return field_->type() == FieldDescriptor::TYPE_BYTES; }
-
-  void put(std::string value) {
-    field_->is_repeated() ? reflection_.AddString(&message_, field_, std::move(value))
-                          : reflection_.SetString(&message_, field_, std::move(value));
-  }
-
-  void put(bool value) {
-    field_->is_repeated() ? reflection_.AddBool(&message_, field_, value)
-                          : reflection_.SetBool(&message_, field_, value);
-  }
-
-  void put(double value) {
-    field_->is_repeated() ? reflection_.AddDouble(&message_, field_, value)
-                          : reflection_.SetDouble(&message_, field_, value);
-  }
-
-  void put(std::int64_t value) {
-    if (cpp_type() == FieldDescriptor::CPPTYPE_INT32) {
-      const auto narrow = static_cast<std::int32_t>(value);
-      field_->is_repeated() ? reflection_.AddInt32(&message_, field_, narrow)
-                            : reflection_.SetInt32(&message_, field_, narrow);
-    } else {
-      field_->is_repeated() ? reflection_.AddInt64(&message_, field_, value)
-                            : reflection_.SetInt64(&message_, field_, value);
-    }
-  }
-
-  bool holds(std::int64_t value) const {
-    return cpp_type() != FieldDescriptor::CPPTYPE_INT32 ||
-           (value >= std::numeric_limits<std::int32_t>::min() &&
-            value <= std::numeric_limits<std::int32_t>::max());
-  }
-
-  Message& put_message() {
-    return field_->is_repeated() ? *reflection_.AddMessage(&message_, field_)
-                                 : *reflection_.MutableMessage(&message_, field_);
-  }
-
- private:
-  Message& message_;
-  const google::protobuf::Reflection& reflection_;
-  const FieldDescriptor* field_;
-};
 
 std::optional<std::int64_t> to_integer(const json::value& value) {
   if (value.is_int64()) {
