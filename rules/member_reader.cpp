@@ -1,5 +1,6 @@
 #include "rules/member_reader.h"
 
+#include "rules/rule_file_values.h"
 #include "rules/sql/source_error.h"
 
 #include <fmt/format.h>
@@ -31,6 +32,10 @@ std::optional<std::int64_t> parse_duration(std::string_view text) {
 }
 
 }  // namespace
+
+std::string MemberReader::pointer_to(std::string_view name) const {
+  return pointer_ + "/" + escaped_pointer(name);
+}
 
 void MemberReader::fail_at(std::string pointer, std::string message) {
   if (!error_) {

@@ -42,8 +42,8 @@ class MemberReader {
   std::optional<sql::Template> compile(std::string_view text, std::string pointer);
 
   // Of an object within this one; take_error() when it has been read.
-  MemberReader inner(const json::object& members, std::string_view name) const {
-    return MemberReader(members, pointer_to(name), program_);
+  MemberReader inner(const json::object& members, std::string pointer) const {
+    return MemberReader(members, std::move(pointer), program_);
   }
 
   void take_error(MemberReader& inner);
@@ -58,7 +58,7 @@ class MemberReader {
 
   const std::string& pointer() const { return pointer_; }
 
-  std::string pointer_to(std::string_view name) const { return pointer_ + "/" + std::string(name); }
+  std::string pointer_to(std::string_view name) const;
 
   void fail_at(std::string pointer, std::string message);
 

@@ -17,6 +17,7 @@ struct CheckedFile {
   RuleFile file;
   std::string text;
   std::vector<SourceError> errors;  // in the order of the text
+  std::vector<SourceError> notes;   // what is probably a mistake, or would not work on AWS
 
   // "file:line:col: message" with the line and a caret, for each error.
   std::string report(std::string_view name) const;

@@ -18,9 +18,7 @@ namespace iotcore::rules {
 // they were go on. Looks once a second.
 class RuleFolder {
  public:
-  RuleFolder(
-      std::filesystem::path folder, RuleCatalog& catalog, const SinkEnvironment& environment
-  );
+  RuleFolder(std::filesystem::path folder, RuleCatalog& catalog, SinkEnvironment environment);
   ~RuleFolder();
   RuleFolder(const RuleFolder&) = delete;
   RuleFolder& operator=(const RuleFolder&) = delete;
@@ -52,7 +50,7 @@ class RuleFolder {
     std::string errors;
   };
 
-  void apply(const std::string& name, const std::filesystem::path& path);
+  void apply(const std::string& name);
 
   const std::filesystem::path folder_;
   RuleCatalog& catalog_;

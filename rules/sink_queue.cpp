@@ -1,10 +1,8 @@
 #include "rules/sink_queue.h"
 
-#include "base/crypto.h"
 #include "base/log.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 namespace iotcore::rules {
@@ -15,27 +13,7 @@ constexpr std::uint32_t kStrikesUntilAside = 3;
 constexpr std::size_t kStepsAtOnce = 16;
 constexpr std::size_t kRefillRecords = 2000;
 
-MetricLabels label(const std::string& sink) {
-  return {{"target", sink}};
-}
-
 }  // namespace
-
-QueueMetrics::QueueMetrics(Metrics& metrics, const std::string& sink)
-    : records(metrics.gauge("iotcore_sink_queue_records", "Records waiting", label(sink))),
-      bytes(metrics.gauge("iotcore_sink_queue_bytes", "Bytes of waiting records", label(sink))),
-      up(metrics.gauge("iotcore_sink_up", "1: the sink takes records", label(sink))),
-      retries(metrics.counter(
-          "iotcore_action_retries_total", "Deliveries that will be tried again", label(sink)
-      )),
-      dropped(metrics.counter(
-          "iotcore_sink_dropped_total", "Records dropped because the queue was full", label(sink)
-      )),
-      batches(metrics.counter("iotcore_sink_batches_total", "Batches given to a sink", label(sink))
-      ),
-      batch_records(metrics.counter(
-          "iotcore_sink_batch_records_total", "Records in the batches given to a sink", label(sink)
-      )) {}
 
 SinkQueue::SinkQueue(
     std::string id,
@@ -60,9 +38,6 @@ SinkQueue::SinkQueue(
       on_full_(options.on_full),
       options_(options),
       now_options_(options) {
-  const std::string seed = random_bytes(sizeof(random_));
-  std::memcpy(&random_, seed.data(), sizeof(random_));
-  random_ |= 1;
   metrics_.up.set(1);
 }
 
@@ -515,7 +490,9 @@ std::vector<std::unique_ptr<Record>> SinkQueue::without_too_old(
 }
 
 void SinkQueue::set_aside(std::unique_ptr<Record> record) {
-  record->not_before = clock_.now() + backoff(record->strikes);
+  record->not_before =
+      clock_.now() +
+      backoff_.wait(now_options_.retry_base, now_options_.retry_max, record->strikes);
   wake_at(record->not_before);
   aside_.push_back(std::move(record));
 }
@@ -528,24 +505,12 @@ void SinkQueue::put_back(std::vector<std::unique_ptr<Record>> records) {
   );
 }
 
-Duration SinkQueue::backoff(std::uint32_t failures) {
-  const Duration base = now_options_.retry_base;
-  const Duration max = now_options_.retry_max;
-  Duration most = base;
-  for (std::uint32_t i = 1; i < failures && most < max && most.count() > 0; ++i) {
-    most *= 2;
-  }
-  most = std::min(most, max);
-  // Full jitter, so that many queues do not knock at one target in step.
-  random_ ^= random_ << 13U;
-  random_ ^= random_ >> 7U;
-  random_ ^= random_ << 17U;
-  const auto span = static_cast<std::uint64_t>(most.count()) + 1;
-  return Duration(static_cast<std::int64_t>(random_ % span));
-}
-
 void SinkQueue::back_off(Duration at_least) {
-  not_before_ = clock_.now() + std::max(at_least, backoff(std::max(failures_in_row_, 1U)));
+  not_before_ =
+      clock_.now() +
+      std::max(
+          at_least, backoff_.wait(now_options_.retry_base, now_options_.retry_max, failures_in_row_)
+      );
   wake_at(not_before_);
 }
 

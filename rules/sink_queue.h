@@ -3,8 +3,10 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "broker/publish_context.h"
+#include "rules/backoff.h"
 #include "rules/delivery_options.h"
 #include "rules/outbox.h"
+#include "rules/queue_metrics.h"
 #include "rules/sequence_set.h"
 #include "rules/sink.h"
 #include "rules/sink_runner.h"
@@ -67,18 +69,6 @@ struct QueueOptions {
   std::chrono::milliseconds retry_max{60'000};
   std::size_t bytes_max = std::size_t{4} << 30;
   OnFull on_full = OnFull::kBlock;
-};
-
-struct QueueMetrics {
-  explicit QueueMetrics(Metrics& metrics, const std::string& sink);
-
-  Gauge& records;
-  Gauge& bytes;
-  Gauge& up;
-  Counter& retries;
-  Counter& dropped;
-  Counter& batches;
-  Counter& batch_records;
 };
 
 // What waits for one sink, in order, and its way there: batches, retries, the circuit. Records come from any thread; the rest happens on
@@ -161,7 +151,6 @@ class SinkQueue {
   void set_aside(std::unique_ptr<Record> record);
   void put_back(std::vector<std::unique_ptr<Record>> records);
   void back_off(Duration at_least);
-  Duration backoff(std::uint32_t failures);
   void end(std::unique_ptr<Record> record, const RecordEnd& end);
   // Below it nothing is left in the outbox.
   std::uint64_t first_waiting() const;
@@ -209,7 +198,7 @@ class SinkQueue {
   std::size_t alone_left_ = 0;  // so many records are sent one by one, to find the one that fails
   MonotonicTime not_before_ = {};
   MonotonicTime timer_at_ = MonotonicTime::max();
-  std::uint64_t random_;
+  Backoff backoff_;
   // Of earlier runs, by the cursor's count, not read yet.
   std::int64_t resumed_records_ = 0;
   std::int64_t resumed_bytes_ = 0;

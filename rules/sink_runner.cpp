@@ -33,7 +33,7 @@ void SinkThreads::run_timers() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     // What is due is posted, not run here: posting is all that happens under the lock.
-    timers_.advance(std::chrono::steady_clock::now());
+    timers_.advance(SystemClock().now());
     const MonotonicTime next = timers_.next();
     if (next == MonotonicTime::max()) {
       changed_.wait(lock);

@@ -158,13 +158,11 @@ Status FileWriter::read_header() {
 }
 
 Status FileWriter::rotate() {
-  const auto now = std::chrono::system_clock::now();
-  const auto ms =
-      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  const std::int64_t now_ms = to_epoch_ms(SystemClock().wall());
   const std::string stem = path_.stem().string();
   const std::string extension = path_.extension().string();
   const std::string time = fmt::format(
-      "{:%Y%m%dT%H%M%S}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(now)), ms
+      "{:%Y%m%dT%H%M%S}.{:03}Z", fmt::gmtime(static_cast<std::time_t>(now_ms / 1000)), now_ms % 1000
   );
   std::filesystem::path to;
   for (int attempt = 0; attempt == 0 || std::filesystem::exists(to); ++attempt) {

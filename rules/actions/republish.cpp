@@ -212,7 +212,7 @@ std::optional<Headers> parse_headers(MemberReader& members) {
   if (object == nullptr) {
     return std::nullopt;
   }
-  MemberReader inner = members.inner(*object, "headers");
+  MemberReader inner = members.inner(*object, members.pointer_to("headers"));
   Headers headers;
   headers.payload_format = inner.optional_template("payloadFormatIndicator");
   headers.content_type = inner.optional_template("contentType");
@@ -224,9 +224,9 @@ std::optional<Headers> parse_headers(MemberReader& members) {
     inner.fail_member("userProperties", "must have 1 to 100 entries");
   }
   for (std::size_t i = 0; pairs != nullptr && i < pairs->size(); ++i) {
-    const std::string at = fmt::format("userProperties/{}", i);
+    const std::string at = fmt::format("{}/{}", inner.pointer_to("userProperties"), i);
     if (!(*pairs)[i].is_object()) {
-      inner.fail_member(at, "must be an object with key and value");
+      inner.fail_at(at, "must be an object with key and value");
       break;
     }
     MemberReader pair = inner.inner((*pairs)[i].get_object(), at);

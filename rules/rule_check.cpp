@@ -1,0 +1,307 @@
+#include "rules/rule_check.h"
+
+#include "base/crypto.h"
+#include "base/files.h"
+#include "broker/topic.h"
+#include "rules/rule.h"
+#include "rules/rule_test.h"
+#include "rules/sql/evaluation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace iotcore::rules {
+namespace {
+
+std::string plural(std::size_t count, std::string_view what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
+// Where each rule was seen first.
+using RuleHomes = std::map<std::string, std::string, std::less<>>;
+
+Result<std::string> read_text(const std::filesystem::path& path) {
+  return read_file(path, std::size_t{4} << 20);
+}
+
+void add_duplicates(CheckedFile& checked, const std::string& name, RuleHomes& homes) {
+  for (const FileRule& rule : checked.file.rules) {
+    const auto [home, is_new] = homes.emplace(rule.definition.name, name);
+    if (!is_new && home->second != name) {
+      checked.errors.push_back(
+          {rule.offset,
+           fmt::format(
+               "rule '{}' is in '{}' and in '{}'", rule.definition.name, home->second, name
+           )}
+      );
+    }
+  }
+}
+
+// The rules of the other files of the folder that these are to join.
+RuleHomes homes_in(
+    const std::filesystem::path& folder, std::span<const std::filesystem::path> without
+) {
+  RuleHomes homes;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::filesystem::path& path = entry.path();
+    const bool is_replaced = std::ranges::any_of(without, [&](const std::filesystem::path& other) {
+      return other.filename() == path.filename();
+    });
+    const Result<std::string> text =
+        path.extension() == ".sql" && !is_replaced ? read_text(path) : Result<std::string>("");
+    if (!text) {
+      continue;
+    }
+    for (const FileRule& rule : parse_rule_file(*text).file.rules) {
+      homes.emplace(rule.definition.name, path.filename().string());
+    }
+  }
+  return homes;
+}
+
+struct CheckedPath {
+  std::filesystem::path path;
+  CheckedFile checked;
+};
+
+CheckReport check_all(
+    std::span<const std::filesystem::path> paths,
+    const SinkEnvironment& environment,
+    RuleHomes homes,
+    std::vector<CheckedPath>& out
+) {
+  CheckReport report;
+  for (const std::filesystem::path& path : paths) {
+    Result<std::string> text = read_text(path);
+    if (!text) {
+      report.ok = false;
+      report.text += text.error().message() + "\n";
+      continue;
+    }
+    CheckedFile checked = check_text(std::move(*text), environment);
+    add_duplicates(checked, path.string(), homes);
+    if (!checked.errors.empty()) {
+      report.ok = false;
+      report.text += checked.report(path.string());
+    } else {
+      report.text += fmt::format(
+          "{}: {}, {} passed\n",
+          path.string(),
+          plural(checked.file.rules.size(), "rule"),
+          plural(checked.file.tests.size(), "test")
+      );
+      for (const SourceError& note : checked.notes) {
+        report.text += sql::render(note, checked.text, path.string()) + "\n";
+      }
+    }
+    out.push_back({path, std::move(checked)});
+  }
+  return report;
+}
+
+class CheckRandom final : public sql::Random {
+ public:
+  std::uint64_t next() override {
+    const std::string bytes = random_bytes(8);
+    std::uint64_t number = 0;
+    for (const char c : bytes) {
+      number = (number << 8U) | static_cast<unsigned char>(c);
+    }
+    return number;
+  }
+};
+
+void show_action(
+    std::string& out, const RuleAction& action, const ActionInput& input, std::string_view heading
+) {
+  out += fmt::format("  {} {}", heading, action.kind->name);
+  const Result<Action::Fields> fields = action.action->resolve(input);
+  if (fields) {
+    out += fmt::format(" {}\n", action.action->resource(*fields));
+  } else {
+    out += fmt::format(" fails: {}\n", fields.error().message());
+  }
+}
+
+std::string show_rule(
+    const FileRule& file_rule, const TestMessage& message, const SinkEnvironment& environment
+) {
+  auto rule = compile_rule(file_rule.definition, environment);
+  const std::string& name = file_rule.definition.name;
+  if (!rule) {
+    return name + ": " + rule.error().message + "\n";
+  }
+  const std::optional<std::string>& filter = (*rule)->program.topic_filter();
+  if (filter && !broker::topic_matches(*filter, message.topic)) {
+    return fmt::format("{}: '{}' does not match the topic\n", name, *filter);
+  }
+  sql::MessageView view;
+  view.topic = message.topic;
+  view.client_id = message.client_id;
+  view.timestamp_ms = to_epoch_ms(SystemClock().wall());
+  sql::ParsedPayload payload(message.payload);
+  sql::NoExternalFunctions external;
+  CheckRandom random;
+  sql::Evaluation evaluation((*rule)->program, view, payload, external, random);
+  const Result<std::optional<sql::Output>> output = evaluation.run();
+  if (!output) {
+    return fmt::format("{}: fails: {}\n", name, output.error().message());
+  }
+  if (!*output) {
+    return name + ": does not fire, WHERE is not true\n";
+  }
+  const ActionInput input{evaluation, (*output)->view(), (*output)->is_json()};
+  std::string out = fmt::format(
+      "{}: {}\n",
+      name,
+      input.is_json ? std::string(input.payload) : plural(input.payload.size(), "byte")
+  );
+  for (const RuleAction& action : (*rule)->actions) {
+    show_action(out, action, input, "would run");
+  }
+  return out;
+}
+
+CheckReport show_tests(const CheckedFile& checked, std::string_view name) {
+  CheckReport report;
+  sql::NoExternalFunctions external;
+  for (const TestOutcome& outcome : run_tests(checked.file, external)) {
+    const sql::LineColumn at = sql::locate(checked.text, outcome.test->offset);
+    report.text += fmt::format(
+        "{} {} ({}:{}){}{}\n",
+        outcome.passed ? "ok    " : "FAILED",
+        outcome.test->rule,
+        name,
+        at.line,
+        outcome.passed ? "" : ": ",
+        outcome.message
+    );
+    report.ok = report.ok && outcome.passed;
+  }
+  if (checked.file.tests.empty()) {
+    report.text += fmt::format("{} has no tests\n", name);
+  }
+  return report;
+}
+
+}  // namespace
+
+std::string CheckedFile::report(std::string_view name) const {
+  std::string out;
+  for (const SourceError& error : errors) {
+    out += sql::render(error, text, name) + "\n";
+  }
+  return out;
+}
+
+CheckedFile check_text(std::string text, const SinkEnvironment& environment) {
+  CheckedFile checked;
+  checked.text = std::move(text);
+  ParsedRuleFile parsed = parse_rule_file(checked.text);
+  checked.file = std::move(parsed.file);
+  checked.errors = std::move(parsed.errors);
+  for (const FileTarget& target : checked.file.targets) {
+    checked.errors.push_back(
+        {target.offset, fmt::format("targets of kind '{}' are not supported yet", target.kind)}
+    );
+  }
+  std::set<std::string_view> names;
+  for (const FileRule& rule : checked.file.rules) {
+    if (!names.insert(rule.definition.name).second) {
+      checked.errors.push_back(
+          {rule.offset, fmt::format("rule '{}' is in this file twice", rule.definition.name)}
+      );
+    }
+    auto compiled = compile_rule(rule.definition, environment);
+    if (!compiled) {
+      const std::uint32_t at = rule.position_of(compiled.error().pointer);
+      checked.errors.push_back({at, compiled.error().message});
+      continue;
+    }
+    for (const SourceError& note : (*compiled)->program.notes()) {
+      checked.notes.push_back({rule.position_in_sql(note.offset), "note: " + note.message});
+    }
+  }
+  if (checked.errors.empty()) {
+    sql::NoExternalFunctions external;
+    for (const TestOutcome& outcome : run_tests(checked.file, external)) {
+      if (!outcome.passed) {
+        checked.errors.push_back({outcome.test->offset, outcome.message});
+      }
+    }
+  }
+  std::ranges::stable_sort(checked.errors, {}, &SourceError::offset);
+  return checked;
+}
+
+CheckReport check_files(
+    std::span<const std::filesystem::path> paths, const SinkEnvironment& environment
+) {
+  std::vector<CheckedPath> checked;
+  return check_all(paths, environment, {}, checked);
+}
+
+CheckReport test_file(
+    const std::filesystem::path& path,
+    const std::optional<TestMessage>& message,
+    const SinkEnvironment& environment
+) {
+  Result<std::string> text = read_text(path);
+  if (!text) {
+    return {text.error().message() + "\n", false};
+  }
+  CheckedFile checked = check_text(std::move(*text), environment);
+  const bool only_tests_fail =
+      std::ranges::all_of(checked.errors, [&checked](const SourceError& error) {
+        return std::ranges::any_of(checked.file.tests, [&error](const FileTest& test) {
+          return test.offset == error.offset;
+        });
+      });
+  if (!only_tests_fail) {
+    return {checked.report(path.string()), false};
+  }
+  if (!message) {
+    return show_tests(checked, path.string());
+  }
+  CheckReport report;
+  for (const FileRule& rule : checked.file.rules) {
+    report.text += show_rule(rule, *message, environment);
+  }
+  return report;
+}
+
+CheckReport apply_files(
+    std::span<const std::filesystem::path> paths,
+    const std::filesystem::path& folder,
+    const SinkEnvironment& environment
+) {
+  std::vector<CheckedPath> checked;
+  CheckReport report = check_all(paths, environment, homes_in(folder, paths), checked);
+  for (const CheckedPath& one : checked) {
+    if (one.path.extension() != ".sql") {
+      report.ok = false;
+      report.text += fmt::format("{}: a rule file's name ends in .sql\n", one.path.string());
+    }
+  }
+  if (!report.ok) {
+    report.text += "Nothing was applied.\n";
+    return report;
+  }
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  for (const CheckedPath& one : checked) {
+    const std::filesystem::path to = folder / one.path.filename();
+    const Status written = write_file(to, one.checked.text, FileMode::kPublic);
+    report.ok = report.ok && written;
+    report.text += written ? fmt::format("applied {}\n", to.string())
+                           : fmt::format("{}\n", written.error().message());
+  }
+  return report;
+}
+
+}  // namespace iotcore::rules
