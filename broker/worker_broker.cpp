@@ -416,6 +416,7 @@ void WorkerBroker::send_remote_batches() {
 }
 
 void WorkerBroker::commit_turn() {
+  ++commit_number_;
   if (batch_.empty()) {
     batch_waits_.clear();
     return;

@@ -86,6 +86,10 @@ class WorkerBroker {
 
   // The batch that end_turn commits; `waits` is released when it is durable, or failed.
   store::Batch& durable_batch(PendingAck::Hold waits);
+
+  // Names the commit that durable_batch() adds to now: one more after each.
+  std::uint64_t commit_number() const { return commit_number_; }
+
   Executor& executor();
   // Called once by the worker's thread; is_current() then tells whether the calling thread is that one.
   void bind_to_thread();
@@ -193,6 +197,7 @@ class WorkerBroker {
   std::size_t later_next_ = 0;
   store::Batch batch_;
   std::vector<PendingAck::Hold> batch_waits_;
+  std::uint64_t commit_number_ = 1;
   Counters counters_;
 };
 

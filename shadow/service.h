@@ -5,6 +5,7 @@
 #include "base/result.h"
 #include "broker/broker.h"
 #include "shadow/options.h"
+#include "shadow/topics.h"
 
 #include <cstddef>
 #include <memory>
@@ -65,9 +66,7 @@ class Service {
   const ServiceOptions& options() const { return options_; }
 
  private:
-  class ApiCall;
-
-  void call(const ShadowId& id, std::string_view operation, std::string_view payload, Done done);
+  void call(const ShadowId& id, Operation operation, std::string_view payload, Done done);
 
   ServiceOptions options_;
   broker::Broker& broker_;

@@ -1,0 +1,318 @@
+#include "shadow/owner.h"
+
+#include "base/log.h"
+#include "broker/worker_broker.h"
+#include "shadow/document/names.h"
+#include "shadow/turn_commit.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace iotcore::shadow {
+namespace {
+
+Error rate_exceeded() {
+  return {Errc::kThrottled, "Rate exceeded"};
+}
+
+}  // namespace
+
+std::size_t Request::bytes() const {
+  // What it costs besides its message.
+  constexpr std::size_t kOverhead = 512;
+  const broker::PublishView& view = message->view();
+  return kOverhead + view.topic.size() + view.payload.size();
+}
+
+std::size_t Answer::bytes() const {
+  return request.bytes() + (body ? body->size() : 0) + documents.size() +
+         (delta ? delta->size() : 0);
+}
+
+void TurnCommit::on_complete(PendingAck& self, bool ok) {
+  auto& commit = static_cast<TurnCommit&>(self);
+  const auto finish = [&commit, ok] {
+    if (commit.owner_ != nullptr) {
+      commit.owner_->committed(commit, ok);
+    }
+    delete &commit;
+  };
+  if (commit.owner_ == nullptr || commit.owner_->worker().is_current()) {
+    finish();
+  } else {
+    commit.owner_->worker().executor().post(finish);
+  }
+}
+
+Owner::Owner(const ServiceOptions& options, broker::Broker& broker, WorkerId worker)
+    : options_(options),
+      broker_(broker),
+      worker_(worker),
+      cache_(options.cache_bytes_max / std::max<std::size_t>(broker.workers().count(), 1)),
+      metrics_(broker.metrics()) {}
+
+Owner::~Owner() {
+  for (TurnCommit* commit : commits_) {
+    commit->abandon();
+  }
+}
+
+broker::WorkerBroker& Owner::worker() {
+  return broker_.workers().broker(worker_);
+}
+
+std::int64_t Owner::now_s() const {
+  return to_epoch_s(broker_.clock().wall());
+}
+
+std::uint64_t Owner::tombstone_version(const Shadow& shadow) const {
+  if (!shadow.tombstone ||
+      now_s() - shadow.tombstone->deleted_at_s >= options_.tombstone_life.count()) {
+    return 0;
+  }
+  return shadow.tombstone->version;
+}
+
+void Owner::serve(std::vector<Request> requests) {
+  for (Request& request : requests) {
+    serve_one(std::move(request));
+  }
+  finish_turn();
+}
+
+void Owner::finish_turn() {
+  write_dirty();
+  start_loads();
+  metrics_.cached.set(static_cast<std::int64_t>(cache_.size()));
+  metrics_.cached_bytes.set(static_cast<std::int64_t>(cache_.bytes()));
+  metrics_.waiting_bytes.set(static_cast<std::int64_t>(waiting_bytes_));
+}
+
+void Owner::serve_one(Request request) {
+  if (const Status valid = validate_names(request.topic); !valid) {
+    refuse(std::move(request), valid.error());
+    return;
+  }
+  Shadow* shadow = cache_.find(request.topic.prefix);
+  if (is_overloaded(shadow, request.topic.operation)) {
+    refuse(std::move(request), rate_exceeded());
+    return;
+  }
+  if (shadow == nullptr) {
+    shadow = &cache_.insert(request.topic);
+    load(*shadow);
+  }
+  if (shadow->readable()) {
+    apply(*shadow, std::move(request));
+  } else {
+    wait(*shadow, std::move(request));
+  }
+}
+
+bool Owner::is_overloaded(const Shadow* shadow, Operation operation) const {
+  if (shadow != nullptr && shadow->idle() && operation == Operation::kGet) {
+    return false;
+  }
+  if (waiting_bytes_ >= options_.waiting_bytes_max) {
+    return true;
+  }
+  return shadow != nullptr &&
+         shadow->unanswered + (shadow->waiting == nullptr ? 0 : shadow->waiting->size()) >=
+             options_.waiting_requests_max;
+}
+
+void Owner::refuse(Request request, Error error) {
+  Answer answer{.request = std::move(request), .body = fail(std::move(error))};
+  answer.client_token =
+      document::client_token_of(answer.request.message->view().payload, options_.document);
+  send(std::move(answer));
+}
+
+void Owner::wait(Shadow& shadow, Request request) {
+  waiting_bytes_ += request.bytes();
+  if (shadow.waiting == nullptr) {
+    shadow.waiting = std::make_unique<std::deque<Request>>();
+  }
+  shadow.waiting->push_back(std::move(request));
+}
+
+void Owner::apply(Shadow& shadow, Request request) {
+  Answer answer{.request = std::move(request), .body = std::string()};
+  switch (answer.request.topic.operation) {
+    case Operation::kGet:
+      get(shadow, std::move(answer));
+      break;
+    case Operation::kUpdate:
+      update(shadow, std::move(answer));
+      break;
+    case Operation::kDelete:
+      erase(shadow, std::move(answer));
+      break;
+  }
+  cache_.settle(shadow);
+}
+
+void Owner::get(Shadow& shadow, Answer answer) {
+  answer.client_token =
+      document::client_token_of(answer.request.message->view().payload, options_.document);
+  if (shadow.document) {
+    answer.body = document::get(*shadow.document, now_s(), answer.client_token);
+  } else {
+    answer.body = fail(document::no_such_shadow(shadow.thing, shadow.name));
+  }
+  unchanged(shadow, std::move(answer));
+}
+
+void Owner::update(Shadow& shadow, Answer answer) {
+  document::ParsedUpdate parsed =
+      document::parse_update(answer.request.message->view().payload, options_.document);
+  answer.client_token = std::move(parsed.client_token);
+  if (!parsed.request) {
+    answer.body = fail(std::move(parsed.request).error());
+    send(std::move(answer));
+    return;
+  }
+  Result<document::Applied> applied = document::apply_update(
+      shadow.document ? &*shadow.document : nullptr,
+      tombstone_version(shadow),
+      *parsed.request,
+      now_s(),
+      options_.document
+  );
+  if (!applied) {
+    answer.body = fail(std::move(applied).error());
+    unchanged(shadow, std::move(answer));
+    return;
+  }
+  answer.body = std::move(applied->accepted);
+  answer.documents = std::move(applied->documents);
+  answer.delta = std::move(applied->delta);
+  shadow.document = std::move(applied->document);
+  shadow.tombstone.reset();
+  changed(shadow, std::move(answer));
+}
+
+void Owner::erase(Shadow& shadow, Answer answer) {
+  answer.client_token =
+      document::client_token_of(answer.request.message->view().payload, options_.document);
+  if (!shadow.document) {
+    answer.body = fail(document::no_such_shadow(shadow.thing, shadow.name));
+    unchanged(shadow, std::move(answer));
+    return;
+  }
+  const std::int64_t now = now_s();
+  document::Deleted deleted = document::apply_delete(*shadow.document, now, answer.client_token);
+  answer.body = std::move(deleted.accepted);
+  shadow.document.reset();
+  shadow.tombstone = Tombstone{.version = deleted.tombstone_version, .deleted_at_s = now};
+  changed(shadow, std::move(answer));
+}
+
+void Owner::changed(Shadow& shadow, Answer answer) {
+  shadow.commit = &commit_of_turn();
+  if (!shadow.dirty) {
+    shadow.dirty = true;
+    dirty_.push_back(&shadow);
+  }
+  answer_with_commit(shadow, std::move(answer));
+}
+
+void Owner::unchanged(Shadow& shadow, Answer answer) {
+  if (shadow.commit == nullptr) {
+    send(std::move(answer));
+  } else {
+    answer_with_commit(shadow, std::move(answer));
+  }
+}
+
+void Owner::answer_with_commit(Shadow& shadow, Answer answer) {
+  cache_.hold(shadow);
+  ++shadow.unanswered;
+  const std::size_t bytes = answer.bytes();
+  waiting_bytes_ += bytes;
+  shadow.commit->answers.push_back({&shadow, bytes, std::move(answer)});
+}
+
+TurnCommit& Owner::commit_of_turn() {
+  const std::uint64_t number = worker().commit_number();
+  if (commits_.empty() || number != last_commit_number_) {
+    last_commit_number_ = number;
+    auto* commit = new TurnCommit(*this);
+    commits_.push_back(commit);
+    worker().durable_batch(commit->hold());
+  }
+  return *commits_.back();
+}
+
+void Owner::write_dirty() {
+  if (dirty_.empty()) {
+    return;
+  }
+  store::Batch& batch = worker().durable_batch({});
+  for (Shadow* shadow : dirty_) {
+    const std::string key = document_key(shadow->thing, shadow->name);
+    if (shadow->document) {
+      batch.put(store::Table::kShadows, key, shadow->document->encode());
+      if (std::exchange(shadow->tombstone_kept, false)) {
+        batch.erase(store::Table::kShadows, tombstone_key(shadow->thing, shadow->name));
+      }
+    } else {
+      batch.erase(store::Table::kShadows, key);
+      batch.put(
+          store::Table::kShadows,
+          tombstone_key(shadow->thing, shadow->name),
+          encode(*shadow->tombstone)
+      );
+      shadow->tombstone_kept = true;
+    }
+    shadow->dirty = false;
+  }
+  dirty_.clear();
+}
+
+void Owner::committed(TurnCommit& commit, bool ok) {
+  std::erase(commits_, &commit);
+  for (TurnCommit::Waiting& waiting : commit.answers) {
+    Shadow& shadow = *waiting.shadow;
+    Answer& answer = waiting.answer;
+    waiting_bytes_ -= waiting.bytes;
+    if (shadow.commit == &commit) {
+      shadow.commit = nullptr;
+    }
+    if (!ok) {
+      shadow.doubtful = true;
+      if (answer.body && answer.request.topic.operation != Operation::kGet) {
+        answer.request.hold.fail();
+      }
+      answer.body = fail(Errc::kUnavailable, "Internal service failure");
+    }
+    send(std::move(answer));
+    if (--shadow.unanswered == 0) {
+      settled(shadow);
+    }
+  }
+  finish_turn();
+}
+
+void Owner::settled(Shadow& shadow) {
+  if (!shadow.doubtful) {
+    cache_.settle(shadow);
+  } else if (shadow.waiting != nullptr && !shadow.waiting->empty()) {
+    shadow.doubtful = false;
+    load(shadow);
+  } else {
+    cache_.erase(shadow);
+  }
+}
+
+void Owner::forget_all() {
+  cache_.for_each([this](Shadow& shadow) {
+    if (shadow.idle()) {
+      cache_.erase(shadow);
+    } else {
+      shadow.doubtful = true;
+    }
+  });
+}
+
+}  // namespace iotcore::shadow
