@@ -49,6 +49,17 @@ void erase_age_rows(store::Batch& batch, std::string_view id, std::int64_t creat
   }
 }
 
+void set_attributes(
+    google::protobuf::RepeatedPtrField<record::NameAttribute>& out,
+    const pki::NameAttributes& attributes
+) {
+  for (const auto& [name, values] : attributes) {
+    record::NameAttribute& attribute = *out.Add();
+    attribute.set_name(name);
+    attribute.mutable_values()->Assign(values.begin(), values.end());
+  }
+}
+
 std::string id_in_age_row(std::string_view key) {
   store::KeyReader reader(key);
   reader.kind();
@@ -71,6 +82,9 @@ Result<std::string> Certificates::add(std::string_view pem, bool active) {
   record.set_not_after_ms(to_epoch_ms(certificate.not_after));
   record.set_customer_version(1);
   record.set_generation_id(new_uuid());
+  record.set_serial_number(certificate.serial_number);
+  set_attributes(*record.mutable_subject(), certificate.subject);
+  set_attributes(*record.mutable_issuer(), certificate.issuer);
   store::Batch batch;
   batch.expect_absent(keys::kPrincipals, keys::certificate(certificate.id));
   batch.put(keys::kPrincipals, keys::certificate(certificate.id), to_row(record));

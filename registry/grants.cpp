@@ -3,7 +3,6 @@
 #include "proto/record/registry.pb.h"
 #include "registry/keys.h"
 #include "registry/page.h"
-#include "registry/pki/certificate.h"
 #include "registry/policies.h"
 #include "registry/rows.h"
 
@@ -16,12 +15,24 @@ tl::unexpected<Error> not_authenticated(const char* code, std::string message) {
   return fail(Error(Errc::kNotAuthorized, std::move(message)).with("code", code));
 }
 
-policy::CertificateFacts certificate_facts(pki::Certificate certificate) {
+std::map<std::string, std::vector<std::string>, std::less<>> attributes_of(
+    const google::protobuf::RepeatedPtrField<record::NameAttribute>& attributes
+) {
+  std::map<std::string, std::vector<std::string>, std::less<>> out;
+  for (const record::NameAttribute& attribute : attributes) {
+    out[attribute.name()] = {attribute.values().begin(), attribute.values().end()};
+  }
+  return out;
+}
+
+policy::CertificateFacts certificate_facts(
+    const std::string& id, const record::Certificate& certificate
+) {
   policy::CertificateFacts facts;
-  facts.id = std::move(certificate.id);
-  facts.serial = std::move(certificate.serial_number);
-  facts.subject = std::move(certificate.subject);
-  facts.issuer = std::move(certificate.issuer);
+  facts.id = id;
+  facts.serial = certificate.serial_number();
+  facts.subject = attributes_of(certificate.subject());
+  facts.issuer = attributes_of(certificate.issuer());
   return facts;
 }
 
@@ -86,16 +97,16 @@ Result<Grants> GrantReader::read(const DeviceFacts& facts) {
     );
   }
   IOTCORE_TRY(check(found->record));
-  IOTCORE_ASSIGN(pki::Certificate certificate, pki::parse_certificate_der(found->record.der()));
-  const WallTime not_after = certificate.not_after;
+  const WallTime not_after = from_epoch_ms(found->record.not_after_ms());
   std::optional<policy::ThingFacts> thing;
   if (facts.protocol != policy::Protocol::kHttps) {
     IOTCORE_ASSIGN(thing, associated_thing(facts));
   }
   std::string thing_name = thing ? thing->name : std::string();
   IOTCORE_ASSIGN(const Compiled policies, policies_of(certificate_resource(facts.certificate_id)));
-  const policy::Context context =
-      context_of(facts, certificate_facts(std::move(certificate)), std::move(thing), clock_);
+  const policy::Context context = context_of(
+      facts, certificate_facts(facts.certificate_id, found->record), std::move(thing), clock_
+  );
   return Grants{policies->bind(context), std::move(thing_name), not_after};
 }
 

@@ -1,5 +1,6 @@
 #include "registry/device_authorizer.h"
 #include "registry/http_authorizer.h"
+#include "registry/pki/certificate.h"
 #include "tests/unit/registry/fixture.h"
 
 #include <memory>
@@ -143,6 +144,27 @@ TEST_CASE("policies decide on connecting and on each topic, with the connection'
   CHECK(f.may(p, Action::kReceive, "down/" + f.certificate_id));
   CHECK_FALSE(f.may(p, Action::kReceive, "up/dev-1/a/b"));
   CHECK(f.metrics.to_text().find("iotcore_authorization_denied_total") != std::string::npos);
+}
+
+TEST_CASE("policies may ask what stands in the certificate") {
+  AuthorizerFixture f;
+  const PeerIdentity peer = f.device(policy_of(
+      statement("Allow", "iot:Connect", "*") + "," +
+      statement("Allow", "iot:Publish", "topic/${iot:Certificate.Subject.CommonName}/up") + "," +
+      statement("Allow", "iot:Publish", "topic/${iot:Certificate.Issuer.Organization}") + "," +
+      statement("Allow", "iot:Publish", "topic/${iot:Certificate.SerialNumber}")
+  ));
+  const auto permissions = f.connect(peer, "c");
+  REQUIRE(permissions);
+  const auto described =
+      f.registry.certificates().describe(Fixture::request<api::DescribeCertificateRequest>(
+          "certificate_id: '" + f.certificate_id + "'"
+      ));
+  const auto parsed =
+      pki::parse_certificate_pem(described->certificate_description().certificate_pem());
+  CHECK(f.may(**permissions, Action::kPublish, "AWS IoT Certificate/up"));
+  CHECK(f.may(**permissions, Action::kPublish, "iotcore"));
+  CHECK(f.may(**permissions, Action::kPublish, parsed->serial_number));
 }
 
 TEST_CASE("no policy, no rights") {
