@@ -129,7 +129,9 @@ class Channel {
     if (X509_VERIFY_PARAM_set1_ip_asc(param, server.host.c_str()) != 1) {
       // The function behind SSL_set_tlsext_host_name, which casts in the old style.
       SSL_ctrl(
-          tls_.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+          tls_.get(),
+          SSL_CTRL_SET_TLSEXT_HOSTNAME,
+          TLSEXT_NAMETYPE_host_name,
           const_cast<char*>(server.host.c_str())
       );
       SSL_set1_host(tls_.get(), server.host.c_str());

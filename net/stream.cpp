@@ -20,6 +20,8 @@ bool would_block() {
 }  // namespace
 
 void Stream::SslDeleter::operator()(SSL* ssl) const {
+  // Else OpenSSL forgets the session of a connection that ended without close_notify, as those of devices do, and they could not resume.
+  SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
   SSL_free(ssl);
 }
 
@@ -85,11 +87,7 @@ ReadResult Stream::read_tls(std::span<char> buffer) {
     if (result.bytes > 0) {
       return result;  // the next call meets the end again
     }
-    // A TCP end without close_notify could be a truncation, but MQTT and HTTP both know their own ends.
-    const bool end = error == SSL_ERROR_ZERO_RETURN ||
-                     (error == SSL_ERROR_SSL &&
-                      ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING);
-    return {end ? IoStatus::kClosed : IoStatus::kError, 0, true};
+    return {error == SSL_ERROR_ZERO_RETURN ? IoStatus::kClosed : IoStatus::kError, 0, true};
   }
   return result;
 }

@@ -22,6 +22,8 @@ constexpr const char* kSuites12 =
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
 constexpr const char* kGroups = "X25519:P-256:P-384:P-521";
 
+constexpr long kSessionSeconds = 24 * 3600;
+
 struct AlpnProtocol {
   std::string_view name;
   bool client_certificate;  // asked for under kByAlpn
@@ -155,15 +157,19 @@ bool set_versions(SSL_CTX* context, TlsVersions versions) {
          SSL_CTX_set1_groups_list(context, kGroups) == 1;
 }
 
-bool set_resumption(SSL_CTX* context, bool on) {
-  if (!on) {
+// Sessions are kept here and their tickets only name them. Tickets that carry the session would carry the client's certificate too: written, encrypted
+// and parsed again with every handshake, at a quarter of its whole cost.
+bool set_resumption(SSL_CTX* context, std::size_t sessions_max) {
+  SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+  if (sessions_max == 0) {
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
     return SSL_CTX_set_num_tickets(context, 0) == 1;
   }
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_SERVER);
+  SSL_CTX_sess_set_cache_size(context, static_cast<long>(sessions_max));
+  SSL_CTX_set_timeout(context, kSessionSeconds);
   // Required with client certificates; the value only has to be ours.
   static constexpr unsigned char kSessionContext[] = "iotcore";
-  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   return SSL_CTX_set_session_id_context(context, kSessionContext, sizeof kSessionContext - 1) ==
              1 &&
          SSL_CTX_set_num_tickets(context, 1) == 1;
@@ -199,12 +205,14 @@ Result<TlsContext::Context> TlsContext::build(
     return tls_failure("the server's certificate and key can't be used");
   }
   if (!set_versions(context.get(), config_.versions) ||
-      !set_resumption(context.get(), config_.resumption)) {
+      !set_resumption(context.get(), config_.resumable_sessions_max)) {
     return tls_failure("can't set up TLS");
   }
   SSL_CTX_set_options(
       context.get(),
-      SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE
+      SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+          // A TCP end without close_notify could be a truncation, but MQTT and HTTP know their own ends; and OpenSSL would forget the session.
+          SSL_OP_IGNORE_UNEXPECTED_EOF
   );
   SSL_CTX_set_mode(
       context.get(),

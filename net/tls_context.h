@@ -3,6 +3,7 @@
 #include "base/result.h"
 #include "net/stream.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -27,7 +28,8 @@ struct TlsServerConfig {
   std::string private_key_pem;
   ClientCertificates client_certificates = ClientCertificates::kAlways;
   TlsVersions versions = TlsVersions::k12And13;
-  bool resumption = true;
+  // Kept for clients that come back, some 5 KiB each once their connection is gone; 0: none are resumed.
+  std::size_t resumable_sessions_max = 20'000;
   // Whether this server answers for that name; a wrong one ends the handshake (mqtt.md 1). Any thread. Empty: it answers for all.
   std::function<bool(std::string_view server_name)> answers_for;
 };
