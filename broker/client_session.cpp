@@ -140,6 +140,11 @@ void ClientSession::close(CloseReason reason, mqtt::Reason code) {
 }
 
 void ClientSession::on_closed(CloseReason reason) {
+  if (reason == CloseReason::kServerShutdown && state_ == State::kConnected && is_v5()) {
+    mqtt::Disconnect packet;
+    packet.reason = mqtt::Reason::kServerShuttingDown;
+    send(packet);
+  }
   end_session(reason);
   state_ = State::kClosed;
 }

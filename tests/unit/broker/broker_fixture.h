@@ -142,7 +142,7 @@ class TestClient final : public Link {
   }
 
   // Drops the transport.
-  void lose() { client_->on_closed(CloseReason::kConnectionLost); }
+  void lose(CloseReason reason = CloseReason::kConnectionLost) { client_->on_closed(reason); }
 
   void destroy() { client_.reset(); }
 

@@ -273,6 +273,16 @@ TEST_CASE("a client that stays silent for one and a half times its keep alive is
   CHECK(expect<Disconnect>(client).reason == mqtt::Reason::kKeepAliveTimeout);
 }
 
+TEST_CASE("a server that stops tells clients of version 5 why; 3.1.1 has no word for it") {
+  BrokerFixture f;
+  TestClient& v5 = f.connected("new", Version::kV5);
+  TestClient& v3 = f.connected("old", Version::kV3);
+  v5.lose(CloseReason::kServerShutdown);
+  v3.lose(CloseReason::kServerShutdown);
+  CHECK(expect<Disconnect>(v5).reason == mqtt::Reason::kServerShuttingDown);
+  CHECK(nothing(v3));
+}
+
 // Holds back acknowledgements until told.
 class HoldingConsumer final : public MessageConsumer {
  public:
