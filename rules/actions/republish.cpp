@@ -121,7 +121,7 @@ class RepublishAction final : public Action {
       fields[kTopic].erase(0, 1);
     }
     IOTCORE_TRY(check_topic(fields[kTopic]));
-    fields[kQos] = "0";
+    fields[kQos].assign(1, '0');  // not = "0": GCC 12 warns of an overlap that can't be (its bug 105651)
     if (qos_) {
       IOTCORE_ASSIGN(fields[kQos], input.evaluation.render(*qos_));
       if (fields[kQos] != "0" && fields[kQos] != "1") {
