@@ -8,7 +8,6 @@
 #include "registry/policy/text.h"
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <optional>
 
@@ -226,9 +225,9 @@ BoundPolicies CompiledPolicies::bind(const Context& context) const {
   const std::size_t words = program.alive_words();
   const std::size_t bytes = ends.size() * sizeof(std::uint32_t) + values.size();
   bound.block_ = std::make_unique<std::uint64_t[]>(words + (bytes + 7) / 8);
-  auto* const tail = reinterpret_cast<char*>(bound.block_.get() + words);
-  std::memcpy(tail, ends.data(), ends.size() * sizeof(std::uint32_t));
-  std::memcpy(tail + ends.size() * sizeof(std::uint32_t), values.data(), values.size());
+  auto* const bound_ends = reinterpret_cast<std::uint32_t*>(bound.block_.get() + words);
+  std::copy(ends.begin(), ends.end(), bound_ends);
+  std::copy(values.begin(), values.end(), reinterpret_cast<char*>(bound_ends + ends.size()));
 
   std::vector<std::string> missing;
   for (std::size_t i = 0; i < program.statements.size(); ++i) {

@@ -147,7 +147,8 @@ std::uint16_t GlobTable::variable_index(std::string_view name) {
 }
 
 bool GlobTable::matches(Glob glob, std::string_view text, const BoundValuesView& values) const {
-  Span rest{*this, values, text.data(), text.data() + text.size()};
+  const char* const begin = text.empty() ? "" : text.data();  // an empty view may point nowhere
+  Span rest{*this, values, begin, begin + text.size()};
   const Chunk* const first = chunks_.data() + glob.first_chunk;
   const Chunk* const last = first + glob.chunk_count - 1;
   if (!rest.cut_front(*first)) {
