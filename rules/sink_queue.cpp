@@ -288,12 +288,12 @@ void SinkQueue::refill() {
     wake_at(clock_.now() + std::chrono::seconds(1));
     return;
   }
-  const bool earlier = range.first < outbox_.first_sequence();
+  const std::uint64_t this_run = outbox_.first_sequence();
   for (std::unique_ptr<Record>& record : *read) {
     record->queued_at = clock_.now();
     const std::size_t bytes = record->size_bytes();
     memory_.take(bytes);
-    if (earlier) {
+    if (record->sequence < this_run) {
       ++earlier_records_;
       // Counted already by the cursor, as far as it knew.
       count(*record, 1);
@@ -308,7 +308,7 @@ void SinkQueue::refill() {
     }
     pending_.push_back(std::move(record));
   }
-  if (earlier && next == range.end) {
+  if (range.first < this_run && next >= this_run) {
     records_ -= std::exchange(resumed_records_, 0);
     bytes_ -= std::exchange(resumed_bytes_, 0);
     metrics_.records.set(records_.load());

@@ -14,6 +14,7 @@
 
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,19 +24,34 @@ namespace iotcore::broker::test {
 // Runs what it is given when it is told to.
 class QueueExecutor final : public Executor {
  public:
-  void post(Function<void()> task) override { tasks_.push_back(std::move(task)); }
+  void post(Function<void()> task) override {
+    const std::lock_guard lock(mutex_);
+    tasks_.push_back(std::move(task));
+  }
 
   void run() {
-    while (!tasks_.empty()) {
-      Function<void()> task = std::move(tasks_.front());
-      tasks_.pop_front();
+    for (Function<void()> task = take(); task; task = take()) {
       task();
     }
   }
 
-  bool empty() const { return tasks_.empty(); }
+  bool empty() const {
+    const std::lock_guard lock(mutex_);
+    return tasks_.empty();
+  }
 
  private:
+  Function<void()> take() {
+    const std::lock_guard lock(mutex_);
+    if (tasks_.empty()) {
+      return {};
+    }
+    Function<void()> task = std::move(tasks_.front());
+    tasks_.pop_front();
+    return task;
+  }
+
+  mutable std::mutex mutex_;
   std::deque<Function<void()>> tasks_;
 };
 

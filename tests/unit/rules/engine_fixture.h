@@ -4,11 +4,14 @@
 #include "rules/engine.h"
 #include "tests/unit/broker/broker_fixture.h"
 
+#include <atomic>
 #include <deque>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -42,20 +45,24 @@ class ManualRunner final : public SinkRunner {
  public:
   explicit ManualRunner(const Clock& clock) : clock_(clock) {}
 
-  void post(Function<void()> task) override { tasks_.push_back(std::move(task)); }
+  void post(Function<void()> task) override {
+    const std::lock_guard lock(mutex_);
+    tasks_.push_back(std::move(task));
+  }
 
   void post_at(MonotonicTime at, Function<void()> task) override {
-    timers_.schedule(at, std::move(task));
+    const std::lock_guard lock(mutex_);
+    timers_.schedule(at, [this, task = std::move(task)]() mutable {
+      tasks_.push_back(std::move(task));
+    });
   }
 
   // False: there was nothing to do.
   bool run() {
-    timers_.advance(clock_.now());
-    const bool any = !tasks_.empty();
-    while (!tasks_.empty()) {
-      Function<void()> task = std::move(tasks_.front());
-      tasks_.pop_front();
+    bool any = false;
+    for (Function<void()> task = take(); task; task = take()) {
       task();
+      any = true;
     }
     return any;
   }
@@ -64,7 +71,19 @@ class ManualRunner final : public SinkRunner {
   MonotonicTime next_timer() const { return timers_.next(); }
 
  private:
+  Function<void()> take() {
+    const std::lock_guard lock(mutex_);
+    timers_.advance(clock_.now());
+    if (tasks_.empty()) {
+      return {};
+    }
+    Function<void()> task = std::move(tasks_.front());
+    tasks_.pop_front();
+    return task;
+  }
+
   const Clock& clock_;
+  std::mutex mutex_;
   std::deque<Function<void()>> tasks_;
   TimerWheel timers_;
 };
@@ -93,11 +112,21 @@ class EngineFixture : public broker::test::BrokerFixture {
     engine->start();
   }
 
-  // Sinks deliver, and what follows from that happens.
+  // Sinks deliver, and what follows from that happens. On a thread of their own, since some wait for the broker.
   void deliver() {
-    do {
+    std::atomic<bool> any = true;
+    while (any) {
       settle();
-    } while (runner->run());
+      std::atomic<bool> done = false;
+      std::thread sinks([&] {
+        any = runner->run();
+        done = true;
+      });
+      while (!done) {
+        settle();
+      }
+      sinks.join();
+    }
     settle();
   }
 
