@@ -65,6 +65,8 @@ class Service {
 
   const ServiceOptions& options() const { return options_; }
 
+  const Clock& clock() const { return broker_.clock(); }
+
  private:
   void call(const ShadowId& id, Operation operation, std::string_view payload, Done done);
 

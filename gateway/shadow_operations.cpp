@@ -1,0 +1,157 @@
+#include "gateway/shadow_operations.h"
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "proto/api/data.pb.h"
+#include "registry/http_authorizer.h"
+#include "shadow/service.h"
+
+#include <string>
+#include <utility>
+
+namespace iotcore::gateway {
+namespace {
+
+using registry::policy::Action;
+
+template <typename Request>
+shadow::ShadowId id_of(const Request& request) {
+  return {ThingName(request.thing_name()), shadow::ShadowName(request.shadow_name())};
+}
+
+// What follows "thing/" in the ARN of a shadow.
+template <typename Request>
+std::string resource_of(const Request& request) {
+  return request.shadow_name().empty() ? request.thing_name()
+                                       : request.thing_name() + "/" + request.shadow_name();
+}
+
+template <typename Response>
+shadow::Service::Done answer_with_body(Reply<Response> reply) {
+  return [reply = std::move(reply)](Result<std::string> body) mutable {
+    if (!body) {
+      reply(fail(std::move(body).error()));
+      return;
+    }
+    Response response;
+    response.set_payload(*std::move(body));
+    reply(std::move(response));
+  };
+}
+
+// Registers one of the three that answer with a body: `run(Request, Done)` asks the service.
+template <typename Request, typename Response, typename Run>
+void add(
+    OperationRegistry& operations,
+    std::string_view name,
+    Action action,
+    registry::HttpAuthorizer& authorizer,
+    Executor& pool,
+    Run run
+) {
+  operations.add_async<Request, Response>(
+      name,
+      [&authorizer, &pool, action, run](
+          const CallContext& context, Request request, Reply<Response> reply
+      ) {
+        if (context.peer.kind == broker::PeerIdentity::Kind::kAccessKey) {
+          run(request, answer_with_body(std::move(reply)));
+          return;
+        }
+        // The policies of a device may have to be read.
+        pool.post([&authorizer,
+                   action,
+                   run,
+                   peer = context.peer,
+                   request = std::move(request),
+                   reply = std::move(reply)]() mutable {
+          if (Status allowed = authorizer.allows(peer, action, resource_of(request)); !allowed) {
+            reply(fail(std::move(allowed).error()));
+            return;
+          }
+          run(request, answer_with_body(std::move(reply)));
+        });
+      }
+  );
+}
+
+Result<api::ListNamedShadowsForThingResponse> list_named(
+    const shadow::Service& shadows,
+    const Clock& clock,
+    const api::ListNamedShadowsForThingRequest& request
+) {
+  shadow::ShadowName after;
+  if (request.has_next_token()) {
+    auto name = from_base64(request.next_token());
+    if (!name) {
+      return fail(Errc::kInvalidRequest, "Invalid nextToken");
+    }
+    after = shadow::ShadowName(*std::move(name));
+  }
+  const std::size_t limit = request.has_page_size() ? static_cast<std::size_t>(request.page_size())
+                                                    : shadows.options().page_default;
+  IOTCORE_ASSIGN(
+      const shadow::Service::NamedShadows listed,
+      shadows.list_named(ThingName(request.thing_name()), after, limit)
+  );
+  api::ListNamedShadowsForThingResponse response;
+  for (const shadow::ShadowName& name : listed.names) {
+    response.add_results(name.str());
+  }
+  if (listed.more) {
+    response.set_next_token(to_base64(listed.names.back().view()));
+  }
+  response.set_timestamp(to_epoch_s(clock.wall()));
+  return response;
+}
+
+}  // namespace
+
+void register_shadow_operations(
+    OperationRegistry& operations,
+    shadow::Service& shadows,
+    registry::HttpAuthorizer& authorizer,
+    Executor& pool
+) {
+  add<api::GetThingShadowRequest, api::GetThingShadowResponse>(
+      operations,
+      "GetThingShadow",
+      Action::kGetThingShadow,
+      authorizer,
+      pool,
+      [&shadows](const api::GetThingShadowRequest& request, shadow::Service::Done done) {
+        shadows.get(id_of(request), std::move(done));
+      }
+  );
+  add<api::UpdateThingShadowRequest, api::UpdateThingShadowResponse>(
+      operations,
+      "UpdateThingShadow",
+      Action::kUpdateThingShadow,
+      authorizer,
+      pool,
+      [&shadows](const api::UpdateThingShadowRequest& request, shadow::Service::Done done) {
+        shadows.update(id_of(request), request.payload(), std::move(done));
+      }
+  );
+  add<api::DeleteThingShadowRequest, api::DeleteThingShadowResponse>(
+      operations,
+      "DeleteThingShadow",
+      Action::kDeleteThingShadow,
+      authorizer,
+      pool,
+      [&shadows](const api::DeleteThingShadowRequest& request, shadow::Service::Done done) {
+        shadows.erase(id_of(request), std::move(done));
+      }
+  );
+  operations.add<api::ListNamedShadowsForThingRequest, api::ListNamedShadowsForThingResponse>(
+      "ListNamedShadowsForThing",
+      [&shadows, &authorizer](
+          const CallContext& context, const api::ListNamedShadowsForThingRequest& request
+      ) -> Result<api::ListNamedShadowsForThingResponse> {
+        IOTCORE_TRY(authorizer.allows(context.peer, Action::kListNamedShadowsForThing, "*"));
+        return list_named(shadows, shadows.clock(), request);
+      }
+  );
+}
+
+}  // namespace iotcore::gateway
