@@ -227,6 +227,9 @@ void Engine::Firing::finish() {
   const bool has_error_action = live_.rule->error_action.has_value();
   if (!has_error_action) {
     for (const record::ActionFailure& failure : failures_) {
+      if (!engine_.log_limit_.allows()) {
+        break;
+      }
       log(LogLevel::kInfo,
           "action.failed",
           {{"rule", live_.rule->definition.name},
@@ -306,6 +309,7 @@ Engine::Engine(
       not_found_(metrics_.counter(
           "iotcore_rule_not_found_total", "Basic Ingest publishes that named no enabled rule"
       )),
+      log_limit_(broker.clock()),
       outbox_(store),
       rule_metrics_(metrics_, broker.workers().count()),
       firings_(outbox_, rule_metrics_, metrics_, broker.clock(), options_.dead_letters),
@@ -335,7 +339,7 @@ Engine::~Engine() {
 }
 
 Status Engine::load() {
-  IOTCORE_ASSIGN(const std::vector<Outbox::Waiting> waiting, outbox_.open());
+  IOTCORE_ASSIGN(const std::vector<Outbox::Waiting> waiting, outbox_.open(broker_.clock().wall()));
   IOTCORE_TRY(firings_.load());
   sinks_.resume(waiting);
   return catalog_.load();

@@ -34,7 +34,7 @@ struct EngineOptions {
 //
 //   Engine engine(broker, store, options);   // nothing happens yet
 //   engine.load();                           // blocks: reads rules and outbox
-//   engine.start();                          // rules get messages, sinks deliver
+//   engine.start();                          // rules get messages, sinks deliver; before the first client
 //   engine.stop(5s);                         // no more messages; what is in memory only is delivered if it can be in that time
 //
 // It outlives every publish; destroyed after the workers have stopped.
@@ -60,6 +60,8 @@ class Engine final : public RuleExecutor {
   // State, lag and last error of each sink.
   std::vector<SinkQueue::State> sinks() const { return sinks_.states(); }
 
+  const SinkEnvironment& environment() const { return sinks_.environment(); }
+
   const EngineOptions& options() const { return options_; }
 
   const broker::BrokerOptions& account() const { return broker_.options(); }
@@ -79,6 +81,7 @@ class Engine final : public RuleExecutor {
   Metrics& metrics_;
   Counter& not_found_;
   std::vector<std::unique_ptr<WorkerState>> workers_;
+  LogLimit log_limit_;
   Outbox outbox_;
   RuleMetricsTable rule_metrics_;
   Firings firings_;

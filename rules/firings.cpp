@@ -95,15 +95,13 @@ Firings::Firings(
     : outbox_(outbox),
       metrics_(metrics),
       buried_(process.counter("iotcore_dead_letters_total", "Records that nobody took")),
+      buried_bytes_(process.gauge("iotcore_dead_letter_bytes", "Bytes of the dead letters kept")),
       buried_dropped_(process.counter(
           "iotcore_dead_letters_dropped_total", "Dead letters for which there was no room"
       )),
       clock_(clock),
-      limits_(limits) {
-  process.gauge_from("iotcore_dead_letter_bytes", "Bytes of the dead letters kept", {}, [this] {
-    return static_cast<double>(buried_bytes_.load());
-  });
-}
+      limits_(limits),
+      log_limit_(clock) {}
 
 void Firings::connect(Sinks& sinks, RuleSet& rules, std::string account) {
   sinks_ = &sinks;
@@ -129,7 +127,7 @@ Status Firings::load() {
       if (!letter.ParseFromString(entry.value) || letter.failed_ms() < oldest_ms) {
         too_old.erase(keys::kOutbox, entry.key);
       } else {
-        buried_bytes_ += entry.value.size();
+        buried_bytes_.add(static_cast<std::int64_t>(entry.value.size()));
       }
     }
     if (page.size() < kPage) {
@@ -174,7 +172,7 @@ void Firings::count(const std::string& sink, const Record& record, const RecordE
   } else {
     metrics.action_failed(kind_name(sink));
   }
-  if (end.kind == RecordEnd::Kind::kFailed) {
+  if (end.kind == RecordEnd::Kind::kFailed && log_limit_.allows()) {
     log(LogLevel::kWarn,
         "action.failed",
         {{"rule", record.rule}, {"sink", sink}, {"error", end.reason}});
@@ -344,11 +342,12 @@ void Firings::bury(
     *letter.add_failures() = std::move(failure);
   }
   const std::string row = letter.SerializeAsString();
-  if (buried_bytes_.load() + row.size() > limits_.dead_letter_bytes_max) {
+  const auto size = static_cast<std::int64_t>(row.size());
+  if (buried_bytes_.value() + size > static_cast<std::int64_t>(limits_.dead_letter_bytes_max)) {
     buried_dropped_.add_shared();
     return;
   }
-  buried_bytes_ += row.size();
+  buried_bytes_.add(size);
   buried_.add_shared();
   batch.put(keys::kOutbox, keys::dead_letter(record.rule, next_dead_letter_++), row);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "proto/record/rules.pb.h"
+#include "rules/log_limit.h"
 #include "rules/outbox.h"
 #include "rules/rule_metrics.h"
 #include "rules/rule_set.h"
@@ -100,13 +101,14 @@ class Firings final : public RecordEnds {
   Outbox& outbox_;
   RuleMetricsTable& metrics_;
   Counter& buried_;
+  Gauge& buried_bytes_;
   Counter& buried_dropped_;
   const Clock& clock_;
   const FiringLimits limits_;
   Sinks* sinks_ = nullptr;
   RuleSet* rules_ = nullptr;
   std::string account_;
-  std::atomic<std::uint64_t> buried_bytes_ = 0;
+  LogLimit log_limit_;
   std::atomic<std::uint64_t> next_dead_letter_ = 0;
   std::mutex mutex_;                      // and what follows
   std::map<FiringKey, OpenFiring> open_;  // what the store may not show yet

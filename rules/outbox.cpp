@@ -12,6 +12,11 @@ namespace {
 // So many that follow one another are erased as a range; a range costs every later read a little.
 constexpr std::size_t kRangeMin = 32;
 
+std::uint64_t minutes_since_2023(WallTime now) {
+  constexpr std::int64_t k2023 = 1'672'531'200;
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, (to_epoch_s(now) - k2023) / 60));
+}
+
 template <typename Row>
 void put_row(store::Batch& batch, std::string_view key, const Row& row) {
   thread_local std::string bytes;
@@ -59,10 +64,12 @@ std::unique_ptr<Record> from_row(const record::OutboxRecord& row, std::uint64_t 
   return record;
 }
 
-Result<std::vector<Outbox::Waiting>> Outbox::open() {
+Result<std::vector<Outbox::Waiting>> Outbox::open(WallTime now) {
   IOTCORE_ASSIGN(const std::optional<store::Row> epoch, store_.get(keys::kOutbox, keys::epoch()));
   IOTCORE_ASSIGN(const std::optional<store::Row> id, store_.get(keys::kOutbox, keys::outbox_id()));
   epoch_ = (epoch ? ByteReader(epoch->value).u64() : 0) + 1;
+  // By the minute, should the store be an older one than the sinks have seen.
+  epoch_ = std::max(epoch_, minutes_since_2023(now));
   id_ = id ? id->value : new_uuid();
   std::string row;
   append_u64(row, epoch_);

@@ -17,8 +17,9 @@ namespace iotcore::rules {
 
 // What is on its way to sinks, in the store: the rows of table outbox, written and read. Who delivers when is the queues' business.
 //
-// A record is there from the commit of the message that made it until after its sink has it. Sequences name records of one sink for ever:
-// their upper part counts the openings of this outbox, so nothing has to be read to go on counting.
+// A record is there from the commit of the message that made it until after its sink has it. Sequences name records of one sink for ever, so
+// that sinks can tell what they have: their upper part names the run of the server, and is above that of every earlier run, also when the store
+// has been restored from an older copy.
 class Outbox {
  public:
   explicit Outbox(store::Store& store) : store_(store) {}
@@ -30,7 +31,7 @@ class Outbox {
   };
 
   // Blocks; once, before anything else.
-  Result<std::vector<Waiting>> open();
+  Result<std::vector<Waiting>> open(WallTime now);
 
   // Names this outbox for ever.
   const std::string& id() const { return id_; }

@@ -71,6 +71,17 @@ void RuleFolder::scan() {
       }
     }
   }
+  const std::vector<std::string> owners = catalog_.files();
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, file] : files_) {
+      // All rules were taken away together, behind our back.
+      if (file.has_rules && std::ranges::find(owners, name) == owners.end() &&
+          std::ranges::find(changed, name) == changed.end()) {
+        changed.push_back(name);
+      }
+    }
+  }
   std::ranges::sort(changed);
   for (const std::string& name : changed) {
     apply(name);
@@ -79,6 +90,7 @@ void RuleFolder::scan() {
 
 void RuleFolder::apply(const std::string& name) {
   std::string errors;
+  bool has_rules = false;
   Result<std::string> text = read_file(folder_ / name, kFileBytesMax);
   if (!text) {
     errors = text.error().message();
@@ -91,6 +103,7 @@ void RuleFolder::apply(const std::string& name) {
       for (FileRule& rule : checked.file.rules) {
         change.rules.push_back(std::move(rule.definition));
       }
+      has_rules = !change.rules.empty();
       if (const Status applied = catalog_.apply_file(change); !applied) {
         errors = name + ": " + applied.error().message();
       }
@@ -103,6 +116,7 @@ void RuleFolder::apply(const std::string& name) {
   } else if (errors != before) {
     log(LogLevel::kError, "rule_file.refused", {{"file", name}, {"errors", errors}});
   }
+  files_[name].has_rules = has_rules && errors.empty();
   before = std::move(errors);
 }
 

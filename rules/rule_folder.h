@@ -47,6 +47,7 @@ class RuleFolder {
 
   struct File {
     Stamp stamp;
+    bool has_rules = false;
     std::string errors;
   };
 

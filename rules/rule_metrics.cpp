@@ -58,8 +58,7 @@ void RuleMetrics::action_failed(std::string_view action) {
 
 void RuleMetrics::error_action_ended(bool success) {
   const std::lock_guard lock(mutex_);
-  const std::string_view name = success ? "error_action_success" : "error_action_failure";
-  Counter*& cell = failed_[std::string(name)];
+  Counter*& cell = success ? error_action_success_ : error_action_failure_;
   if (cell == nullptr) {
     cell =
         success

@@ -45,6 +45,8 @@ class RuleMetrics {
   std::mutex mutex_;  // and what follows
   std::map<std::string, Counter*, std::less<>> failed_;
   std::map<std::string, ActionCells, std::less<>> actions_;
+  Counter* error_action_success_ = nullptr;
+  Counter* error_action_failure_ = nullptr;
 };
 
 // Those of all rules, by name. Any thread.

@@ -74,7 +74,11 @@ RuleSet::RuleSet(broker::Broker& broker, RuleExecutor& executor)
       executor_(executor),
       basic_ingest_(std::make_unique<BasicIngest>(executor, broker.quiescent())) {}
 
-RuleSet::~RuleSet() = default;
+RuleSet::~RuleSet() {
+  if (broker_.basic_ingest() == basic_ingest_.get()) {
+    broker_.set_basic_ingest(nullptr);
+  }
+}
 
 void RuleSet::start() {
   const std::lock_guard lock(mutex_);

@@ -79,7 +79,7 @@ struct QueueFixture {
 
   void open() {
     outbox = std::make_unique<Outbox>(store);
-    const auto waiting = outbox->open().value();
+    const auto waiting = outbox->open(clock.wall()).value();
     runner = std::make_unique<ManualRunner>(clock);
     queue = std::make_unique<SinkQueue>(
         "test x",
