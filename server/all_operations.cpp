@@ -1,12 +1,15 @@
 #include "server/all_operations.h"
 
 #include "gateway/message_operations.h"
+#include "gateway/shadow_operations.h"
 #include "proto/api/certificates.pb.h"
 #include "proto/api/endpoint.pb.h"
 #include "proto/api/policies.pb.h"
+#include "proto/api/rules.pb.h"
 #include "proto/api/things.pb.h"
 #include "registry/endpoints.h"
 #include "registry/registry.h"
+#include "rules/rules_api.h"
 
 namespace iotcore::server {
 namespace {
@@ -82,12 +85,39 @@ void register_policies(gateway::OperationRegistry& operations, registry::Registr
   add(operations, "ListTargetsForPolicy", attachments, &PolicyAttachments::list_targets);
 }
 
+// A function of the rules engine as the handler of the operation whose request it takes.
+template <typename Request, typename Response>
+void add(
+    gateway::OperationRegistry& operations,
+    std::string_view name,
+    rules::Engine& engine,
+    Result<Response> (*handler)(rules::Engine&, const Request&)
+) {
+  operations.add<Request, Response>(
+      name,
+      [&engine, handler](const gateway::CallContext&, const Request& request) {
+        return handler(engine, request);
+      }
+  );
+}
+
+void register_rules(gateway::OperationRegistry& operations, rules::Engine& engine) {
+  add(operations, "CreateTopicRule", engine, &rules::create_topic_rule);
+  add(operations, "ReplaceTopicRule", engine, &rules::replace_topic_rule);
+  add(operations, "GetTopicRule", engine, &rules::get_topic_rule);
+  add(operations, "ListTopicRules", engine, &rules::list_topic_rules);
+  add(operations, "EnableTopicRule", engine, &rules::enable_topic_rule);
+  add(operations, "DisableTopicRule", engine, &rules::disable_topic_rule);
+  add(operations, "DeleteTopicRule", engine, &rules::delete_topic_rule);
+}
+
 }  // namespace
 
 void register_operations(gateway::OperationRegistry& operations, const OperationOwners& owners) {
   register_things(operations, owners.registry);
   register_certificates(operations, owners.registry);
   register_policies(operations, owners.registry);
+  register_rules(operations, owners.rules);
   operations.add<api::DescribeEndpointRequest, api::DescribeEndpointResponse>(
       "DescribeEndpoint",
       [&registry = owners.registry, &endpoint = owners.endpoint](
@@ -102,6 +132,9 @@ void register_operations(gateway::OperationRegistry& operations, const Operation
   );
   gateway::register_message_operations(
       operations, owners.broker, owners.pool, owners.http_authorizer
+  );
+  gateway::register_shadow_operations(
+      operations, owners.shadows, owners.http_authorizer, owners.pool
   );
 }
 

@@ -16,6 +16,14 @@ class HttpAuthorizer;
 class Registry;
 }  // namespace iotcore::registry
 
+namespace iotcore::rules {
+class Engine;
+}
+
+namespace iotcore::shadow {
+class Service;
+}
+
 namespace iotcore::server {
 
 // What DescribeEndpoint answers. The port is known only once the listeners are open.
@@ -33,6 +41,8 @@ struct OperationOwners {
   broker::Broker& broker;
   registry::Registry& registry;
   registry::HttpAuthorizer& http_authorizer;
+  rules::Engine& rules;
+  shadow::Service& shadows;
   const EndpointName& endpoint;
   Executor& pool;
 };

@@ -20,15 +20,19 @@
 #include "registry/http_authorizer.h"
 #include "registry/pki/certificate_authority.h"
 #include "registry/registry.h"
+#include "rules/engine.h"
+#include "rules/rule_folder.h"
 #include "server/admin.h"
 #include "server/all_operations.h"
 #include "server/api_client.h"
 #include "server/data_dir.h"
 #include "server/http_api.h"
+#include "shadow/service.h"
 #include "store/rocksdb_store.h"
 
 #include <csignal>
 #include <functional>
+#include <future>
 #include <optional>
 #include <unistd.h>
 #include <vector>
@@ -98,6 +102,9 @@ struct App::Parts {
   std::unique_ptr<registry::HttpAuthorizer> http_authorizer;
   std::unique_ptr<broker::Broker> broker;
   std::vector<std::unique_ptr<broker::WorkerBroker>> worker_brokers;
+  std::unique_ptr<shadow::Service> shadows;
+  std::unique_ptr<rules::Engine> rules;
+  std::unique_ptr<rules::RuleFolder> rule_folder;
   std::unique_ptr<gateway::OperationTable> operation_table;
   std::unique_ptr<gateway::OperationRegistry> operations;
   std::unique_ptr<gateway::Dispatcher> dispatcher;
@@ -113,6 +120,7 @@ struct App::Parts {
   Status open_data();
   Status make_identity();
   Status make_broker();
+  Status make_services();
   Status make_api();
   Status make_tls();
   Status open_faces();
@@ -161,12 +169,32 @@ Status App::Parts::make_broker() {
   return broker->load();
 }
 
+Status App::Parts::make_services() {
+  shadow::ServiceOptions shadow_options;
+  shadow_options.document.document_bytes_max = config.shadow_document_bytes_max;
+  shadows = std::make_unique<shadow::Service>(shadow_options, *broker);
+  shadows->start();
+  rules::EngineOptions rule_options;
+  rule_options.sink_folder = data->sinks();
+  rule_options.allow_absolute_paths = config.rules_allow_absolute_paths;
+  rule_options.sink_queue_bytes_max = config.rules_outbox_bytes_max;
+  rules = std::make_unique<rules::Engine>(*broker, *store, rule_options);
+  IOTCORE_TRY(rules->load());
+  rules::SinkEnvironment environment;
+  environment.folder = data->sinks();
+  environment.allow_absolute_paths = config.rules_allow_absolute_paths;
+  rule_folder =
+      std::make_unique<rules::RuleFolder>(config.rules_dir, rules->catalog(), environment);
+  return {};
+}
+
 Status App::Parts::make_api() {
   endpoint.host = config.endpoint_host.empty() ? host_name() : config.endpoint_host;
   IOTCORE_ASSIGN(operation_table, gateway::OperationTable::of_api());
   operations = std::make_unique<gateway::OperationRegistry>(*operation_table);
   register_operations(
-      *operations, {*broker, *registry, *http_authorizer, endpoint, workers->blocking()}
+      *operations,
+      {*broker, *registry, *http_authorizer, *rules, *shadows, endpoint, workers->blocking()}
   );
   dispatcher = std::make_unique<gateway::Dispatcher>(
       *operation_table,
@@ -219,7 +247,9 @@ Status App::Parts::make_tls() {
   tls.certificate_chain_pem = certificate.certificate_pem;
   tls.private_key_pem = certificate.private_key_pem;
   IOTCORE_ASSIGN(mqtts_tls, net::TlsContext::make(tls));
-  tls.client_certificates = net::ClientCertificates::kByAlpn;
+  // On 443 AWS asks for a certificate only where ALPN names a protocol that needs one; on 8443 always.
+  tls.client_certificates = config.listen_https.port == 443 ? net::ClientCertificates::kByAlpn
+                                                            : net::ClientCertificates::kAlways;
   IOTCORE_ASSIGN(https_tls, net::TlsContext::make(tls));
   return {};
 }
@@ -270,6 +300,10 @@ Status App::Parts::open_faces() {
     worker_brokers[index(id)]->bind_to_thread();
     broker->quiescent().online(id);
   });
+  // Before the first client: what it publishes finds its rules.
+  rules->start();
+  rule_folder->scan();
+  rule_folder->start();
   IOTCORE_TRY(gateway->open(std::move(faces)));
   const std::uint16_t https = gateway->port("https");
   const bool usual_ports = (https == 8443 || https == 443) && gateway->port("mqtts") == 8883;
@@ -298,7 +332,17 @@ Status App::Parts::write_ready_file() const {
 Status App::Parts::reset() {
   log(LogLevel::kWarn, "account.reset");
   IOTCORE_TRY(registry->wipe());
-  return broker->wipe();
+  IOTCORE_TRY(rules->catalog().wipe());
+  IOTCORE_TRY(broker->wipe());
+  std::promise<bool> shadows_gone;
+  std::string why;
+  shadows->wipe([&shadows_gone, &why](Status done) {
+    if (!done) {
+      why = done.error().message();
+    }
+    shadows_gone.set_value(done.has_value());
+  });
+  return shadows_gone.get_future().get() ? Status() : fail(Errc::kStoreIo, why);
 }
 
 Result<std::unique_ptr<App>> App::start(Config config, std::filesystem::path ready_file) {
@@ -310,6 +354,7 @@ Result<std::unique_ptr<App>> App::start(Config config, std::filesystem::path rea
   IOTCORE_TRY(parts->open_data());
   IOTCORE_TRY(parts->make_identity());
   IOTCORE_TRY(parts->make_broker());
+  IOTCORE_TRY(parts->make_services());
   IOTCORE_TRY(parts->make_api());
   IOTCORE_TRY(parts->make_tls());
   std::unique_ptr<App> app(new App(std::move(parts)));
@@ -330,6 +375,8 @@ App::~App() {
 void App::stop() {
   log(LogLevel::kInfo, "server.stopping");
   parts_->gateway->close(std::chrono::milliseconds(parts_->config.drain_ms));
+  parts_->rule_folder->stop();
+  parts_->rules->stop(std::chrono::milliseconds(parts_->config.drain_ms));
   parts_->workers->stop();
   parts_->gateway.reset();
   log(LogLevel::kInfo, "server.stopped");

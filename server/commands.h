@@ -20,6 +20,19 @@ struct ThingCreateOptions {
 // A thing with keys, a certificate and a policy; files for the device in `out`.
 Status create_thing(const ThingCreateOptions& options);
 
+// `rule check`, `rule test` and `rule apply`, which need no running server; a running one takes up what was applied. Print their report; false if
+// something is wrong.
+bool check_rules(const Config& config, const std::vector<std::filesystem::path>& files);
+bool apply_rules(const Config& config, const std::vector<std::filesystem::path>& files);
+
+struct RuleTestOptions {
+  std::filesystem::path file;
+  std::string topic;  // empty: the file's own tests
+  std::string payload;
+};
+
+bool test_rules(const Config& config, const RuleTestOptions& options);
+
 // Looks at what commonly goes wrong and says what to do. True if nothing is in the way.
 bool run_doctor(const Config& config);
 

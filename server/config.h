@@ -44,6 +44,7 @@ struct Config {
   std::size_t store_cache_bytes = 128U << 20;
   std::string registry_key_type = "rsa2048";
   std::filesystem::path rules_dir;  // empty: rules.d in the data folder
+  bool rules_allow_absolute_paths = false;
   std::size_t rules_outbox_bytes_max = 4ULL << 30;
   std::size_t shadow_document_bytes_max = 8192;
   std::size_t connections_max = 1'000'000;

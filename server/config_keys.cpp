@@ -351,6 +351,11 @@ std::vector<ConfigKey> make_keys() {
       "Folder of .sql rule files, watched; empty: rules.d in the data folder.",
       [](C & c) -> auto& { return c.rules_dir; }
   ));
+  k.push_back(flag_key(
+      "rules.allow_absolute_paths",
+      "Whether file and sqlite actions may write outside of the data folder's sinks.",
+      [](C & c) -> auto& { return c.rules_allow_absolute_paths; }
+  ));
   k.push_back(number_key<std::size_t>(
       "rules.outbox_bytes_max",
       "Bytes that may wait for one sink before publishers are held back.",

@@ -67,6 +67,8 @@ struct Arguments {
   ConfigSources sources;
   std::string ready_file;
   iotcore::server::ThingCreateOptions thing;
+  std::vector<std::filesystem::path> rule_files;
+  iotcore::server::RuleTestOptions rule_test;
 };
 
 void add_config_options(CLI::App& command, Arguments& arguments) {
@@ -111,6 +113,23 @@ int main(int argc, char** argv) {
   );
   add_config_options(*thing_create, arguments);
 
+  CLI::App* rule_command = cli.add_subcommand("rule", "Rule files");
+  rule_command->require_subcommand(1);
+  CLI::App* rule_check =
+      rule_command->add_subcommand("check", "Look for errors in rule files and run their tests");
+  rule_check->add_option("files", arguments.rule_files, "rule files (.sql)")->required();
+  add_config_options(*rule_check, arguments);
+  CLI::App* rule_apply =
+      rule_command->add_subcommand("apply", "Check rule files and put them in force");
+  rule_apply->add_option("files", arguments.rule_files, "rule files (.sql)")->required();
+  add_config_options(*rule_apply, arguments);
+  CLI::App* rule_test =
+      rule_command->add_subcommand("test", "Run the tests of a rule file, or one message of yours");
+  rule_test->add_option("file", arguments.rule_test.file, "rule file (.sql)")->required();
+  rule_test->add_option("--topic", arguments.rule_test.topic, "topic of the message");
+  rule_test->add_option("--payload", arguments.rule_test.payload, "payload of the message");
+  add_config_options(*rule_test, arguments);
+
   CLI::App* config_command = cli.add_subcommand("config", "The configuration");
   config_command->require_subcommand(1);
   CLI::App* config_print =
@@ -134,6 +153,15 @@ int main(int argc, char** argv) {
     arguments.thing.data_dir = config->data_dir;
     const auto made = iotcore::server::create_thing(arguments.thing);
     return made ? 0 : report(made.error(), 1);
+  }
+  if (*rule_check) {
+    return iotcore::server::check_rules(*config, arguments.rule_files) ? 0 : 1;
+  }
+  if (*rule_apply) {
+    return iotcore::server::apply_rules(*config, arguments.rule_files) ? 0 : 1;
+  }
+  if (*rule_test) {
+    return iotcore::server::test_rules(*config, arguments.rule_test) ? 0 : 1;
   }
   if (*config_print) {
     std::fputs(iotcore::server::print_config(*config).c_str(), stdout);

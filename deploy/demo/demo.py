@@ -194,6 +194,7 @@ def watch_alerts(server, devices):
             {"Effect": "Allow", "Action": "iot:Connect", "Resource": f"{arn}:client/console*"},
             {"Effect": "Allow", "Action": "iot:Subscribe", "Resource": f"{arn}:topicfilter/*"},
             {"Effect": "Allow", "Action": "iot:Receive", "Resource": f"{arn}:topic/*"},
+            {"Effect": "Allow", "Action": "iot:Publish", "Resource": f"{arn}:topic/plant/*"},
         ],
     }
     try:
@@ -289,8 +290,8 @@ def main():
 # listen to everything (the demo's console certificate)
 mosquitto_sub -h localhost -p {server.ports['mqtts']} --cafile {d}/ca.pem --cert {devices}/console.cert.pem --key {devices}/console.key.pem -i console-1 -v -t 'plant/#' -t 'alerts/#'
 
-# publish over HTTPS as machine-07
-curl --cacert {d}/ca.pem --cert {devices}/machine-07.cert.pem --key {devices}/machine-07.key.pem --data '{{"machine": "machine-07", "temperature": 75}}' 'https://localhost:{server.ports['https']}/topics/plant%2Fmachine-07%2Ftelemetry?qos=1'
+# publish over HTTPS, with the same certificate: the rule raises an alert
+curl --cacert {d}/ca.pem --cert {devices}/console.cert.pem --key {devices}/console.key.pem --data '{{"machine": "machine-07", "temperature": 75}}' 'https://localhost:{server.ports['https']}/topics/plant%2Fmachine-07%2Ftelemetry?qos=1'
 
 # the AWS CLI
 AWS_SHARED_CREDENTIALS_FILE={d}/credentials aws --endpoint-url {server.endpoint} --ca-bundle {d}/ca.pem --region {server.region} iot list-things
