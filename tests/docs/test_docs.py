@@ -1,0 +1,51 @@
+"""Runs what the documents tell their readers to type, and holds what they say of the configuration against the program."""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+
+from server import BINARY, Server  # noqa: E402
+
+
+def blocks(text, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
+
+
+class Docs(unittest.TestCase):
+    def test_the_tour_works_as_written(self):
+        readme = (ROOT / "README.md").read_text()
+        tour = readme.split("## A five-minute tour")[1].split("\n## ")[0]
+        server = Server(dev=False)
+        self.addCleanup(server.close)
+        script = "\n".join(blocks(tour, "sh"))
+        script = script.replace("build/release/iotcore", os.path.abspath(BINARY))
+        script = script.replace("8883", str(server.port("mqtts"))).replace("8443", str(server.port("https")))
+        script = script.replace("9443", str(server.port("admin")))
+        os.symlink(server.data_dir, os.path.join(server.folder, "iotcore-data"))
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script], cwd=server.folder, capture_output=True, text=True, timeout=250,
+            env=dict(os.environ, IOTCORE_DATA_DIR="iotcore-data", AWS_PAGER="", PATH="/usr/bin:/bin"),
+        )
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr + server.read_log())
+        self.assertIn('"lux":812', done.stdout)
+        self.assertIn('"thingName": "lamp"', done.stdout)
+        self.assertIn('"desired":{"on":true}', done.stdout)
+
+    def test_every_key_is_documented_with_its_default(self):
+        document = (ROOT / "docs" / "configuration.md").read_text()
+        printed = subprocess.run([BINARY, "config", "print"], capture_output=True, text=True, check=True, cwd="/").stdout
+        self.assertIn(printed.strip(), [block.strip() for block in blocks(document, "toml")])
+
+    def test_links_between_documents_lead_somewhere(self):
+        for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+            for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+                self.assertTrue((document.parent / target).exists(), f"{document.name}: {target}")
+
+
+if __name__ == "__main__":
+    unittest.main(warnings="ignore")
