@@ -12,7 +12,7 @@ import boto3
 import botocore.config
 import paho.mqtt.client as mqtt
 
-BINARY = os.environ.get("IOTCORE_BINARY", "build/release/iotcore")
+BINARY = os.path.abspath(os.environ.get("IOTCORE_BINARY", os.path.join(os.path.dirname(__file__), "../../build/release/iotcore")))
 FACES = ["mqtts", "https", "admin"]
 START_TIMEOUT_S = 60  # sanitizers are slow
 
