@@ -70,6 +70,16 @@ Result<std::shared_ptr<const Grants>> HttpAuthorizer::grants_of(
   return grants;
 }
 
+bool HttpAuthorizer::may_log() {
+  const std::int64_t second = to_epoch_s(clock_.wall());
+  const std::lock_guard lock(mutex_);
+  if (second != log_second_) {
+    log_second_ = second;
+    log_lines_ = 0;
+  }
+  return ++log_lines_ <= kLogLinesPerSecond;
+}
+
 Status HttpAuthorizer::authenticate(const broker::PeerIdentity& peer) {
   if (may_do_everything(peer)) {
     return {};
@@ -91,7 +101,9 @@ Status HttpAuthorizer::allows(
     return {};
   }
   denied_.add_shared();
-  log_refusal(device->facts(), grants.get(), action, name);
+  if (may_log()) {
+    log_refusal(device->facts(), grants.get(), action, name);
+  }
   return fail(
       Errc::kForbidden,
       "No policy allows " + std::string(policy::action_info(action).name) + " on this resource"

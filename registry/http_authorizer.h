@@ -29,14 +29,19 @@ class HttpAuthorizer {
   using Device = std::shared_ptr<LiveDevice>;
   // Devices whose rights stay in memory between two requests.
   static constexpr std::size_t kDevicesMax = 4096;
+  // Refusals in the log, of all devices together.
+  static constexpr int kLogLinesPerSecond = 100;
 
   Result<std::shared_ptr<const Grants>> grants_of(const broker::PeerIdentity& peer, Device& device);
   Result<Device> find(const broker::PeerIdentity& peer);
+  bool may_log();
 
   LiveDevices& devices_;
   const Clock& clock_;
   Counter& denied_;
   std::mutex mutex_;
+  std::int64_t log_second_ = 0;
+  int log_lines_ = 0;
 
   struct Cached {
     std::string key;
