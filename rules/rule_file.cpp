@@ -390,6 +390,9 @@ ParsedRuleFile parse_rule_file(std::string_view text) {
   if (text.size() > kRuleFileBytesMax) {
     return {{}, {{0, "a rule file has at most " + std::to_string(kRuleFileBytesMax) + " bytes"}}};
   }
+  if (const std::optional<SourceError> error = sql::not_utf8(text)) {
+    return {{}, {*error}};
+  }
   return FileParser(text).parse();
 }
 

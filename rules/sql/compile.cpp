@@ -237,6 +237,9 @@ std::string_view Compiler::keep(std::string_view text) {
 tl::expected<Program, SourceError> compile_source(
     std::string_view sql, Version version, const CompileOptions& options
 ) {
+  if (std::optional<SourceError> error = not_utf8(sql)) {
+    return tl::unexpected(std::move(*error));
+  }
   auto code = std::make_unique<ProgramData>();
   code->text = sql;
   code->version = version;

@@ -2,6 +2,8 @@
 
 #include "rules/sql/evaluator.h"
 
+#include <new>
+
 namespace iotcore::rules::sql {
 
 Output Output::original(std::string_view payload, bool is_json) {
@@ -32,19 +34,21 @@ Evaluation::Evaluation(
     ExternalFunctions& external,
     Random& random,
     const EvaluationLimits& limits
-)
-    : evaluator_(
-          std::make_unique<Evaluator>(rule.data(), message, payload, external, random, limits)
-      ) {}
+) {
+  static_assert(sizeof(Evaluator) <= kEvaluatorBytes);
+  new (storage_) Evaluator(rule.data(), message, payload, external, random, limits);
+}
 
-Evaluation::~Evaluation() = default;
+Evaluation::~Evaluation() {
+  evaluator().~Evaluator();
+}
 
 Result<std::optional<Output>> Evaluation::run() {
-  return evaluator_->run();
+  return evaluator().run();
 }
 
 Result<std::string> Evaluation::render(const Template& text) {
-  return evaluator_->render(text.data());
+  return evaluator().render(text.data());
 }
 
 std::optional<Error> Evaluator::ending() const {

@@ -8,7 +8,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -69,7 +68,12 @@ class Evaluation {
   Result<std::string> render(const Template& text);
 
  private:
-  std::unique_ptr<Evaluator> evaluator_;
+  // An Evaluator, in place: a message that meets a rule and does not match allocates nothing.
+  static constexpr std::size_t kEvaluatorBytes = 4608;
+
+  Evaluator& evaluator() { return *reinterpret_cast<Evaluator*>(storage_); }
+
+  alignas(std::max_align_t) std::byte storage_[kEvaluatorBytes];
 };
 
 }  // namespace iotcore::rules::sql

@@ -1,5 +1,7 @@
 #include "rules/sql/source_error.h"
 
+#include "base/bytes.h"
+
 #include <algorithm>
 #include <vector>
 
@@ -101,6 +103,26 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
     }
   }
   return best;
+}
+
+std::optional<SourceError> not_utf8(std::string_view text) {
+  if (is_valid_utf8(text)) {
+    return std::nullopt;
+  }
+  // The longest good beginning, by halves.
+  std::size_t good = 0;
+  std::size_t bad = text.size();
+  while (bad - good > 1) {
+    std::size_t middle = good + (bad - good) / 2;
+    while (middle > good && !begins_character(text[middle])) {
+      --middle;
+    }
+    if (middle == good) {
+      break;
+    }
+    (is_valid_utf8(text.substr(0, middle)) ? good : bad) = middle;
+  }
+  return SourceError{good, "the text is not UTF-8 here"};
 }
 
 }  // namespace iotcore::rules::sql

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,6 +32,9 @@ std::string render(const SourceError& error, std::string_view text, std::string_
 
 // The candidate a misspelt word was probably meant to be, or empty. Case does not count.
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
+
+// Where the text stops being UTF-8, as an error; nothing if it is.
+std::optional<SourceError> not_utf8(std::string_view text);
 
 inline Error to_error(const SourceError& error, std::string_view text) {
   return Error(Errc::kSqlParse, render(error, text));

@@ -29,6 +29,9 @@ std::size_t find_end(std::string_view text, std::size_t from) {
 tl::expected<Template, SourceError> compile_template_source(
     std::string_view text, const Program& rule
 ) {
+  if (std::optional<SourceError> error = not_utf8(text)) {
+    return tl::unexpected(std::move(*error));
+  }
   auto code = std::make_unique<ProgramData>();
   code->text = text;
   code->version = rule.version();

@@ -73,6 +73,13 @@ TEST_CASE("A parse error names what was probably meant") {
   }
 }
 
+TEST_CASE("What is not UTF-8 is refused at its first bad byte") {
+  const auto program = compile_source("SELECT 'ü\xFF' AS x FROM 'a'", Version::k2016_03_23);
+  REQUIRE_FALSE(program.has_value());
+  CHECK(program.error().offset == 10);
+  CHECK_FALSE(compile_source("SELECT 'a\xC3", Version::k2016_03_23).has_value());
+}
+
 TEST_CASE("Nesting and size are bounded") {
   CHECK(
       error_of("SELECT " + repeated("(", 60) + "1" + repeated(")", 60) + " AS x FROM 'a'") ==
