@@ -3,6 +3,7 @@
 #include "net/descriptor_bio.h"
 
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
@@ -12,6 +13,27 @@
 
 namespace iotcore::net {
 namespace {
+
+// A key that stands in for those of all peers once their own are not needed any more.
+EVP_PKEY* stand_in_key() {
+  static EVP_PKEY* const key = [] {
+    constexpr unsigned char kBytes[32] = {};
+    return EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, kBytes, sizeof kBytes);
+  }();
+  return key;
+}
+
+// The connection holds on to the parsed certificate for all its life and offers no way to let go of it. Its parts have served: possession of the key is
+// proven, and nothing looks at it again. So they go; the key with its curve's tables is the larger half.
+void shrink(X509* certificate) {
+  static X509_NAME* const no_name = X509_NAME_new();
+  X509_set_pubkey(certificate, stand_in_key());
+  X509_set_subject_name(certificate, no_name);
+  X509_set_issuer_name(certificate, no_name);
+  while (X509_get_ext_count(certificate) > 0) {
+    X509_EXTENSION_free(X509_delete_ext(certificate, X509_get_ext_count(certificate) - 1));
+  }
+}
 
 bool would_block() {
   return errno == EAGAIN || errno == EWOULDBLOCK;
@@ -179,6 +201,7 @@ std::optional<PeerCertificate> Stream::take_peer_certificate() {
   auto* at = reinterpret_cast<unsigned char*>(out.der.data());
   i2d_X509(certificate, &at);
   out.fingerprint = sha256(out.der);
+  shrink(certificate);
   return out;
 }
 

@@ -159,14 +159,13 @@ bool set_versions(SSL_CTX* context, TlsVersions versions) {
 
 // Sessions are kept here and their tickets only name them. Tickets that carry the session would carry the client's certificate too: written, encrypted
 // and parsed again with every handshake, at a quarter of its whole cost.
-bool set_resumption(SSL_CTX* context, std::size_t sessions_max) {
+bool set_resumption(SSL_CTX* context, SessionCache* sessions) {
   SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
-  if (sessions_max == 0) {
+  if (sessions == nullptr) {
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     return SSL_CTX_set_num_tickets(context, 0) == 1;
   }
-  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_SERVER);
-  SSL_CTX_sess_set_cache_size(context, static_cast<long>(sessions_max));
+  sessions->attach(context);
   SSL_CTX_set_timeout(context, kSessionSeconds);
   // Required with client certificates; the value only has to be ours.
   static constexpr unsigned char kSessionContext[] = "iotcore";
@@ -185,6 +184,9 @@ TlsContext::~TlsContext() = default;
 
 Result<std::unique_ptr<TlsContext>> TlsContext::make(TlsServerConfig config) {
   std::unique_ptr<TlsContext> out(new TlsContext(std::move(config)));
+  if (out->config_.resumable_sessions_max != 0) {
+    out->sessions_ = std::make_unique<SessionCache>(out->config_.resumable_sessions_max);
+  }
   IOTCORE_ASSIGN(
       out->context_, out->build(out->config_.certificate_chain_pem, out->config_.private_key_pem)
   );
@@ -205,7 +207,7 @@ Result<TlsContext::Context> TlsContext::build(
     return tls_failure("the server's certificate and key can't be used");
   }
   if (!set_versions(context.get(), config_.versions) ||
-      !set_resumption(context.get(), config_.resumable_sessions_max)) {
+      !set_resumption(context.get(), sessions_.get())) {
     return tls_failure("can't set up TLS");
   }
   SSL_CTX_set_options(

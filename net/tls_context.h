@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "net/session_cache.h"
 #include "net/stream.h"
 
 #include <cstddef>
@@ -10,8 +11,6 @@
 #include <mutex>
 #include <string>
 #include <string_view>
-
-typedef struct ssl_ctx_st SSL_CTX;
 
 namespace iotcore::net {
 
@@ -28,7 +27,7 @@ struct TlsServerConfig {
   std::string private_key_pem;
   ClientCertificates client_certificates = ClientCertificates::kAlways;
   TlsVersions versions = TlsVersions::k12And13;
-  // Kept for clients that come back, some 5 KiB each once their connection is gone; 0: none are resumed.
+  // Kept for clients that come back, some 1 KiB each; 0: none are resumed.
   std::size_t resumable_sessions_max = 20'000;
   // Whether this server answers for that name; a wrong one ends the handshake (mqtt.md 1). Any thread. Empty: it answers for all.
   std::function<bool(std::string_view server_name)> answers_for;
@@ -64,6 +63,7 @@ class TlsContext {
   Result<Context> build(const std::string& chain_pem, const std::string& key_pem) const;
 
   TlsServerConfig config_;
+  std::unique_ptr<SessionCache> sessions_;  // outlives the contexts
   mutable std::mutex mutex_;
   Context context_;
 };
