@@ -7,6 +7,7 @@
 #include "rules/keys.h"
 #include "rules/message_source.h"
 
+#include <atomic>
 #include <thread>
 #include <utility>
 
@@ -53,8 +54,12 @@ struct Prepared {
 // The durable records of one firing between evaluation and commit. Then they go to their queues, and the publisher is answered.
 class CommittingFiring final : public broker::PendingAck {
  public:
-  explicit CommittingFiring(broker::PendingAck::Hold publisher)
-      : PendingAck(&CommittingFiring::complete), publisher_(std::move(publisher)) {}
+  CommittingFiring(
+      broker::PendingAck::Hold publisher, std::shared_ptr<const std::atomic<bool>> engine_is_there
+  )
+      : PendingAck(&CommittingFiring::complete),
+        publisher_(std::move(publisher)),
+        engine_is_there_(std::move(engine_is_there)) {}
 
   std::vector<Prepared> records;
   Function<void()> after;
@@ -62,6 +67,10 @@ class CommittingFiring final : public broker::PendingAck {
  private:
   static void complete(PendingAck& self, bool ok) {
     const std::unique_ptr<CommittingFiring> firing(static_cast<CommittingFiring*>(&self));
+    if (!*firing->engine_is_there_) {
+      firing->publisher_.fail();  // dropped with the queue of a store or worker that has stopped
+      return;
+    }
     if (!ok) {
       firing->publisher_.fail();
     }
@@ -84,6 +93,7 @@ class CommittingFiring final : public broker::PendingAck {
   }
 
   broker::PendingAck::Hold publisher_;
+  std::shared_ptr<const std::atomic<bool>> engine_is_there_;  // the worker's, of the engine
 };
 
 }  // namespace
@@ -97,6 +107,8 @@ struct Engine::WorkerState {
   std::uint64_t trace_high = ByteReader(random_bytes(8)).u64();
   std::uint64_t trace_count = 0;
   std::string trace_id;
+  // Shared with the firings of this worker that wait for their commit, and may outlive the engine.
+  std::shared_ptr<std::atomic<bool>> engine_is_there = std::make_shared<std::atomic<bool>>(true);
 
   // In the form of a UUID; unique by a random half for the worker and a count.
   const std::string& next_trace_id() {
@@ -254,10 +266,10 @@ void Engine::Firing::finish() {
     prepared.queue->push(std::move(prepared.record));
   }
   if (!durable_.empty()) {
-    commit(new CommittingFiring(context_.hold()));
+    commit(new CommittingFiring(context_.hold(), worker_.engine_is_there));
   } else if (!failures_.empty()) {
     if (is_durable(*live_.rule->error_action)) {
-      commit(new CommittingFiring(context_.hold()));
+      commit(new CommittingFiring(context_.hold(), worker_.engine_is_there));
     } else {
       engine_.firings_.fire_error_action(
           live_.rule->definition.name, message(), std::move(failures_), nullptr
@@ -335,6 +347,9 @@ Engine::Engine(
 Engine::~Engine() {
   rules_.stop();
   sinks_.stop();
+  for (const std::unique_ptr<WorkerState>& worker : workers_) {
+    *worker->engine_is_there = false;
+  }
   runner_.reset();  // nothing of what follows is in use then
 }
 

@@ -30,6 +30,7 @@ SinkQueue::SinkQueue(
       sink_(std::move(sink)),
       outbox_(outbox),
       runner_(runner),
+      gate_(std::make_shared<RunnerGate>(runner)),
       ends_(ends),
       memory_(memory),
       clock_(clock),
@@ -42,6 +43,7 @@ SinkQueue::SinkQueue(
 }
 
 SinkQueue::~SinkQueue() {
+  gate_->close();
   for (Record* record = inbox_.exchange(nullptr); record != nullptr;) {
     delete std::exchange(record, record->next);
   }
@@ -151,6 +153,7 @@ void SinkQueue::start() {
 
 void SinkQueue::stop() {
   running_ = false;
+  gate_->close();
 }
 
 void SinkQueue::hurry() {
@@ -569,12 +572,14 @@ void SinkQueue::commit_ends() {
   }
   outbox_.store().commit(
       std::move(batch),
-      &runner_,
+      nullptr,
       // Also if it failed: what follows is then delivered from memory.
-      [after = std::exchange(after_commit_, {})](Result<store::Revision>) mutable {
-        for (Function<void()>& call : after) {
-          call();
-        }
+      [gate = gate_, after = std::exchange(after_commit_, {})](Result<store::Revision>) mutable {
+        gate->post([after = std::move(after)]() mutable {
+          for (Function<void()>& call : after) {
+            call();
+          }
+        });
       }
   );
 }

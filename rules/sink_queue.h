@@ -163,6 +163,7 @@ class SinkQueue {
   const std::unique_ptr<Sink> sink_;
   Outbox& outbox_;
   SinkRunner& runner_;
+  const std::shared_ptr<RunnerGate> gate_;  // also of commits under way
   RecordEnds& ends_;
   MemoryBudget& memory_;
   const Clock& clock_;

@@ -18,6 +18,29 @@ class SinkRunner : public Executor {
   virtual void post_at(MonotonicTime at, Function<void()> task) = 0;
 };
 
+// The way to a runner for those who may come too late: the store completes commits when it likes. Any thread.
+class RunnerGate {
+ public:
+  explicit RunnerGate(SinkRunner& runner) : runner_(&runner) {}
+
+  // Once closed, tasks are dropped.
+  void post(Function<void()> task) {
+    const std::lock_guard lock(mutex_);
+    if (runner_ != nullptr) {
+      runner_->post(std::move(task));
+    }
+  }
+
+  void close() {
+    const std::lock_guard lock(mutex_);
+    runner_ = nullptr;
+  }
+
+ private:
+  std::mutex mutex_;  // and what follows
+  SinkRunner* runner_;
+};
+
 // Threads for it. The destructor runs what is posted for now, drops what is for later, and joins.
 class SinkThreads final : public SinkRunner {
  public:

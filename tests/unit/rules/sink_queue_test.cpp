@@ -1,6 +1,7 @@
 #include "rules/sink_queue.h"
 
 #include "rules/keys.h"
+#include "store/fault_store.h"
 #include "store/memory_store.h"
 #include "tests/unit/rules/engine_fixture.h"
 
@@ -416,6 +417,58 @@ TEST_CASE("A full queue lets the oldest or the newest fail, as it is told") {
     CHECK(fixture.ends.failed[0].second == "the queue is full");
     const char first = fixture.ends.failed[0].first[0];
     CHECK((on_full == OnFull::kDropOldest ? first < '3' : first > '1'));
+  }
+}
+
+TEST_CASE("What follows a commit waits for it, and is dropped when the queue goes first") {
+  class Following final : public RecordEnds {
+   public:
+    Function<void()> on_end(const std::string&, Record&, const RecordEnd&, store::Batch& batch)
+        override {
+      batch.put(store::Table::kOutbox, "x", "y");
+      return [this] { ++followed; };
+    }
+
+    int followed = 0;
+  };
+
+  for (const bool goes_first : {false, true}) {
+    ManualClock clock;
+    Metrics metrics;
+    MemoryBudget memory(1U << 20);
+    store::MemoryStore memory_store;
+    store::FaultStore store(memory_store);
+    Outbox outbox(store);
+    REQUIRE(outbox.open(clock.wall()));
+    auto runner = std::make_unique<ManualRunner>(clock);
+    ScriptedSink::Log log;
+    Following ends;
+    auto queue = std::make_unique<SinkQueue>(
+        "test x",
+        std::make_unique<ScriptedSink>(log),
+        QueueOptions(),
+        outbox,
+        *runner,
+        ends,
+        memory,
+        clock,
+        metrics
+    );
+    queue->start();
+    queue->push(QueueFixture::record("1"));
+    store.hold();
+    runner->run();
+    CHECK(log.delivered == numbers(1, 2));
+    CHECK(ends.followed == 0);
+    if (goes_first) {
+      queue.reset();
+      runner.reset();
+    }
+    store.release();
+    if (runner) {
+      runner->run();
+    }
+    CHECK(ends.followed == (goes_first ? 0 : 1));
   }
 }
 
