@@ -50,6 +50,16 @@ class AwsTools(unittest.TestCase):
         self.assertEqual(kept["payload"], b"hello")
         self.assertEqual(kept["qos"], 1)
 
+        self.aws("iot-data", "update-thing-shadow", "--thing-name", "cli", "--cli-binary-format", "raw-in-base64-out",
+                 "--payload", '{"state": {"desired": {"a": 1}}}', "/dev/null")
+        code, document = self.server.aws("iot-data", "get-thing-shadow", "--thing-name", "cli", "/dev/stderr")
+        self.assertEqual(code, 0, document)
+
+    def test_the_cli_makes_a_rule(self):
+        rule = {"sql": "SELECT * FROM 'a'", "actions": [{"republish": {"topic": "b", "roleArn": "arn:aws:iam::000000000000:role/r"}}]}
+        self.aws("iot", "create-topic-rule", "--rule-name", "cli", "--topic-rule-payload", json.dumps(rule))
+        self.assertEqual(self.aws("iot", "get-topic-rule", "--rule-name", "cli")["rule"]["sql"], rule["sql"])
+
     def test_signatures_are_checked_on_tls_and_not_on_the_development_face(self):
         wrong = self.server.api(tls=True, aws_access_key_id="AKIAIOSFODNN7EXAMPLE", aws_secret_access_key="x" * 40)
         with self.assertRaises(ClientError) as unknown:
