@@ -1,5 +1,7 @@
 #include "shadow/service.h"
 
+#include "base/log.h"
+#include "broker/worker_broker.h"
 #include "broker/workers.h"
 #include "shadow/owner.h"
 #include "shadow/request_consumer.h"
@@ -11,6 +13,12 @@
 #include <utility>
 
 namespace iotcore::shadow {
+namespace {
+
+// The worker whose timer it is that old tombstones are swept by.
+constexpr WorkerId kSweeper = WorkerId(0);
+
+}  // namespace
 
 Service::Service(ServiceOptions options, broker::Broker& broker)
     : options_(std::move(options)), broker_(broker) {
@@ -30,6 +38,20 @@ void Service::start() {
   for (const std::string_view filter : kRequestFilters) {
     subscriptions_.push_back(broker_.add_consumer(filter, *consumer_));
   }
+  // Soon, too, so that a server that is restarted every day sweeps at all.
+  broker_.workers().executor(kSweeper).post([this] { schedule_sweep(std::chrono::minutes(1)); });
+}
+
+void Service::schedule_sweep(Duration in) {
+  broker::Workers& workers = broker_.workers();
+  workers.broker(kSweeper).timers().schedule(broker_.clock().now() + in, [this, &workers] {
+    workers.blocking().post([this, &workers] {
+      if (const Status swept = forget_old_tombstones(); !swept) {
+        log(LogLevel::kWarn, "shadow.sweep_failed", {{"why", swept.error().message()}});
+      }
+      workers.executor(kSweeper).post([this] { schedule_sweep(std::chrono::hours(1)); });
+    });
+  });
 }
 
 void Service::get(const ShadowId& id, Done done) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/clock.h"
 #include "base/function.h"
 #include "base/ids.h"
 #include "base/result.h"
@@ -36,7 +37,7 @@ class Service {
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
 
-  // From its return on, requests by topic are answered. Once, before the first client.
+  // From its return on, requests by topic are answered. Once, when the workers' brokers are there and before the first client.
   void start();
 
   // The body of the answer, as on the topic `…/accepted`. Called once, on any thread; it must not block. kNotFound, kInvalidRequest, kConflict,
@@ -56,7 +57,7 @@ class Service {
       const ThingName& thing, const ShadowName& after, std::size_t limit
   ) const;
 
-  // Forgets versions of deleted shadows whose time is over. Blocks; for once an hour or so.
+  // Forgets versions of deleted shadows whose time is over. Blocks. Done once an hour by itself.
   Status forget_old_tombstones();
 
   // Forgets every shadow, in memory and in the store: /_iotcore/reset. Blocks the calling thread for the store; `done` is called on the last worker that
@@ -68,6 +69,7 @@ class Service {
   const Clock& clock() const { return broker_.clock(); }
 
  private:
+  void schedule_sweep(Duration in);
   void call(const ShadowId& id, Operation operation, std::string_view payload, Done done);
 
   ServiceOptions options_;

@@ -100,7 +100,10 @@ class Recorder final : public broker::MessageConsumer {
 class ServiceFixture {
  public:
   explicit ServiceFixture(
-      std::size_t worker_count = 1, ServiceOptions service_options = {}, store::Store* on = nullptr
+      std::size_t worker_count = 1,
+      ServiceOptions service_options = {},
+      store::Store* on = nullptr,
+      bool record = true
   )
       : store(on == nullptr ? fault : *on),
         workers(worker_count),
@@ -110,7 +113,9 @@ class ServiceFixture {
     }
     service = std::make_unique<Service>(service_options, broker);
     service->start();
-    broker.add_consumer("$aws/things/#", recorder);
+    if (record) {
+      broker.add_consumer("$aws/things/#", recorder);
+    }
   }
 
   ~ServiceFixture() {

@@ -321,6 +321,20 @@ TEST_CASE("a deleted shadow's version is forgotten after its time") {
   }
 }
 
+TEST_CASE("the versions of deleted shadows are swept by themselves") {
+  ServiceFixture f;
+  REQUIRE(f.update(ServiceFixture::classic("t1"), kState));
+  REQUIRE(f.erase(ServiceFixture::classic("t1")));
+  const auto kept = [&] { return f.memory.scan(store::Table::kShadows, "t", "", 10)->size(); };
+  for (int hour = 0; hour < 48; ++hour) {
+    CHECK(kept() == 1);
+    f.clock.advance(std::chrono::minutes(61));
+    f.timers.advance(f.clock.now());
+    f.settle();
+  }
+  CHECK(kept() == 0);
+}
+
 TEST_CASE("a burst on shadows that are not in memory is read together and answered in order") {
   ServiceFixture f;
   for (int i = 0; i < 100; ++i) {
