@@ -177,7 +177,8 @@ void Owner::update(Shadow& shadow, Answer answer) {
       tombstone_version(shadow),
       *parsed.request,
       now_s(),
-      options_.document
+      options_.document,
+      wanted_of(answer.request)
   );
   if (!applied) {
     answer.body = fail(std::move(applied).error());
@@ -190,6 +191,14 @@ void Owner::update(Shadow& shadow, Answer answer) {
   shadow.document = std::move(applied->document);
   shadow.tombstone.reset();
   changed(shadow, std::move(answer));
+}
+
+document::Wanted Owner::wanted_of(const Request& request) {
+  return {
+      .accepted = request.call != nullptr || has_receivers(request, "/accepted"),
+      .documents = has_receivers(request, "/documents"),
+      .delta = has_receivers(request, "/delta"),
+  };
 }
 
 void Owner::erase(Shadow& shadow, Answer answer) {

@@ -26,8 +26,8 @@ namespace iotcore::shadow {
 // What a request comes to, and what is published because of it.
 struct Answer {
   Request request;
-  Result<std::string> body;  // of …/accepted, or why it is …/rejected
-  std::string documents = {};
+  Result<std::string> body;    // of …/accepted, or why it is …/rejected; empty: nobody wants it
+  std::string documents = {};  // empty: nobody wants them
   std::optional<std::string> delta = {};
   document::ClientToken client_token = {};
 
@@ -66,6 +66,8 @@ class Owner {
   void get(Shadow& shadow, Answer answer);
   void update(Shadow& shadow, Answer answer);
   void erase(Shadow& shadow, Answer answer);
+  // Which bodies of an update go to anybody.
+  document::Wanted wanted_of(const Request& request);
   // The answer waits for the commit of this turn, with which the change goes to the store.
   void changed(Shadow& shadow, Answer answer);
   // The answer waits for the changes that it has seen.
@@ -90,6 +92,7 @@ class Owner {
   void serve_waiting(Shadow& shadow, const Status& status);
 
   void send(Answer answer);
+  bool has_receivers(const Request& request, std::string_view suffix);
   void publish(
       const Request& request,
       std::string_view suffix,

@@ -79,13 +79,18 @@ void Owner::send(Answer answer) {
   }
 }
 
+bool Owner::has_receivers(const Request& request, std::string_view suffix) {
+  topic_.assign(request.message->view().topic).append(suffix);
+  return worker().has_receivers(topic_);
+}
+
 void Owner::publish(
     const Request& request, std::string_view suffix, std::string_view body, broker::AckSource* acks
 ) {
-  topic_.assign(request.message->view().topic).append(suffix);
-  if (!worker().has_receivers(topic_)) {
+  if (body.empty()) {
     return;
   }
+  topic_.assign(request.message->view().topic).append(suffix);
   broker::PublishView view;
   view.topic = topic_;
   view.payload = body;

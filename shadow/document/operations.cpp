@@ -14,17 +14,27 @@ using WorkArena = Arena<16 * 1024>;
 // What a body has besides state and metadata.
 constexpr std::size_t kEnvelopeBytes = 256;
 
-// The number of bytes of the sections.
-std::size_t put_document(
+void put_document(
     TextWriter& out, const SectionsView& sections, std::uint64_t version, Renderer& renderer
 ) {
   out.put("{\"state\":");
-  const std::size_t bytes = renderer.sections_state(out, sections);
+  renderer.sections_state(out, sections);
   out.put(",\"metadata\":");
   renderer.sections_metadata(out, sections);
   put_version(out, version);
   out.put('}');
-  return bytes;
+}
+
+// The beginning of the documents body; there is no `previous` on the first update.
+void put_previous(
+    TextWriter& out, const SectionsView& sections, const Document* previous, Renderer& renderer
+) {
+  out.put('{');
+  if (previous != nullptr) {
+    out.put("\"previous\":");
+    put_document(out, sections, previous->version(), renderer);
+    out.put(',');
+  }
 }
 
 void put_sent_section(
@@ -137,19 +147,23 @@ Result<Applied> apply_update(
     std::uint64_t tombstone_version,
     const Request& request,
     std::int64_t now_s,
-    const Limits& limits
+    const Limits& limits,
+    Wanted wanted
 ) {
   IOTCORE_TRY(check_version(current, tombstone_version, request));
   WorkArena arena;
   Renderer renderer;
   SectionsView sections;
-  TextWriter documents(kEnvelopeBytes + (current == nullptr ? 0 : current->encode().size() * 4));
-  documents.put('{');
+  TextWriter documents(
+      !wanted.documents ? 0
+                        : kEnvelopeBytes + (current == nullptr ? 0 : current->encode().size() * 4)
+  );
   if (current != nullptr) {
     read_sections(*current, sections, arena.memory());
-    documents.put("\"previous\":");
-    put_document(documents, sections, current->version(), renderer);
-    documents.put(',');
+  }
+  if (wanted.documents) {
+    // Before the update: it changes the tree in place.
+    put_previous(documents, sections, current, renderer);
   }
   const Tree& patch = request.tree();
   if (patch.clears_all) {
@@ -157,23 +171,28 @@ Result<Applied> apply_update(
   }
   update_section(sections.desired, patch.desired, now_s, arena.memory());
   update_section(sections.reported, patch.reported, now_s, arena.memory());
-
-  const std::uint64_t version = (current != nullptr ? current->version() : tombstone_version) + 1;
-  documents.put("\"current\":");
-  if (put_document(documents, sections, version, renderer) > limits.document_bytes_max) {
+  if (state_bytes(sections) > limits.document_bytes_max) {
     return fail(Errc::kTooLarge, "The payload exceeds the maximum size allowed");
   }
-  put_timestamp(documents, now_s);
-  put_client_token(documents, request.client_token());
-  documents.put('}');
-  std::optional<std::string> delta =
-      delta_body(sections, version, now_s, request.client_token(), renderer, arena.memory());
-  return Applied{
-      .accepted = accepted_body(request, version, now_s, renderer),
-      .documents = documents.take(),
-      .delta = std::move(delta),
-      .document = write_document(sections, version, now_s),
-  };
+
+  const std::uint64_t version = (current != nullptr ? current->version() : tombstone_version) + 1;
+  Applied applied{.document = write_document(sections, version, now_s)};
+  if (wanted.accepted) {
+    applied.accepted = accepted_body(request, version, now_s, renderer);
+  }
+  if (wanted.documents) {
+    documents.put("\"current\":");
+    put_document(documents, sections, version, renderer);
+    put_timestamp(documents, now_s);
+    put_client_token(documents, request.client_token());
+    documents.put('}');
+    applied.documents = documents.take();
+  }
+  if (wanted.delta) {
+    applied.delta =
+        delta_body(sections, version, now_s, request.client_token(), renderer, arena.memory());
+  }
+  return applied;
 }
 
 std::string get(const Document& document, std::int64_t now_s, const ClientToken& client_token) {

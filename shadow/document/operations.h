@@ -13,10 +13,18 @@ namespace iotcore::shadow::document {
 
 // An accepted update: the new document and what to publish, in this order.
 struct Applied {
-  std::string accepted;
-  std::string documents;
-  std::optional<std::string> delta;  // when desired and reported differ
+  // Empty if not wanted.
+  std::string accepted = {};
+  std::string documents = {};
+  std::optional<std::string> delta = {};  // when desired and reported differ
   Document document;
+};
+
+// Which bodies somebody is waiting for: to write them is most of the work of an update.
+struct Wanted {
+  bool accepted = true;
+  bool documents = true;
+  bool delta = true;
 };
 
 // `current`: nullptr if there is none; then the version continues after `tombstone_version`, the
@@ -27,7 +35,8 @@ Result<Applied> apply_update(
     std::uint64_t tombstone_version,
     const Request& request,
     std::int64_t now_s,
-    const Limits& limits = {}
+    const Limits& limits = {},
+    Wanted wanted = {}
 );
 
 // The answer to a get.

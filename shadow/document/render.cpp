@@ -144,30 +144,26 @@ void Renderer::metadata_at(TextWriter& out, const NodeView& node, std::int64_t n
 }
 
 template <typename Value>
-std::size_t Renderer::sections(TextWriter& out, const SectionsView& sections, const Value& value) {
-  std::size_t bytes = 0;
+void Renderer::sections(TextWriter& out, const SectionsView& sections, const Value& value) {
   const auto section = [&](std::string_view name, const NodeView& node) {
     if (node.count != 0) {
       out.put(name);
-      const std::size_t before = out.size();
       value(node);
-      bytes += out.size() - before;
       out.put(',');
     }
   };
   out.put('{');
   section("\"desired\":", sections.desired);
   section("\"reported\":", sections.reported);
-  if (bytes == 0) {
+  if (out.back() == '{') {
     out.put('}');
   } else {
     out.set_back('}');
   }
-  return bytes;
 }
 
-std::size_t Renderer::sections_state(TextWriter& out, const SectionsView& both) {
-  return sections(out, both, [&](const NodeView& section) { state(out, section); });
+void Renderer::sections_state(TextWriter& out, const SectionsView& both) {
+  sections(out, both, [&](const NodeView& section) { state(out, section); });
 }
 
 void Renderer::sections_metadata(TextWriter& out, const SectionsView& both) {
@@ -205,6 +201,32 @@ void Renderer::array_metadata(TextWriter& out, std::string_view array, std::int6
       at = end;
     }
   }
+}
+
+namespace {
+
+std::size_t state_bytes(const NodeView& node) {
+  if (node.kind != Kind::kObject) {
+    return node.kind == Kind::kNull ? std::string_view("null").size() : node.text.size();
+  }
+  if (node.first == nullptr) {
+    return 2;
+  }
+  std::size_t bytes = 1;
+  for (const NodeView* member = node.first; member != nullptr; member = member->next) {
+    bytes += member->key.size() + 1 + state_bytes(*member) + 1;
+  }
+  return bytes;
+}
+
+}  // namespace
+
+std::size_t state_bytes(const SectionsView& sections) {
+  std::size_t bytes = 0;
+  for (const NodeView* section : {&sections.desired, &sections.reported}) {
+    bytes += section->count == 0 ? 0 : state_bytes(*section);
+  }
+  return bytes;
 }
 
 void put_version(TextWriter& out, std::uint64_t version) {

@@ -18,8 +18,8 @@ class Renderer {
   void metadata(TextWriter& out, const NodeView& node);
   // All leaves, and every null, as if set at one time: the answer to an update.
   void metadata_at(TextWriter& out, const NodeView& node, std::int64_t now_s);
-  // {"desired":…,"reported":…}. The number of bytes of the two sections.
-  std::size_t sections_state(TextWriter& out, const SectionsView& sections);
+  // {"desired":…,"reported":…}
+  void sections_state(TextWriter& out, const SectionsView& sections);
   void sections_metadata(TextWriter& out, const SectionsView& sections);
   void stamp(TextWriter& out, std::int64_t seconds);
 
@@ -27,7 +27,7 @@ class Renderer {
   template <typename Value>
   void members(TextWriter& out, const NodeView& object, const Value& value);
   template <typename Value>
-  std::size_t sections(TextWriter& out, const SectionsView& sections, const Value& value);
+  void sections(TextWriter& out, const SectionsView& sections, const Value& value);
   void array_metadata(TextWriter& out, std::string_view array, std::int64_t seconds);
 
   // Most leaves of a document were set in one second: its text is made once.
@@ -35,6 +35,9 @@ class Renderer {
   std::size_t stamp_size_ = 0;
   char stamp_[40];
 };
+
+// Of what Renderer::state() writes for both sections.
+std::size_t state_bytes(const SectionsView& sections);
 
 // ,"version":…
 void put_version(TextWriter& out, std::uint64_t version);

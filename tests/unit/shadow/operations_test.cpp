@@ -251,5 +251,37 @@ TEST_CASE("Damaged stored bytes are refused") {
   CHECK_FALSE(Document::decode(other_layout));
 }
 
+TEST_CASE("bodies that nobody wants are not written, and the document is the same") {
+  const Document current =
+      document_of(R"({"state":{"desired":{"a":1,"o":{}},"reported":{"a":2,"b":[1,{"c":2}]}}})");
+  const ParsedUpdate parsed = parse_update(R"({"state":{"reported":{"a":3,"o":{"x":{}}}}})");
+  const Applied all = apply_update(&current, 0, *parsed.request, 9).value();
+  const Applied none = apply_update(
+                           &current,
+                           0,
+                           *parsed.request,
+                           9,
+                           {},
+                           {.accepted = false, .documents = false, .delta = false}
+  )
+                           .value();
+  CHECK(none.accepted.empty());
+  CHECK(none.documents.empty());
+  CHECK_FALSE(none.delta);
+  CHECK(none.document.encode() == all.document.encode());
+  const Applied one =
+      apply_update(&current, 0, *parsed.request, 9, {}, {.accepted = false, .documents = false})
+          .value();
+  CHECK(one.delta == all.delta);
+  // Written or not, a document is as large as its text.
+  Limits limits;
+  const json::value state = parse(all.document.state_json());
+  limits.document_bytes_max =
+      to_json(state.at("desired")).size() + to_json(state.at("reported")).size();
+  CHECK(apply_update(&current, 0, *parsed.request, 9, limits));
+  --limits.document_bytes_max;
+  CHECK(apply_update(&current, 0, *parsed.request, 9, limits).error().code() == Errc::kTooLarge);
+}
+
 }  // namespace
 }  // namespace iotcore::shadow::document

@@ -35,7 +35,7 @@ std::optional<broker::mqtt::Reason> puback(broker::test::TestClient& client) {
   return ack == nullptr ? std::nullopt : std::optional(ack->reason);
 }
 
-TEST_CASE("answers come in their order, and those without a reader of another are not made") {
+TEST_CASE("answers come in their order") {
   ServiceFixture f;
   f.publish(kUpdate, R"({"state":{"desired":{"a":1}}})");
   f.settle();
@@ -46,6 +46,19 @@ TEST_CASE("answers come in their order, and those without a reader of another ar
   f.publish(kPrefix + "/get", "");
   f.settle();
   CHECK(topics(f.take()) == Topics{"get/accepted", "delete/accepted", "get/rejected"});
+}
+
+TEST_CASE("bodies go to those who want them, whoever asks") {
+  ServiceFixture f(1, {}, nullptr, false);
+  test::Recorder deltas;
+  f.broker.add_consumer("$aws/things/+/shadow/update/delta", deltas);
+  f.publish(kUpdate, R"({"state":{"desired":{"a":1}}})");
+  const Result<std::string> body = f.update(ServiceFixture::classic("t1"), kState);
+  CHECK(ServiceFixture::version_of(body.value()) == 2);
+  f.publish(kUpdate, "{");
+  f.settle();
+  REQUIRE(deltas.seen.size() == 1);
+  CHECK(ServiceFixture::version_of(deltas.seen[0].payload) == 1);
 }
 
 TEST_CASE("a client gets the answers it has subscribed to and its PUBACK") {
