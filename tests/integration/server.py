@@ -30,7 +30,7 @@ class Server:
 
     # -- life --
 
-    def start(self):
+    def start(self, wait=True):
         ready = os.path.join(self.folder, "ready.json")
         if os.path.exists(ready):
             os.unlink(ready)
@@ -41,8 +41,11 @@ class Server:
             command += ["--set", f"listen.{face}=127.0.0.1:0"]
         for setting in self.settings:
             command += ["--set", setting]
-        self.log = open(os.path.join(self.folder, "log"), "ab")
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+        with open(os.path.join(self.folder, "log"), "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        return self.wait_until_ready(ready) if wait else self
+
+    def wait_until_ready(self, ready):
         deadline = time.monotonic() + START_TIMEOUT_S
         while not os.path.exists(ready):
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -64,7 +67,6 @@ class Server:
     def close(self):
         if self.process is not None and self.process.poll() is None:
             self.kill()
-        self.log.close()
         if self.owns_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
 
