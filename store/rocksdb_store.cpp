@@ -19,6 +19,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdarg>
+#include <cstdio>
 #include <mutex>
 #include <shared_mutex>
 #include <string>
@@ -69,6 +71,33 @@ Result<Row> row_in(std::string_view stored) {
   return Row{std::string(stored.substr(kRevisionBytes)), revision};
 }
 
+// The library's warnings, in our log. Its own log is a file beside the data: when the disk is full it cannot be written, and Debian's build, which has its
+// assertions, aborts the process at the second line that fails.
+class LibraryLog final : public rocksdb::Logger {
+ public:
+  LibraryLog() : Logger(rocksdb::InfoLogLevel::WARN_LEVEL) {}
+
+  void Logv(rocksdb::InfoLogLevel level, const char* format, va_list arguments) override {
+    if (level < GetInfoLogLevel() || level >= rocksdb::InfoLogLevel::HEADER_LEVEL) {
+      return;
+    }
+    std::array<char, 1024> text;
+    if (std::vsnprintf(text.data(), text.size(), format, arguments) < 0) {
+      return;
+    }
+    const LogLevel ours =
+        level == rocksdb::InfoLogLevel::WARN_LEVEL ? LogLevel::kWarn : LogLevel::kError;
+    log(ours, "store.library", {{"message", text.data()}});
+  }
+
+  void Logv(const char* format, va_list arguments) override {
+    Logv(rocksdb::InfoLogLevel::INFO_LEVEL, format, arguments);
+  }
+
+  // All options at every start: they are in OPTIONS beside the data.
+  void LogHeader(const char* /*format*/, va_list /*arguments*/) override {}
+};
+
 rocksdb::DBOptions database_options(const RocksDbOptions& options) {
   rocksdb::DBOptions out;
   out.create_if_missing = true;
@@ -84,9 +113,7 @@ rocksdb::DBOptions database_options(const RocksDbOptions& options) {
   out.allow_concurrent_memtable_write = false;
   out.enable_write_thread_adaptive_yield = false;
   out.avoid_unnecessary_blocking_io = true;
-  out.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  out.max_log_file_size = 1U << 20;
-  out.keep_log_file_num = 2;
+  out.info_log = std::make_shared<LibraryLog>();
   out.stats_dump_period_sec = 0;
   out.stats_persist_period_sec = 0;
   if (options.env != nullptr) {
