@@ -28,11 +28,13 @@ BANNED = [
 
 
 def tracked():
-    listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
-                            capture_output=True, text=True)
-    names = listed.stdout.split("\n") if listed.returncode == 0 else [
-        str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if "build" not in path.parts]
-    return [name for name in names if name and (ROOT / name).is_file()]
+    """What git knows; everything but build folders where there is no git."""
+    try:
+        names = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
+                               capture_output=True, text=True, check=True).stdout.split("\n")
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        names = [str(path.relative_to(ROOT)) for path in ROOT.rglob("*")]
+    return [name for name in names if name and not name.startswith("build/") and (ROOT / name).is_file()]
 
 
 def check_layers(name, text, complain):
