@@ -409,9 +409,11 @@ void Engine::execute(
     Result<std::optional<sql::Output>> output = evaluation.run();
     if (!output) {
       live->metrics->failed(output.error().name());
-      log(LogLevel::kDebug,
-          "rule.failed",
-          {{"rule", live->rule->definition.name}, {"error", output.error().message()}});
+      if (log_limit_.allows()) {
+        log(LogLevel::kWarn,
+            "rule.failed",
+            {{"rule", live->rule->definition.name}, {"error", output.error().message()}});
+      }
       continue;
     }
     if (!*output) {
