@@ -30,6 +30,7 @@
 #include "shadow/service.h"
 #include "store/rocksdb_store.h"
 
+#include <algorithm>
 #include <csignal>
 #include <functional>
 #include <future>
@@ -374,9 +375,13 @@ App::~App() {
 
 void App::stop() {
   log(LogLevel::kInfo, "server.stopping");
-  parts_->gateway->close(std::chrono::milliseconds(parts_->config.drain_ms));
+  // One span for both: what supervises the server waits for the sum.
+  const MonotonicTime give_up_at =
+      parts_->clock.now() + std::chrono::milliseconds(parts_->config.drain_ms);
+  const auto left = [&] { return std::max(give_up_at - parts_->clock.now(), Duration::zero()); };
+  parts_->gateway->close(std::chrono::duration_cast<std::chrono::milliseconds>(left()));
   parts_->rule_folder->stop();
-  parts_->rules->stop(std::chrono::milliseconds(parts_->config.drain_ms));
+  parts_->rules->stop(left());
   parts_->workers->stop();
   parts_->gateway.reset();
   log(LogLevel::kInfo, "server.stopped");

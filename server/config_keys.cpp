@@ -384,7 +384,7 @@ std::vector<ConfigKey> make_keys() {
   ));
   k.push_back(number_key<std::uint32_t>(
       "drain_ms",
-      "Milliseconds that SIGTERM leaves connections to end in good order.",
+      "Milliseconds that SIGTERM leaves connections and sinks to end in good order.",
       [](C & c) -> auto& { return c.drain_ms; },
       0,
       600'000

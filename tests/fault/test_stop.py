@@ -111,7 +111,8 @@ class Stop(unittest.TestCase):
         rules, sinks = server.path("rules.d"), server.path("sinks")
         os.makedirs(rules, exist_ok=True)
         with open(os.path.join(rules, "down.sql"), "w") as file:
-            file.write("CREATE RULE down AS SELECT n FROM 'down/#' DO sqlite(file = 'down.db', table = 'rows');\n")
+            file.write("CREATE RULE down AS SELECT n FROM 'down/#' DO sqlite(file = 'down.db', table = 'rows')\n"
+                       "DO sqlite(file = 'down.db', table = 'volatile') WITH (durable = 'never', maxAttempts = 1000);\n")
         os.makedirs(os.path.join(sinks, "down.db"))  # a folder in its place
         server.stop()
         server.start()
