@@ -190,7 +190,9 @@ Document write_document(const SectionsView& sections, std::uint64_t version, std
   out.put_varint(static_cast<std::uint64_t>(now_s));
   write_members(out, sections.desired, now_s);
   write_members(out, sections.reported, now_s);
-  return {out.take(), version};
+  std::string bytes = out.take();
+  bytes.shrink_to_fit();  // it may stay in memory for long
+  return {std::move(bytes), version};
 }
 
 std::string Document::state_json() const {
