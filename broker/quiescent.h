@@ -97,7 +97,7 @@ class QuiescentDomain {
   // The thread sanitizer does not know fences; two read-modify-writes of one variable order the two
   // sides as well.
   void full_fence() {
-#if defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_THREAD__) || defined(IOTCORE_SANITIZED)
     epoch_.fetch_add(0, std::memory_order_acq_rel);
 #else
     std::atomic_thread_fence(std::memory_order_seq_cst);
