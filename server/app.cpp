@@ -93,11 +93,11 @@ struct App::Parts {
   SystemClock clock;
   Metrics metrics;
   std::optional<DataDir> data;
+  std::unique_ptr<gateway::WorkerThreads> workers;  // the store hands completions to their loops
   std::unique_ptr<store::Store> store;
   std::optional<registry::pki::CertificateAuthority> authority;
   std::unique_ptr<registry::AccessKeys> keys;
   std::optional<registry::AccessKeys::Key> new_administrator;
-  std::unique_ptr<gateway::WorkerThreads> workers;
   std::unique_ptr<registry::Registry> registry;
   std::unique_ptr<registry::DeviceAuthorizer> authorizer;
   std::unique_ptr<registry::HttpAuthorizer> http_authorizer;

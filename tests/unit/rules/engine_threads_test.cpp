@@ -10,6 +10,7 @@
 #include <atomic>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <thread>
 
 // The engine on real threads: for the thread sanitizer above all.
@@ -21,16 +22,17 @@ using namespace std::chrono_literals;
 // A thread that ends its turn after each task.
 class WorkerThread final : public Executor {
  public:
-  WorkerThread() : pool_("worker", 1) {}
-
   void serve(broker::Broker& broker, broker::WorkerBroker& worker) {
     broker_ = &broker;
     worker_ = &worker;
-    pool_.post([this] { worker_->bind_to_thread(); });
+    pool_->post([this] { worker_->bind_to_thread(); });
   }
 
+  // Ends what was posted, then the thread.
+  void join() { pool_.reset(); }
+
   void post(Function<void()> task) override {
-    pool_.post([this, task = std::move(task)]() mutable {
+    pool_->post([this, task = std::move(task)]() mutable {
       broker_->quiescent().online(worker_->id());
       task();
       worker_->end_turn();
@@ -42,7 +44,7 @@ class WorkerThread final : public Executor {
  private:
   broker::Broker* broker_ = nullptr;
   broker::WorkerBroker* worker_ = nullptr;
-  ThreadPool pool_;
+  std::optional<ThreadPool> pool_{std::in_place, "worker", 1};
 };
 
 class ThreadWorkers final : public broker::Workers {
@@ -54,6 +56,13 @@ class ThreadWorkers final : public broker::Workers {
   broker::WorkerBroker& broker(WorkerId id) override { return *brokers_[index(id)]; }
 
   Executor& blocking() override { return blocking_; }
+
+  // To be called before the broker goes.
+  void join() {
+    for (WorkerThread& thread : threads_) {
+      thread.join();
+    }
+  }
 
   void serve(broker::Broker& broker) {
     for (std::size_t i = 0; i < 2; ++i) {
@@ -161,6 +170,8 @@ TEST_CASE("Workers publish, rules change and sinks deliver at the same time, and
   stop = true;
   changes.join();
   engine->stop(10s);
+  engine.reset();
+  workers.join();
   CHECK(acks == kMessages);
   for (const char* file : {"a.db", "b.db"}) {
     auto database = actions::SqliteDatabase::open(folder.path() / file).value();

@@ -315,6 +315,8 @@ TEST_CASE("A record that spoils its whole batch is found by sending each alone")
     ScriptedSink::Log& log_;
   };
 
+  fixture.queue.reset();
+  fixture.runner = std::make_unique<ManualRunner>(fixture.clock);  // tasks of the first queue go
   fixture.queue = std::make_unique<SinkQueue>(
       "test x",
       std::make_unique<Spoiled>(fixture.log),
