@@ -90,7 +90,9 @@ namespace {
 class OutsideAck final : public PendingAck, public AckSource {
  public:
   OutsideAck(WorkerBroker& worker, Broker::PublishDone done)
-      : PendingAck(&OutsideAck::on_complete), worker_(worker), done_(std::move(done)) {}
+      : PendingAck(&OutsideAck::on_complete),
+        lifeline_(worker.lifeline()),
+        done_(std::move(done)) {}
 
   PendingAck& make() override { return *this; }
 
@@ -99,20 +101,23 @@ class OutsideAck final : public PendingAck, public AckSource {
     receivers_ = result.receivers;
     refused_ = result.retain_refused;
     if (!result.deferred) {
-      finish(true);
+      finish(std::nullopt);
     }
   }
 
  private:
-  static void on_complete(PendingAck& self, bool ok) {
+  static void on_complete(PendingAck& self, std::optional<Errc> failure) {
     auto& ack = static_cast<OutsideAck&>(self);
     // Posted even on the worker itself: the publish may still be under way.
-    ack.worker_.executor().post([&ack, ok] { ack.finish(ok); });
+    const auto posted = ack.lifeline_->post([&ack, failure] { ack.finish(failure); });
+    if (!posted) {
+      ack.finish(Errc::kUnavailable);
+    }
   }
 
-  void finish(bool ok) {
-    if (!ok) {
-      done_(fail(Errc::kStoreIo, "the message could not be kept"));
+  void finish(std::optional<Errc> failure) {
+    if (failure) {
+      done_(fail(*failure, "the message could not be kept"));
     } else if (refused_) {
       done_(fail(Errc::kQuotaExceeded, "the limit of retained messages is reached"));
     } else {
@@ -121,7 +126,7 @@ class OutsideAck final : public PendingAck, public AckSource {
     delete this;
   }
 
-  WorkerBroker& worker_;
+  std::shared_ptr<WorkerLifeline> lifeline_;  // the worker's
   Broker::PublishDone done_;
   std::uint32_t receivers_ = 0;
   bool refused_ = false;

@@ -11,25 +11,31 @@ namespace iotcore::broker {
 class ClientSession::PublishAck final : public PendingAck {
  public:
   PublishAck(WorkerBroker& worker, ClientHandle client, PacketId id)
-      : PendingAck(&PublishAck::on_complete), worker_(worker), client_(client), id_(id) {}
+      : PendingAck(&PublishAck::on_complete),
+        worker_(&worker),
+        lifeline_(worker.lifeline()),
+        client_(client),
+        id_(id) {}
 
  private:
-  static void on_complete(PendingAck& self, bool ok) {
+  static void on_complete(PendingAck& self, std::optional<Errc> failure) {
     auto* ack = static_cast<PublishAck*>(&self);
-    const auto finish = [ack, ok] {
-      if (ClientSession* session = ack->worker_.clients().find(ack->client_); session != nullptr) {
-        session->inbound_complete(ack->id_, ok);
-      }
+    if (WorkerBroker::current() == ack->worker_) {
+      ack->finish(failure);
+    } else if (!ack->lifeline_->post([ack, failure] { ack->finish(failure); })) {
       delete ack;
-    };
-    if (ack->worker_.is_current()) {
-      finish();
-    } else {
-      ack->worker_.executor().post(finish);
     }
   }
 
-  WorkerBroker& worker_;
+  void finish(std::optional<Errc> failure) {
+    if (ClientSession* session = worker_->clients().find(client_); session != nullptr) {
+      session->inbound_complete(id_, failure);
+    }
+    delete this;
+  }
+
+  WorkerBroker* worker_;  // looked at only on its thread: a hold may outlive it
+  std::shared_ptr<WorkerLifeline> lifeline_;
   ClientHandle client_;
   PacketId id_;
 };
@@ -192,14 +198,26 @@ void ClientSession::send_puback(PacketId id, mqtt::Reason reason) {
   send(ack);
 }
 
-void ClientSession::inbound_complete(PacketId id, bool ok) {
+namespace {
+
+// What a PUBACK can say of it.
+mqtt::Reason refusal_of(Errc failure) {
+  const mqtt::Reason reason = mqtt::reason_of(failure);
+  return mqtt::is_reason_allowed(reason, mqtt::PacketType::kPuback, mqtt::Sender::kServer)
+             ? reason
+             : mqtt::Reason::kUnspecifiedError;
+}
+
+}  // namespace
+
+void ClientSession::inbound_complete(PacketId id, std::optional<Errc> failure) {
   if (state_ != State::kConnected || rare_ == nullptr) {
     return;
   }
   for (InboundAck& waiting : rare_->inbound_acks) {
     if (waiting.id == id && !waiting.done) {
       waiting.done = true;
-      waiting.reason = ok ? mqtt::Reason::kSuccess : mqtt::Reason::kUnspecifiedError;
+      waiting.reason = failure ? refusal_of(*failure) : mqtt::Reason::kSuccess;
       break;
     }
   }

@@ -62,7 +62,7 @@ class ClientSession final : public Client {
   }
 
   // The acknowledgement that was held back can go now.
-  void inbound_complete(PacketId id, bool ok);
+  void inbound_complete(PacketId id, std::optional<Errc> failure);
 
   const std::string& client_id() const { return client_id_; }
 

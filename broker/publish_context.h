@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -25,11 +26,12 @@ struct Publisher {
 };
 
 // The acknowledgement of one publish (PUBACK, HTTP 200), held back until everything it promises is durable. Each holder
-// keeps a Hold; the last one to go, on whatever thread, has the acknowledgement sent by the publisher's worker.
+// keeps a Hold; the last one to go, on whatever thread, has the acknowledgement sent by the publisher's worker. A hold that goes without a word
+// has kept nothing: only what was released promises success.
 class PendingAck {
  public:
-  // Called once, on any thread, when the last hold is gone; `ok` is false if a holder failed. Owns itself: deletes or recycles.
-  using Complete = void (*)(PendingAck& self, bool ok);
+  // Called once, on any thread, when the last hold is gone; `failure` is why the first holder that failed did. Owns itself: deletes or recycles.
+  using Complete = void (*)(PendingAck& self, std::optional<Errc> failure);
 
   class Hold {
    public:
@@ -39,23 +41,28 @@ class PendingAck {
 
     Hold& operator=(Hold&& other) noexcept {
       if (this != &other) {
-        release();
+        drop();
         ack_ = std::exchange(other.ack_, nullptr);
       }
       return *this;
     }
 
-    ~Hold() { release(); }
+    // Dropped with a queue, a store or a worker that has stopped.
+    ~Hold() { drop(); }
 
     explicit operator bool() const { return ack_ != nullptr; }
 
-    // What was promised can't be kept: the publisher gets no positive acknowledgement.
-    void fail() {
+    // What was promised can't be kept: the publisher gets no positive acknowledgement, whatever follows.
+    void fail(Errc why = Errc::kInternal) {
       if (ack_ != nullptr) {
-        ack_->failed_.store(true, std::memory_order_relaxed);
+        std::uint8_t none = kNoFailure;
+        ack_->failure_.compare_exchange_strong(
+            none, static_cast<std::uint8_t>(why), std::memory_order_relaxed
+        );
       }
     }
 
+    // This holder's part is kept.
     void release() {
       if (PendingAck* ack = std::exchange(ack_, nullptr); ack != nullptr) {
         ack->drop();
@@ -66,6 +73,11 @@ class PendingAck {
     friend class PendingAck;
 
     explicit Hold(PendingAck* ack) : ack_(ack) {}
+
+    void drop() {
+      fail(Errc::kUnavailable);
+      release();
+    }
 
     PendingAck* ack_ = nullptr;
   };
@@ -81,15 +93,20 @@ class PendingAck {
   ~PendingAck() = default;
 
  private:
+  static constexpr auto kNoFailure = static_cast<std::uint8_t>(Errc::kCount_);
+
   void drop() {
     if (holds_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-      complete_(*this, !failed_.load(std::memory_order_relaxed));
+      const std::uint8_t failure = failure_.load(std::memory_order_relaxed);
+      complete_(
+          *this, failure == kNoFailure ? std::nullopt : std::optional(static_cast<Errc>(failure))
+      );
     }
   }
 
   Complete complete_;
   std::atomic<std::uint32_t> holds_ = 0;
-  std::atomic<bool> failed_ = false;
+  std::atomic<std::uint8_t> failure_ = kNoFailure;
 };
 
 // One publish on its way through the broker, as consumers see it. On the publisher's worker, for the length of the call.

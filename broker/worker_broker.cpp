@@ -17,7 +17,7 @@ namespace {
 // A rule that republishes into its own filter would never end (rule-actions.md 5, republish).
 constexpr std::uint8_t kHopsMax = 8;
 
-thread_local const WorkerBroker* current_worker = nullptr;
+thread_local WorkerBroker* current_worker = nullptr;
 
 WorkerBroker::Counters make_counters(Metrics& metrics, WorkerId id) {
   const MetricLabels worker = {{"worker", std::to_string(index(id))}};
@@ -52,6 +52,8 @@ class WorkerBroker::Context final : public PublishContext {
   )
       : PublishContext(worker, publisher, publish), acks_(acks) {}
 
+  ~Context() override { own_.release(); }
+
   PendingAck::Hold hold() override {
     if (acks_ == nullptr) {
       return {};
@@ -84,9 +86,29 @@ WorkerBroker::WorkerBroker(Broker& broker, WorkerId id, TimerWheel& timers)
       cache_(broker.tree(), id, broker.options().topic_cache_entries),
       remote_(broker.workers().count()),
       session_id_prefix_(to_hex(random_bytes(8))),
-      counters_(make_counters(broker.metrics(), id)) {}
+      counters_(make_counters(broker.metrics(), id)),
+      lifeline_(std::make_shared<WorkerLifeline>(*this)) {}
 
-WorkerBroker::~WorkerBroker() = default;
+WorkerBroker::~WorkerBroker() {
+  if (current_worker == this) {
+    current_worker = nullptr;
+  }
+  lifeline_->cut();
+}
+
+bool WorkerLifeline::post(Function<void()> task) {
+  const std::lock_guard lock(mutex_);
+  if (worker_ == nullptr) {
+    return false;
+  }
+  worker_->executor().post(std::move(task));
+  return true;
+}
+
+void WorkerLifeline::cut() {
+  const std::lock_guard lock(mutex_);
+  worker_ = nullptr;
+}
 
 Executor& WorkerBroker::executor() {
   return broker_.workers().executor(id_);
@@ -98,6 +120,10 @@ void WorkerBroker::bind_to_thread() {
 
 bool WorkerBroker::is_current() const {
   return current_worker == this;
+}
+
+WorkerBroker* WorkerBroker::current() {
+  return current_worker;
 }
 
 std::string WorkerBroker::session_id(std::uint64_t number) const {
@@ -367,12 +393,16 @@ class ChainedAck final : public PendingAck, public AckSource {
 
   PendingAck& make() override { return *this; }
 
+  // The publish did not have to be kept.
+  void kept() { outer_.release(); }
+
  private:
-  static void complete(PendingAck& self, bool ok) {
+  static void complete(PendingAck& self, std::optional<Errc> failure) {
     auto& chained = static_cast<ChainedAck&>(self);
-    if (!ok) {
-      chained.outer_.fail();
+    if (failure) {
+      chained.outer_.fail(*failure);
     }
+    chained.outer_.release();
     delete &chained;
   }
 
@@ -387,6 +417,7 @@ void WorkerBroker::run_later() {
     const PublishView& view = next.message->view();
     if (view.hops > kHopsMax) {
       counters_.dropped_hops.add();
+      next.hold.release();
       log(LogLevel::kWarn, "republish.loop", {{"topic", view.topic}, {"hops", int{view.hops}}});
       continue;
     }
@@ -396,7 +427,9 @@ void WorkerBroker::run_later() {
     publisher.source_ip = next.source_ip;
     auto chained = next.hold ? std::make_unique<ChainedAck>(std::move(next.hold)) : nullptr;
     const PublishResult result = publish(publisher, view, chained.get());
-    if (result.deferred) {
+    if (chained != nullptr && !result.deferred) {
+      chained->kept();
+    } else {
       static_cast<void>(chained.release());  // it deletes itself when it is complete
     }
   }
@@ -418,6 +451,9 @@ void WorkerBroker::send_remote_batches() {
 void WorkerBroker::commit_turn() {
   ++commit_number_;
   if (batch_.empty()) {
+    for (PendingAck::Hold& wait : batch_waits_) {
+      wait.release();
+    }
     batch_waits_.clear();
     return;
   }
@@ -432,7 +468,7 @@ void WorkerBroker::commit_turn() {
       [waits = std::exchange(batch_waits_, {})](Result<store::Revision> committed) mutable {
         for (PendingAck::Hold& wait : waits) {
           if (!committed) {
-            wait.fail();
+            wait.fail(committed.error().code());
           }
           wait.release();
         }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/function.h"
 #include "base/metrics.h"
 #include "base/timer_wheel.h"
 #include "broker/broker.h"
@@ -13,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,6 +46,20 @@ struct OwnedPublish {
   std::string principal;
   std::string source_ip;
   PendingAck::Hold hold;  // released when this publish is as durable as it has to be
+};
+
+// For what may outlive the worker's broker and then has nobody to tell. Any thread.
+class WorkerLifeline {
+ public:
+  explicit WorkerLifeline(WorkerBroker& worker) : worker_(&worker) {}
+
+  // Has the worker run the task; false if it is gone.
+  bool post(Function<void()> task);
+  void cut();
+
+ private:
+  std::mutex mutex_;  // and what follows
+  WorkerBroker* worker_;
 };
 
 // The broker on one worker: its clients, their subscriptions, and delivery to them. Every member only on that worker.
@@ -94,6 +110,10 @@ class WorkerBroker {
   // Called once by the worker's thread; is_current() then tells whether the calling thread is that one.
   void bind_to_thread();
   bool is_current() const;
+  // The one of the calling thread, or null.
+  static WorkerBroker* current();
+
+  const std::shared_ptr<WorkerLifeline>& lifeline() const { return lifeline_; }
 
   // Numbers sessions of this worker, for lifecycle events; and the text that names one.
   std::uint64_t next_session_number() { return ++session_number_; }
@@ -199,6 +219,7 @@ class WorkerBroker {
   std::vector<PendingAck::Hold> batch_waits_;
   std::uint64_t commit_number_ = 1;
   Counters counters_;
+  std::shared_ptr<WorkerLifeline> lifeline_;  // shared with what waits for the worker
 };
 
 }  // namespace iotcore::broker

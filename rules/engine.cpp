@@ -65,18 +65,17 @@ class CommittingFiring final : public broker::PendingAck {
   Function<void()> after;
 
  private:
-  static void complete(PendingAck& self, bool ok) {
+  static void complete(PendingAck& self, std::optional<Errc> failure) {
     const std::unique_ptr<CommittingFiring> firing(static_cast<CommittingFiring*>(&self));
     if (!*firing->engine_is_there_) {
-      firing->publisher_.fail();  // dropped with the queue of a store or worker that has stopped
-      return;
+      return;  // dropped with the queue of a store or worker that has stopped
     }
-    if (!ok) {
-      firing->publisher_.fail();
+    if (failure) {
+      firing->publisher_.fail(*failure);
     }
     SinkQueue* full = nullptr;
     for (Prepared& prepared : firing->records) {
-      if (!ok) {
+      if (failure) {
         // Nobody was promised anything, but what can be delivered is.
         prepared.record->sequence = 0;
         prepared.record->message_id.clear();
@@ -87,9 +86,10 @@ class CommittingFiring final : public broker::PendingAck {
     if (firing->after) {
       firing->after();
     }
-    if (ok && full != nullptr) {
+    if (!failure && full != nullptr) {
       full->hold_while_full(std::move(firing->publisher_));
     }
+    firing->publisher_.release();
   }
 
   broker::PendingAck::Hold publisher_;

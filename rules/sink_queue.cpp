@@ -111,6 +111,7 @@ void SinkQueue::push(std::unique_ptr<Record> record) {
 
 void SinkQueue::hold_while_full(broker::PendingAck::Hold hold) {
   if (!hold || on_full_.load(std::memory_order_relaxed) != OnFull::kBlock || !is_full()) {
+    hold.release();
     return;
   }
   {
@@ -128,8 +129,13 @@ void SinkQueue::release_holds() {
   }
   std::vector<broker::PendingAck::Hold> released;
   holding_ = false;
-  const std::lock_guard lock(shared_);
-  released.swap(holds_);
+  {
+    const std::lock_guard lock(shared_);
+    released.swap(holds_);
+  }
+  for (broker::PendingAck::Hold& hold : released) {
+    hold.release();
+  }
 }
 
 void SinkQueue::resume(const record::OutboxCursor& cursor) {

@@ -29,11 +29,11 @@ std::size_t Answer::bytes() const {
          (delta ? delta->size() : 0);
 }
 
-void TurnCommit::on_complete(PendingAck& self, bool ok) {
+void TurnCommit::on_complete(PendingAck& self, std::optional<Errc> failure) {
   auto& commit = static_cast<TurnCommit&>(self);
-  const auto finish = [&commit, ok] {
+  const auto finish = [&commit, failure] {
     if (commit.owner_ != nullptr) {
-      commit.owner_->committed(commit, ok);
+      commit.owner_->committed(commit, !failure);
     }
     delete &commit;
   };

@@ -12,6 +12,14 @@ class AnswerAcks final : public broker::AckSource {
  public:
   explicit AnswerAcks(broker::PendingAck::Hold requester) : requester_(std::move(requester)) {}
 
+  ~AnswerAcks() {
+    requester_.release();
+    own_.release();
+  }
+
+  AnswerAcks(const AnswerAcks&) = delete;
+  AnswerAcks& operator=(const AnswerAcks&) = delete;
+
   broker::PendingAck& make() override {
     if (kept_ == nullptr) {
       kept_ = new Kept(std::move(requester_));
@@ -28,11 +36,12 @@ class AnswerAcks final : public broker::AckSource {
         : PendingAck(&Kept::on_complete), requester_(std::move(requester)) {}
 
    private:
-    static void on_complete(PendingAck& self, bool ok) {
+    static void on_complete(PendingAck& self, std::optional<Errc> failure) {
       auto& kept = static_cast<Kept&>(self);
-      if (!ok) {
-        kept.requester_.fail();
+      if (failure) {
+        kept.requester_.fail(*failure);
       }
+      kept.requester_.release();
       delete &kept;
     }
 

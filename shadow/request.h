@@ -23,9 +23,9 @@ class ApiCall final : public broker::PendingAck {
   void set_answer(Result<std::string> answer) { answer_ = std::move(answer); }
 
  private:
-  static void on_complete(PendingAck& self, bool ok) {
+  static void on_complete(PendingAck& self, std::optional<Errc> failure) {
     auto& call = static_cast<ApiCall&>(self);
-    if (!ok && call.answer_) {
+    if (failure && call.answer_) {
       call.answer_ = fail(Errc::kUnavailable, "Internal service failure");
     }
     call.done_(std::move(call.answer_));

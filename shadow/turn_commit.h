@@ -25,7 +25,7 @@ class TurnCommit final : public broker::PendingAck {
   std::vector<Waiting> answers;
 
  private:
-  static void on_complete(PendingAck& self, bool ok);
+  static void on_complete(PendingAck& self, std::optional<Errc> failure);
 
   Owner* owner_;
 };

@@ -121,7 +121,9 @@ class RepublishAction final : public Action {
       fields[kTopic].erase(0, 1);
     }
     IOTCORE_TRY(check_topic(fields[kTopic]));
-    fields[kQos].assign(1, '0');  // not = "0": GCC 12 warns of an overlap that can't be (its bug 105651)
+    fields[kQos].assign(
+        1, '0'
+    );  // not = "0": GCC 12 warns of an overlap that can't be (its bug 105651)
     if (qos_) {
       IOTCORE_ASSIGN(fields[kQos], input.evaluation.render(*qos_));
       if (fields[kQos] != "0" && fields[kQos] != "1") {
@@ -282,9 +284,9 @@ class WaitingAck final : public broker::PendingAck, public broker::AckSource {
  private:
   ~WaitingAck() override = default;
 
-  static void complete(PendingAck& self, bool ok) {
+  static void complete(PendingAck& self, std::optional<Errc> failure) {
     auto& ack = static_cast<WaitingAck&>(self);
-    ack.waiter_->done(ack.i_, ok);
+    ack.waiter_->done(ack.i_, !failure);
     delete &ack;
   }
 

@@ -90,9 +90,9 @@ class CountedAck final : public broker::PendingAck, public broker::AckSource {
   }
 
  private:
-  static void complete(PendingAck& self, bool ok) {
+  static void complete(PendingAck& self, std::optional<Errc> failure) {
     auto& ack = static_cast<CountedAck&>(self);
-    ack.acks_ += ok ? 1 : 0;
+    ack.acks_ += failure ? 0 : 1;
     delete &ack;
   }
 

@@ -381,7 +381,9 @@ TEST_CASE("A full queue drops what nobody waits for and holds back acknowledgeme
    public:
     Ack() : PendingAck(&Ack::complete) {}
 
-    static void complete(PendingAck& self, bool ok) { static_cast<Ack&>(self).sent = ok; }
+    static void complete(PendingAck& self, std::optional<Errc> failure) {
+      static_cast<Ack&>(self).sent = !failure;
+    }
 
     bool sent = false;
   };
