@@ -34,8 +34,8 @@ class Client {
   virtual std::size_t on_bytes(std::string_view bytes) = 0;
 
   // The transport is gone (or was closed as Link::close asked). Called once; then the client is destroyed. `reason` is what the gateway saw
-  // (kConnectionLost, kServerShutdown, …); a reason that the client gave to Link::close() itself takes precedence. For kServerShutdown it may leave a
-  // last packet in out().
+  // (kConnectionLost, kServerShutdown, …); a reason that the client gave to Link::close() itself takes precedence. For kServerShutdown,
+  // kWebsocketTtl and kCustomAuthTtl it may leave a last packet in out().
   virtual void on_closed(CloseReason reason) = 0;
 };
 

@@ -132,6 +132,7 @@ void ClientSession::authorized(Result<std::unique_ptr<Permissions>> answer) {
     return;
   }
   peer_.certificate_der = {};
+  peer_.evidence.reset();
   if (!answer) {
     const Error& error = answer.error();
     log(LogLevel::kInfo,
@@ -144,6 +145,14 @@ void ClientSession::authorized(Result<std::unique_ptr<Permissions>> answer) {
     return;
   }
   permissions_ = std::move(*answer);
+  if (permissions_ != nullptr) {
+    if (const std::string_view found = permissions_->principal(); !found.empty()) {
+      peer_.principal = found;
+    }
+    if (const auto end = permissions_->session_end()) {
+      link_.close_at(end->at, end->reason);
+    }
+  }
   if (will_) {
     const PublishView& will = will_->view();
     if (!allows(Action::kPublish, will.topic) ||

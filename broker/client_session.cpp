@@ -140,9 +140,13 @@ void ClientSession::close(CloseReason reason, mqtt::Reason code) {
 }
 
 void ClientSession::on_closed(CloseReason reason) {
-  if (reason == CloseReason::kServerShutdown && state_ == State::kConnected && is_v5()) {
+  const bool life_over =
+      reason == CloseReason::kWebsocketTtl || reason == CloseReason::kCustomAuthTtl;
+  if ((reason == CloseReason::kServerShutdown || life_over) && state_ == State::kConnected &&
+      is_v5()) {
     mqtt::Disconnect packet;
-    packet.reason = mqtt::Reason::kServerShuttingDown;
+    packet.reason =
+        life_over ? mqtt::Reason::kMaximumConnectTime : mqtt::Reason::kServerShuttingDown;
     send(packet);
   }
   end_session(reason);

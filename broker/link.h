@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/clock.h"
 #include "broker/out_buffer.h"
 
 #include <cstdint>
@@ -47,6 +48,9 @@ class Link {
   virtual void close(CloseReason reason) = 0;
   // Stops or resumes reading from the socket: backpressure on a publisher.
   virtual void set_reading(bool on) = 0;
+
+  // Ends the connection at that time, for that reason, unless it is told an earlier one: Client::on_closed is called with it and may leave a last packet.
+  virtual void close_at(MonotonicTime /*at*/, CloseReason /*reason*/) {}
 
  protected:
   virtual void queue_flush() = 0;

@@ -13,11 +13,13 @@ using HttpReply = Function<void(net::HttpResponse)>;
 // What stands behind an HTTP face. Called on the connection's worker, on several at once; must not block.
 class HttpHandler {
  public:
-  // Who the peer of an accepted WebSocket is, or why it is refused before the upgrade. Called once, on any thread.
+  // Who the peer of an accepted WebSocket is, or why it is refused before the upgrade. `evidence` of the identity may be set anew: what is
+  // `authenticated` is handed to broker::Authorizer::connect, at `session_end` the connection is closed. Called once, on any thread.
   using UpgradeAnswer = Function<void(Result<broker::PeerIdentity>)>;
 
   virtual ~HttpHandler() = default;
 
+  // Who asks is for the handler to find out, by `peer` (certificate, ALPN, SNI, source address) and by what stands in the request.
   // `peer` is valid until this returns.
   virtual void handle(
       net::HttpRequest request, const broker::PeerIdentity& peer, HttpReply reply

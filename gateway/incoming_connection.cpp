@@ -97,8 +97,13 @@ void IncomingConnection::on_handshake_done() {
     peer.principal = to_hex(as_text(certificate->fingerprint));
     peer.certificate_der = std::move(certificate->der);
   }
+  const std::string_view alpn = stream_.alpn_protocol();
+  if (!alpn.empty()) {
+    auto evidence = std::make_shared<broker::PeerEvidence>();
+    evidence->alpn_protocol = alpn;
+    peer.evidence = std::move(evidence);
+  }
   if (protocol_ == Protocol::kUndecided) {
-    const std::string_view alpn = stream_.alpn_protocol();
     if (alpn == "x-amzn-mqtt-ca" || alpn == "mqtt") {
       protocol_ = Protocol::kMqtt;
     } else if (alpn == "x-amzn-http-ca") {

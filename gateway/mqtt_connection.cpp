@@ -40,10 +40,15 @@ MqttConnection::MqttConnection(WorkerGateway& gateway, Arrival& arrival)
     : Connection(gateway, std::move(arrival.stream), *arrival.face),
       websocket_(std::move(arrival.websocket)) {}
 
-MqttConnection::~MqttConnection() = default;
+MqttConnection::~MqttConnection() {
+  gateway_.loop().timers().cancel(life_timer_);
+}
 
 void MqttConnection::start(broker::PeerIdentity peer, std::string_view bytes) {
   gateway_.loop().add(stream_.fd(), *this);
+  if (peer.evidence && peer.evidence->session_end) {
+    close_at(peer.evidence->session_end->at, peer.evidence->session_end->reason);
+  }
   client_ = gateway_.clients().make(gateway_.id(), *this, std::move(peer), websocket_ != nullptr);
   if (websocket_ && !websocket_->out.empty()) {
     flush_soon();
@@ -71,6 +76,25 @@ void MqttConnection::set_reading(bool on) {
   if (on) {
     offer_kept_ = kept_ != nullptr;
     request_read();
+  }
+}
+
+void MqttConnection::close_at(MonotonicTime at, broker::CloseReason reason) {
+  if (at >= life_ends_) {
+    return;
+  }
+  life_ends_ = at;
+  gateway_.loop().timers().cancel(life_timer_);
+  life_timer_ = gateway_.loop().timers().schedule(at, [this, reason] { on_life_over(reason); });
+}
+
+void MqttConnection::on_life_over(broker::CloseReason reason) {
+  if (state_ == State::kOpen) {
+    state_ = State::kClosing;
+    reason_ = reason;
+    kept_.reset();
+    end_client(reason_);  // which may leave a last packet in out()
+    flush_soon();
   }
 }
 
@@ -370,13 +394,7 @@ void MqttConnection::on_deadline() {
 }
 
 void MqttConnection::on_shutdown() {
-  if (state_ == State::kOpen) {
-    state_ = State::kClosing;
-    reason_ = broker::CloseReason::kServerShutdown;
-    kept_.reset();
-    end_client(reason_);  // which may leave a last packet in out()
-    flush_soon();
-  }
+  on_life_over(broker::CloseReason::kServerShutdown);
 }
 
 }  // namespace iotcore::gateway

@@ -22,6 +22,7 @@ class MqttConnection final : public broker::Link, public Connection {
   // broker::Link
   void close(broker::CloseReason reason) override;
   void set_reading(bool on) override;
+  void close_at(MonotonicTime at, broker::CloseReason reason) override;
 
   // By WorkerGateway at the end of the turn.
   void flush();
@@ -42,6 +43,7 @@ class MqttConnection final : public broker::Link, public Connection {
   };
 
   void queue_flush() override;
+  void on_life_over(broker::CloseReason reason);
   void read();
   // Reads once. False if there is nothing more to do for now.
   bool read_once();
@@ -65,6 +67,8 @@ class MqttConnection final : public broker::Link, public Connection {
   std::unique_ptr<broker::Client> client_;
   std::unique_ptr<net::WebSocketState> websocket_;
   std::unique_ptr<Kept, KeptDeleter> kept_;
+  TimerHandle life_timer_;
+  MonotonicTime life_ends_ = MonotonicTime::max();
   State state_ = State::kOpen;
   broker::CloseReason reason_ = broker::CloseReason::kConnectionLost;
   bool reading_ : 1 = true;

@@ -43,6 +43,11 @@ class EchoHandler final : public HttpHandler {
     broker::PeerIdentity identity = peer;
     identity.kind = broker::PeerIdentity::Kind::kAccessKey;
     identity.principal = "AKID";
+    if (net::split_target(request.target).query == "short") {
+      auto evidence = std::make_shared<broker::PeerEvidence>(*peer.evidence);
+      evidence->session_end = {SystemClock().now() + 50ms, CloseReason::kWebsocketTtl};
+      identity.evidence = std::move(evidence);
+    }
     answer(std::move(identity));
   }
 
@@ -313,6 +318,26 @@ TEST_CASE("A WebSocket ends in order on both sides") {
     CHECK(peer.read_all() == "\x88\x02\x03\xE8");
     CHECK(server.seen.closed_with(CloseReason::kClientError));
   }
+}
+
+TEST_CASE("What an upgrade said comes to who decides on CONNECT, and its end of life is kept") {
+  HttpServer server;
+  Peer peer(server.open_http());
+  peer.send(upgrade("/mqtt?short") + masked_frame(packet(kConnect, "ws")));
+  CHECK(has_status(read_answer(peer), 101));
+  CHECK(frame_payload(peer)[0] == kHello);
+  const broker::PeerIdentity& seen = server.seen.peers.back();
+  REQUIRE(seen.evidence);
+  CHECK(seen.evidence->query == "short");
+  CHECK(
+      std::find(
+          seen.evidence->headers.begin(),
+          seen.evidence->headers.end(),
+          std::pair<std::string, std::string>("Upgrade", "websocket")
+      ) != seen.evidence->headers.end()
+  );
+  CHECK(peer.read_all() == "\x88\x02\x03\xE8");
+  CHECK(server.seen.closed_with(CloseReason::kWebsocketTtl));
 }
 
 TEST_CASE("A flood over a WebSocket arrives whole at a slow peer") {
