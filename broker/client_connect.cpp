@@ -6,10 +6,17 @@
 #include "broker/mqtt/encoder.h"
 #include "broker/reserved_topics.h"
 #include "broker/topic.h"
+#include "broker/workers.h"
 
 #include <algorithm>
 
 namespace iotcore::broker {
+namespace {
+
+// Of the client ids that we choose.
+const std::string kAssignedPrefix = "$GEN/";
+
+}  // namespace
 
 void ClientSession::on_connect(const mqtt::FrameView& frame) {
   if (state_ != State::kAwaitConnect) {
@@ -25,6 +32,8 @@ void ClientSession::on_connect(const mqtt::FrameView& frame) {
   }
   problem_information_ =
       connect.properties.number_or(mqtt::Property::kRequestProblemInformation, 1) != 0;
+  packet_bytes_max_ =
+      connect.properties.number_or(mqtt::Property::kMaximumPacketSize, packet_bytes_max_);
   const char* why = nullptr;
   if (const Errc code = check_connect(connect, why); why != nullptr) {
     refuse_connect(mqtt::reason_of(code), why, CloseReason::kClientError);
@@ -44,8 +53,10 @@ Errc ClientSession::check_connect(const mqtt::ConnectView& connect, const char*&
     why = "MQTT-3.1.3-8: an empty client id needs clean session";
     return Errc::kClientIdNotValid;
   }
-  if (connect.client_id.size() > options.client_id_bytes_max ||
-      connect.client_id.starts_with('$')) {
+  // One that we assigned may come back (MQTT-3.1.3-7).
+  const bool reserved =
+      connect.client_id.starts_with('$') && !connect.client_id.starts_with(kAssignedPrefix);
+  if (connect.client_id.size() > options.client_id_bytes_max || reserved) {
     why = "the client id is too long or begins with $";
     return Errc::kClientIdNotValid;
   }
@@ -71,7 +82,10 @@ Errc ClientSession::check_connect(const mqtt::ConnectView& connect, const char*&
 void ClientSession::keep_connect(const mqtt::ConnectView& connect) {
   const BrokerOptions& options = worker_.options();
   if (connect.client_id.empty()) {
-    client_id_ = "$GEN/" + new_uuid();
+    // One that belongs to this worker, so that the client is led here when it comes back with it.
+    do {
+      client_id_ = kAssignedPrefix + new_uuid();
+    } while (worker_.shared().workers().owner_of(client_id_) != worker_.id());
     assigned_client_id_ = true;
   } else {
     client_id_ = connect.client_id;
@@ -86,7 +100,6 @@ void ClientSession::keep_connect(const mqtt::ConnectView& connect) {
   send_window_ = static_cast<std::uint16_t>(std::min<std::uint32_t>(
       properties.number_or(mqtt::Property::kReceiveMaximum, 65'535), options.inflight_max
   ));
-  packet_bytes_max_ = properties.number_or(mqtt::Property::kMaximumPacketSize, 0xFFFFFFFF);
   session_expiry_wanted_ = properties.number_or(mqtt::Property::kSessionExpiryInterval, 0) != 0;
   if (connect.will) {
     std::string forwarded;
@@ -179,6 +192,9 @@ void ClientSession::refuse_connect(
     connack.reason = reason;
     if (is_v5() && problem_information_ && !why.empty()) {
       connack.properties.set(mqtt::Property::kReasonString, why);
+      if (mqtt::encoded_size(version_, connack) > packet_bytes_max_) {
+        connack.properties.clear();  // MQTT-3.2.2-19
+      }
     }
     send(connack);
   }

@@ -1,0 +1,50 @@
+#pragma once
+
+#include "tests/conformance/world.h"
+#include "tests/unit/broker/broker_fixture.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace iotcore::conformance {
+
+class MemoryWire;
+
+// The broker without sockets, threads and a clock of its own.
+class MemoryWorld final : public World {
+ public:
+  explicit MemoryWorld(std::size_t workers);
+  ~MemoryWorld() override;
+
+  std::unique_ptr<Wire> open() override;
+  void wait(std::chrono::milliseconds time) override;
+  void restart() override;
+  void deny(const std::string& action, const std::string& name) override;
+  void set_option(const std::string& name, std::size_t value) override;
+
+  bool is_settled() const override { return true; }
+
+  // Runs turns until nothing is left to do.
+  void settle();
+  broker::WorkerBroker& worker_of(std::string_view client_id);
+  void forget(MemoryWire& wire);
+
+  const broker::BrokerOptions& options() const { return options_; }
+
+ private:
+  // What a restart ends.
+  struct Process;
+
+  Process& process();
+
+  std::size_t worker_count_;
+  broker::BrokerOptions options_;
+  ManualClock clock_;
+  store::MemoryStore store_;
+  broker::test::TestAuthorizer authorizer_;
+  std::vector<MemoryWire*> wires_;
+  std::unique_ptr<Process> process_;
+};
+
+}  // namespace iotcore::conformance
