@@ -36,4 +36,7 @@ bool test_rules(const Config& config, const RuleTestOptions& options);
 // Looks at what commonly goes wrong and says what to do. True if nothing is in the way.
 bool run_doctor(const Config& config);
 
+// Asks the server that runs on data_dir whether it is ready: for the health checks of containers. False if it is not, or does not answer.
+bool print_health(const Config& config);
+
 }  // namespace iotcore::server

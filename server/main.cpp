@@ -139,6 +139,10 @@ int main(int argc, char** argv) {
   CLI::App* doctor_command = cli.add_subcommand("doctor", "Look for what commonly goes wrong");
   add_config_options(*doctor_command, arguments);
 
+  CLI::App* health_command =
+      cli.add_subcommand("health", "Ask a running server whether it is ready");
+  add_config_options(*health_command, arguments);
+
   CLI11_PARSE(cli, argc, argv);
 
   arguments.sources.environment = read_environment();
@@ -166,6 +170,9 @@ int main(int argc, char** argv) {
   if (*config_print) {
     std::fputs(iotcore::server::print_config(*config).c_str(), stdout);
     return 0;
+  }
+  if (*health_command) {
+    return iotcore::server::print_health(*config) ? 0 : 1;
   }
   return iotcore::server::run_doctor(*config) ? 0 : 1;
 }
