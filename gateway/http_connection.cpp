@@ -145,13 +145,11 @@ void HttpConnection::start_upgrade(const net::HttpRequest& request) {
     return;
   }
   upgrade_ = std::make_unique<net::HttpResponse>(std::move(*accepted));
-  if (!peer_.development) {
-    auto evidence = peer_.evidence ? std::make_shared<broker::PeerEvidence>(*peer_.evidence)
-                                   : std::make_shared<broker::PeerEvidence>();
-    evidence->query = net::split_target(request.target).query;
-    evidence->headers.assign(request.headers.begin(), request.headers.end());
-    peer_.evidence = std::move(evidence);
-  }
+  auto evidence = peer_.evidence ? std::make_shared<broker::PeerEvidence>(*peer_.evidence)
+                                 : std::make_shared<broker::PeerEvidence>();
+  evidence->query = net::split_target(request.target).query;
+  evidence->headers.assign(request.headers.begin(), request.headers.end());
+  peer_.evidence = std::move(evidence);
   face_->config.http->authorize_websocket(
       request,
       peer_,
