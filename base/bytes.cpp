@@ -4,27 +4,6 @@
 
 namespace iotcore {
 
-SharedBytes SharedBytes::uninitialized(std::size_t n) {
-  SharedBytes result;
-  void* memory = ::operator new(sizeof(Block) + n);
-  result.block_ = new (memory) Block{1, n};
-  return result;
-}
-
-SharedBytes::SharedBytes(std::string_view copy_of) : SharedBytes(uninitialized(copy_of.size())) {
-  if (!copy_of.empty()) {
-    std::memcpy(fill(), copy_of.data(), copy_of.size());
-  }
-}
-
-void SharedBytes::release() {
-  if (block_ != nullptr && block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-    block_->~Block();
-    ::operator delete(block_);
-  }
-  block_ = nullptr;
-}
-
 bool is_valid_utf8(std::string_view text) {
   const auto* p = reinterpret_cast<const unsigned char*>(text.data());
   const auto* const end = p + text.size();

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -18,43 +17,6 @@ inline std::string_view as_text(std::span<const std::byte> bytes) {
 inline std::span<const std::byte> as_bytes_of(std::string_view text) {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
-
-// Immutable bytes in one allocation, shared by an intrusive count. Any thread.
-class SharedBytes {
- public:
-  SharedBytes() = default;
-  explicit SharedBytes(std::string_view copy_of);
-  // n bytes, uninitialised, to be filled once through fill() before anybody else sees them.
-  static SharedBytes uninitialized(std::size_t n);
-
-  SharedBytes(const SharedBytes& other) : block_(other.block_) {
-    if (block_ != nullptr) {
-      block_->references.fetch_add(1, std::memory_order_relaxed);
-    }
-  }
-  SharedBytes(SharedBytes&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
-  SharedBytes& operator=(SharedBytes other) noexcept {
-    std::swap(block_, other.block_);
-    return *this;
-  }
-  ~SharedBytes() { release(); }
-
-  const char* data() const { return block_ == nullptr ? nullptr : block_->bytes(); }
-  std::size_t size() const { return block_ == nullptr ? 0 : block_->size; }
-  std::string_view view() const { return {data(), size()}; }
-  char* fill() { return block_ == nullptr ? nullptr : block_->bytes(); }
-
- private:
-  struct Block {
-    std::atomic<std::uint32_t> references;
-    std::size_t size;
-    char* bytes() { return reinterpret_cast<char*>(this + 1); }
-  };
-
-  void release();
-
-  Block* block_ = nullptr;
-};
 
 // Reads big-endian values from a span with every length checked against what remains. After a failed read, ok() is false and every
 // further read fails and gives zero or empty.

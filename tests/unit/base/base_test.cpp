@@ -78,15 +78,6 @@ TEST_CASE("a byte reader never reads past its end") {
   CHECK(reader.u8() == 0);
 }
 
-TEST_CASE("shared bytes outlive their first owner") {
-  SharedBytes copy;
-  {
-    SharedBytes original("hello");
-    copy = original;
-  }
-  CHECK(copy.view() == "hello");
-}
-
 TEST_CASE("a function owns what it captures, small or large") {
   auto owned = std::make_unique<int>(7);
   Function<int()> small = [owned = std::move(owned)] { return *owned; };
