@@ -173,7 +173,7 @@ void ClientSession::end_session(CloseReason reason) {
   if (std::exchange(ended_, true)) {
     return;
   }
-  worker_.timers().cancel(keep_alive_timer_);
+  worker_.keep_alives().cancel(keep_alive_timer_);
   while (!subscriptions_.empty()) {
     remove_subscription(subscriptions_.size() - 1);
   }
@@ -221,7 +221,7 @@ void ClientSession::arm_keep_alive() {
     return;
   }
   const Duration grace = std::chrono::milliseconds(std::int64_t{keep_alive_s_} * 1500);
-  keep_alive_timer_ = worker_.timers().schedule(last_packet_ + grace, [this] { on_keep_alive(); });
+  keep_alive_timer_ = worker_.keep_alives().schedule(last_packet_ + grace, *this);
 }
 
 void ClientSession::on_keep_alive() {

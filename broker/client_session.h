@@ -61,6 +61,9 @@ class ClientSession final : public Client {
     subscriptions_[place].index = index;
   }
 
+  // The time of the keep-alive timer has come.
+  void on_keep_alive();
+
   // The acknowledgement that was held back can go now.
   void inbound_complete(PacketId id, std::optional<Errc> failure);
 
@@ -170,7 +173,6 @@ class ClientSession final : public Client {
   bool send_publish(FrameCache& frames, const DeliveryOptions& options);
   void drain_queue();
   void arm_keep_alive();
-  void on_keep_alive();
   // Everything that the end of a session entails, once.
   void end_session(CloseReason reason);
   LifecycleSubject lifecycle_subject() const;

@@ -82,6 +82,7 @@ WorkerBroker::WorkerBroker(Broker& broker, WorkerId id, TimerWheel& timers)
     : broker_(broker),
       id_(id),
       timers_(timers),
+      keep_alives_(timers, broker.clock()),
       subscribers_(broker.tree(), id),
       cache_(broker.tree(), id, broker.options().topic_cache_entries),
       remote_(broker.workers().count()),

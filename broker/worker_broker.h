@@ -7,6 +7,7 @@
 #include "broker/broker.h"
 #include "broker/client_table.h"
 #include "broker/frame_cache.h"
+#include "broker/keep_alives.h"
 #include "broker/publish_context.h"
 #include "broker/subscriber_table.h"
 #include "broker/topic_cache.h"
@@ -95,6 +96,8 @@ class WorkerBroker {
   WorkerId id() const { return id_; }
 
   TimerWheel& timers() { return timers_; }
+
+  KeepAlives& keep_alives() { return keep_alives_; }
 
   SubscriberTable& subscribers() { return subscribers_; }
 
@@ -195,6 +198,7 @@ class WorkerBroker {
   Broker& broker_;
   WorkerId id_;
   TimerWheel& timers_;
+  KeepAlives keep_alives_;
   MonotonicTime now_ = {};
   SubscriberTable subscribers_;
   ClientTable clients_;
