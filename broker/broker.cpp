@@ -18,6 +18,15 @@ TopicTree::Options tree_options(const BrokerOptions& options) {
   return tree;
 }
 
+RetainedLimits retained_limits(const BrokerOptions& options) {
+  RetainedLimits limits;
+  limits.messages_max = options.retained_messages_max;
+  limits.bytes_max = options.retained_bytes_max;
+  limits.payload_bytes_max = options.retained_payload_bytes_max;
+  limits.hash_matches_parent = options.hash_matches_parent;
+  return limits;
+}
+
 }  // namespace
 
 Broker::Broker(
@@ -36,10 +45,13 @@ Broker::Broker(
       metrics_(metrics),
       quiescent_(std::make_unique<QuiescentDomain>(workers.count())),
       tree_(std::make_unique<TopicTree>(*quiescent_, tree_options(options_))),
-      retained_(std::make_unique<RetainedMessages>(store, clock, options_.retained_messages_max)),
+      retained_(std::make_unique<RetainedMessages>(store, clock, retained_limits(options_))),
       consumers_(std::make_unique<ConsumerTable>(*tree_, *quiescent_)) {
   metrics_.gauge_from("iotcore_retained_messages", "Retained messages kept", {}, [this] {
     return static_cast<double>(retained_->count());
+  });
+  metrics_.gauge_from("iotcore_retained_bytes", "Memory of retained messages", {}, [this] {
+    return static_cast<double>(retained_->bytes());
   });
   metrics_.gauge_from(
       "iotcore_topic_filters",

@@ -70,7 +70,7 @@ mqtt::Reason ClientSession::subscribe_one(
   const BrokerOptions& options = worker_.options();
   const TopicLimits limits{options.topic_bytes_max, options.topic_levels_max, 128};
   const std::optional<FilterView> filter = parse_filter(wanted.filter, limits);
-  if (!filter || !client_may_subscribe(filter->filter)) {
+  if (!filter || !client_may_subscribe(filter->filter, options.sys_topics_interval_s != 0)) {
     return mqtt::Reason::kTopicFilterInvalid;
   }
   if (!allows(Action::kSubscribe, wanted.filter)) {
@@ -126,7 +126,9 @@ void ClientSession::send_retained(
     }
     deliver(publish, stable_hash(publish.topic), message, frames, options);
   };
-  worker_.shared().retained().match(wanted.filter, visit);
+  if (worker_.options().retained_to_wildcards || !has_wildcard(wanted.filter)) {
+    worker_.shared().retained().match(wanted.filter, visit);
+  }
 }
 
 void ClientSession::on_unsubscribe(const mqtt::FrameView& frame) {

@@ -64,8 +64,11 @@ bool client_may_publish(std::string_view topic) {
                                            : any_matches(kOtherRequests, topic);
 }
 
-bool client_may_subscribe(std::string_view filter) {
+bool client_may_subscribe(std::string_view filter, bool sys_topics) {
   if (!filter.starts_with('$')) {
+    return true;
+  }
+  if (sys_topics && filter.starts_with("$SYS/")) {
     return true;
   }
   if (!filter.starts_with(kAws)) {

@@ -1,20 +1,28 @@
 #include "broker/retained.h"
 
 #include "base/bytes.h"
-#include "base/log.h"
+#include "base/timer_wheel.h"
 #include "store/keys.h"
 #include "store/store.h"
+
+#include <mutex>
 
 namespace iotcore::broker {
 namespace {
 
 constexpr char kKind = 'm';
-constexpr std::uint8_t kFormat = 1;
-constexpr std::uint8_t kTombstone = 1;
-constexpr std::uint8_t kHasExpiry = 2;
+constexpr std::uint8_t kFormat = 2;
+constexpr std::uint8_t kHasExpiry = 1;
 
-std::string key_of(std::string_view topic, WorkerId worker) {
-  return store::Key(kKind).text(topic).u64(index(worker)).take();
+std::string key_of(std::string_view topic) {
+  return store::Key(kKind).text(topic).take();
+}
+
+std::size_t bytes_of(const PublishView& publish) {
+  // A node of the index, the entry and what the allocator adds.
+  constexpr std::size_t kPerMessage = 160;
+  return kPerMessage + sizeof(Message) + publish.topic.size() + publish.properties.size() +
+         publish.payload.size();
 }
 
 }  // namespace
@@ -22,23 +30,23 @@ std::string key_of(std::string_view topic, WorkerId worker) {
 struct RetainedMessages::Kept {
   Message::Ref message;
   std::int64_t stored_ms = 0;
-  std::uint64_t sequence = 0;
-  WorkerId writer{};
-  bool several_writers =
-      false;  // rows of other workers may exist, so that forgetting takes a tombstone
+  TimerHandle expiry;
 };
 
 struct RetainedMessages::Shard {
-  std::mutex mutex;
+  explicit Shard(bool hash_matches_parent) : index(hash_matches_parent) {}
+
+  std::mutex mutex;  // and what follows
   TopicIndex index;
+  BasicTimerWheel<Kept*> expiries;
 };
 
 RetainedMessages::RetainedMessages(
-    store::Store& store, const Clock& clock, std::size_t messages_max
+    store::Store& store, const Clock& clock, const RetainedLimits& limits
 )
-    : store_(store), clock_(clock), messages_max_(messages_max) {
+    : store_(store), clock_(clock), limits_(limits) {
   for (auto& shard : shards_) {
-    shard = std::make_unique<Shard>();
+    shard = std::make_unique<Shard>(limits.hash_matches_parent);
   }
 }
 
@@ -55,55 +63,88 @@ bool RetainedMessages::is_expired(const Kept& kept) const {
   return publish.has_expiry && publish.expires_at <= clock_.now();
 }
 
-Status RetainedMessages::set(const PublishView& publish, WorkerId worker, store::Batch& batch) {
+bool RetainedMessages::reserve(std::size_t messages, std::size_t more, std::size_t less) {
+  const std::size_t count = count_.fetch_add(messages, std::memory_order_relaxed) + messages;
+  const std::size_t bytes = bytes_.fetch_add(more, std::memory_order_relaxed) + more - less;
+  const bool fits = (messages == 0 || count <= limits_.messages_max) && bytes <= limits_.bytes_max;
+  if (fits) {
+    bytes_.fetch_sub(less, std::memory_order_relaxed);
+  } else {
+    count_.fetch_sub(messages, std::memory_order_relaxed);
+    bytes_.fetch_sub(more, std::memory_order_relaxed);
+  }
+  return fits;
+}
+
+void RetainedMessages::keep(
+    Shard& shard, Kept& kept, const PublishView& publish, std::int64_t stored_ms
+) {
+  PublishView copy = publish;
+  copy.retain = true;
+  kept.message = Message::make(copy);
+  kept.stored_ms = stored_ms;
+  shard.expiries.cancel(std::exchange(kept.expiry, {}));
+  if (publish.has_expiry) {
+    kept.expiry = shard.expiries.schedule(publish.expires_at, &kept);
+  }
+}
+
+void RetainedMessages::forget(Shard& shard, Kept* kept) {
+  const PublishView& publish = kept->message->view();
+  shard.index.erase(publish.topic);
+  shard.expiries.cancel(kept->expiry);
+  count_.fetch_sub(1, std::memory_order_relaxed);
+  bytes_.fetch_sub(bytes_of(publish), std::memory_order_relaxed);
+  delete kept;
+}
+
+Result<bool> RetainedMessages::set(const PublishView& publish) {
   Shard& shard = shard_of(publish.topic);
   const std::lock_guard lock(shard.mutex);
   auto* kept = static_cast<Kept*>(shard.index.find(publish.topic));
-  const std::uint64_t sequence = sequence_.fetch_add(1, std::memory_order_relaxed);
-  const bool foreign = kept != nullptr && (kept->several_writers || kept->writer != worker);
-
   if (publish.payload.empty()) {
-    if (kept == nullptr) {
-      return {};
+    if (kept != nullptr) {
+      forget(shard, kept);
     }
-    if (!foreign) {
-      batch.erase(store::Table::kRetained, key_of(publish.topic, worker));
-    } else {
-      std::string row;
-      row.push_back(static_cast<char>(kFormat));
-      append_u64(row, sequence);
-      row.push_back(static_cast<char>(kTombstone));
-      batch.put(store::Table::kRetained, key_of(publish.topic, worker), row);
-    }
-    shard.index.erase(publish.topic);
-    delete kept;
-    count_.fetch_sub(1, std::memory_order_relaxed);
-    return {};
+    return kept != nullptr;
   }
-
+  if (publish.payload.size() > limits_.payload_bytes_max) {
+    return fail(Errc::kQuotaExceeded, "the payload is larger than a retained one may be");
+  }
+  const std::size_t before = kept == nullptr ? 0 : bytes_of(kept->message->view());
+  if (!reserve(kept == nullptr ? 1 : 0, bytes_of(publish), before)) {
+    return fail(Errc::kQuotaExceeded, "the limit of retained messages is reached");
+  }
   if (kept == nullptr) {
-    if (count_.load(std::memory_order_relaxed) >= messages_max_) {
-      return fail(Errc::kQuotaExceeded, "the limit of retained messages is reached");
-    }
     kept = new Kept();
     shard.index.set(publish.topic, kept);
-    count_.fetch_add(1, std::memory_order_relaxed);
   }
-  PublishView copy = publish;
-  copy.retain = true;
-  kept->message = Message::make(copy);
-  kept->stored_ms = to_epoch_ms(clock_.wall());
-  kept->sequence = sequence;
-  kept->several_writers = foreign;
-  kept->writer = worker;
+  keep(shard, *kept, publish, to_epoch_ms(clock_.wall()));
+  return true;
+}
 
+void RetainedMessages::write(std::string_view topic, store::Batch& batch) {
+  Message::Ref message;
+  std::int64_t stored_ms = 0;
+  {
+    Shard& shard = shard_of(topic);
+    const std::lock_guard lock(shard.mutex);
+    if (const auto* kept = static_cast<const Kept*>(shard.index.find(topic)); kept != nullptr) {
+      message = kept->message;
+      stored_ms = kept->stored_ms;
+    }
+  }
+  if (!message) {
+    batch.erase(store::Table::kRetained, key_of(topic));
+    return;
+  }
+  const PublishView& publish = message->view();
   std::string row;
   row.reserve(40 + publish.properties.size() + publish.payload.size());
   row.push_back(static_cast<char>(kFormat));
-  append_u64(row, sequence);
   row.push_back(static_cast<char>(publish.has_expiry ? kHasExpiry : 0));
   row.push_back(static_cast<char>(publish.qos));
-  append_u64(row, static_cast<std::uint64_t>(kept->stored_ms));
+  append_u64(row, static_cast<std::uint64_t>(stored_ms));
   if (publish.has_expiry) {
     const auto left = publish.expires_at - clock_.now();
     append_u64(row, static_cast<std::uint64_t>(to_epoch_ms(clock_.wall() + left)));
@@ -111,18 +152,60 @@ Status RetainedMessages::set(const PublishView& publish, WorkerId worker, store:
   append_u32(row, static_cast<std::uint32_t>(publish.properties.size()));
   row.append(publish.properties);
   row.append(publish.payload);
-  batch.put(store::Table::kRetained, key_of(publish.topic, worker), row);
-  return {};
+  batch.put(store::Table::kRetained, key_of(topic), row);
+}
+
+std::vector<std::string> RetainedMessages::expire() {
+  std::vector<std::string> topics;
+  for (const auto& shard : shards_) {
+    const std::lock_guard lock(shard->mutex);
+    shard->expiries.advance(clock_.now(), [&](Kept* kept) {
+      topics.emplace_back(kept->message->view().topic);
+      kept->expiry = {};
+      forget(*shard, kept);
+    });
+  }
+  return topics;
+}
+
+bool RetainedMessages::load_row(std::string_view topic, std::string_view text, bool& expired) {
+  ByteReader row(text);
+  const std::uint8_t format = row.u8();
+  const std::uint8_t flags = row.u8();
+  PublishView publish;
+  publish.topic = topic;
+  publish.qos = static_cast<Qos>(row.u8() & 3U);
+  const auto stored_ms = static_cast<std::int64_t>(row.u64());
+  if ((flags & kHasExpiry) != 0) {
+    const auto left_ms = static_cast<std::int64_t>(row.u64()) - to_epoch_ms(clock_.wall());
+    expired = left_ms <= 0;
+    publish.has_expiry = true;
+    publish.expires_at = clock_.now() + std::chrono::milliseconds(left_ms);
+  }
+  publish.properties = row.bytes(row.u32());
+  publish.payload = row.bytes(row.remaining());
+  if (!row.ok() || format != kFormat) {
+    return false;
+  }
+  if (expired) {
+    return true;
+  }
+  // Limits are for what is new: a lowered one takes nothing away.
+  Shard& shard = shard_of(topic);
+  const std::lock_guard lock(shard.mutex);
+  auto* kept = new Kept();
+  shard.index.set(topic, kept);
+  count_.fetch_add(1, std::memory_order_relaxed);
+  bytes_.fetch_add(bytes_of(publish), std::memory_order_relaxed);
+  keep(shard, *kept, publish, stored_ms);
+  return true;
 }
 
 Status RetainedMessages::load() {
   constexpr std::size_t kPage = 1000;
   std::string from;
-  std::uint64_t highest = 0;
   std::size_t unreadable = 0;
-  // Rows of one topic follow each other; the one with the highest sequence counts.
-  std::string current_topic;
-  std::uint64_t current_sequence = 0;
+  store::Batch expired_rows;
   for (;;) {
     IOTCORE_ASSIGN(
         const std::vector<store::Entry> page,
@@ -132,65 +215,22 @@ Status RetainedMessages::load() {
       store::KeyReader key(entry.key);
       key.kind();
       const auto topic = key.text();
-      const auto worker = key.u64();
-      ByteReader row(entry.value);
-      const std::uint8_t format = row.u8();
-      const std::uint64_t sequence = row.u64();
-      const std::uint8_t flags = row.u8();
-      if (!topic || !worker || format != kFormat || !row.ok()) {
+      bool expired = false;
+      if (!topic || !load_row(*topic, entry.value, expired)) {
         ++unreadable;
-        continue;
+      } else if (expired) {
+        expired_rows.erase(store::Table::kRetained, entry.key);
       }
-      highest = std::max(highest, sequence);
-      const bool same_topic = *topic == current_topic;
-      if (same_topic && sequence < current_sequence) {
-        continue;
-      }
-      current_topic = *topic;
-      current_sequence = sequence;
-      Shard& shard = shard_of(*topic);
-      auto* kept = static_cast<Kept*>(shard.index.find(*topic));
-      if ((flags & kTombstone) != 0) {
-        if (kept != nullptr) {
-          shard.index.erase(*topic);
-          delete kept;
-          --count_;
-        }
-        continue;
-      }
-      PublishView publish;
-      publish.topic = *topic;
-      publish.retain = true;
-      publish.qos = static_cast<Qos>(row.u8() & 3U);
-      const auto stored_ms = static_cast<std::int64_t>(row.u64());
-      if ((flags & kHasExpiry) != 0) {
-        const auto left_ms = static_cast<std::int64_t>(row.u64()) - to_epoch_ms(clock_.wall());
-        publish.has_expiry = true;
-        publish.expires_at = clock_.now() + std::chrono::milliseconds(left_ms);
-      }
-      publish.properties = row.bytes(row.u32());
-      publish.payload = row.bytes(row.remaining());
-      if (!row.ok()) {
-        ++unreadable;
-        continue;
-      }
-      if (kept == nullptr) {
-        kept = new Kept();
-        shard.index.set(*topic, kept);
-        ++count_;
-      }
-      kept->message = Message::make(publish);
-      kept->stored_ms = stored_ms;
-      kept->sequence = sequence;
-      kept->writer = static_cast<WorkerId>(*worker);
-      kept->several_writers = same_topic;
     }
     if (page.size() < kPage) {
       break;
     }
     from = store::key_after(page.back().key);
   }
-  sequence_ = highest + 1;
+  if (!expired_rows.empty()) {
+    IOTCORE_ASSIGN(const store::Revision revision, store_.commit_wait(std::move(expired_rows)));
+    static_cast<void>(revision);
+  }
   if (unreadable != 0) {
     return fail(
         Errc::kStoreCorrupt,
@@ -233,27 +273,25 @@ Result<std::vector<RetainedMessages::Listed>> RetainedMessages::list(
 ) {
   // The store has the order of the topics; what counts as kept is what memory says.
   std::vector<Listed> listed;
-  std::string key = store::Key(kKind).text(from).take();
-  std::string last;
+  std::string key = from.empty() ? std::string() : key_of(from);
   while (listed.size() < limit) {
     IOTCORE_ASSIGN(
         const std::vector<store::Entry> page,
-        store_.scan(store::Table::kRetained, std::string(1, kKind), key, limit + 1)
+        store_.scan(store::Table::kRetained, std::string(1, kKind), key, limit)
     );
     for (const store::Entry& entry : page) {
       store::KeyReader reader(entry.key);
       reader.kind();
       const auto topic = reader.text();
-      if (!topic || *topic == last) {
+      std::int64_t stored_ms = 0;
+      if (!topic || listed.size() == limit) {
         continue;
       }
-      last = *topic;
-      std::int64_t stored_ms = 0;
-      if (const Message::Ref message = find(*topic, &stored_ms); message && listed.size() < limit) {
+      if (const Message::Ref message = find(*topic, &stored_ms)) {
         listed.push_back({message, stored_ms});
       }
     }
-    if (page.size() <= limit) {
+    if (page.size() < limit) {
       break;
     }
     key = store::key_after(page.back().key);
@@ -274,22 +312,16 @@ Message::Ref RetainedMessages::find(std::string_view topic, std::int64_t* stored
   return kept->message;
 }
 
-std::size_t RetainedMessages::count() const {
-  return count_.load(std::memory_order_relaxed);
-}
-
 void RetainedMessages::clear() {
   for (const auto& shard : shards_) {
     const std::lock_guard lock(shard->mutex);
-    std::vector<std::string> topics;
-    const auto collect = [&topics](const TopicIndex::Found& hit) {
-      hit.append_topic(topics.emplace_back());
+    std::vector<Kept*> all;
+    shard->index.match("#", [&all](const TopicIndex::Found& hit) {
+      all.push_back(static_cast<Kept*>(hit.value()));
       return true;
-    };
-    shard->index.match("#", collect);
-    for (const std::string& topic : topics) {
-      delete static_cast<Kept*>(shard->index.erase(topic));
-      count_.fetch_sub(1, std::memory_order_relaxed);
+    });
+    for (Kept* kept : all) {
+      forget(*shard, kept);
     }
   }
 }

@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -21,19 +21,35 @@ class Store;
 
 namespace iotcore::broker {
 
+struct RetainedLimits {
+  std::size_t messages_max = 1'000'000;
+  std::size_t bytes_max = 1U << 30;  // in memory, what goes with each message included
+  std::size_t payload_bytes_max = 268'435'455;
+  bool hash_matches_parent = true;
+};
+
 // The retained messages: in memory by topic, in the store so that they outlive the process. Any thread.
 //
-// Rows: 'm', text topic, u64 worker -> sequence, QoS, times, properties, payload. Each worker writes rows of its own in the
-// order of its commits, and the sequence tells which worker's row is the newest when two wrote the same topic at once.
+// Memory changes at once; the row of a topic is written by the worker that owns the topic (write_retained), from what memory holds by then. So
+// there is one row per topic, and however many workers publish to it, the last row is the last message.
+//
+// Rows: 'm', text topic -> format, flags, QoS, times, properties, payload.
 class RetainedMessages {
  public:
-  RetainedMessages(store::Store& store, const Clock& clock, std::size_t messages_max);
+  RetainedMessages(store::Store& store, const Clock& clock, const RetainedLimits& limits);
   ~RetainedMessages();
 
+  // What has expired meanwhile is deleted. Blocks.
   Status load();
 
-  // Keeps a publish, or forgets what is kept if its payload is empty, and adds what the store has to know to `batch`. kQuotaExceeded.
-  Status set(const PublishView& publish, WorkerId worker, store::Batch& batch);
+  // Keeps a publish, or forgets what is kept if its payload is empty. True: the row has to be written. kQuotaExceeded.
+  Result<bool> set(const PublishView& publish);
+
+  // Puts the row of the topic as it stands now, or its deletion, into `batch`.
+  void write(std::string_view topic, store::Batch& batch);
+
+  // Forgets what has expired; the topics whose rows have to be written.
+  std::vector<std::string> expire();
 
   // Calls visit(message, stored_ms) for everything kept that matches and has not expired.
   using Visit = std::function<void(const Message::Ref&, std::int64_t stored_ms)>;
@@ -49,7 +65,10 @@ class RetainedMessages {
   // The one of that very topic, if any.
   Message::Ref find(std::string_view topic, std::int64_t* stored_ms = nullptr);
 
-  std::size_t count() const;
+  std::size_t count() const { return count_.load(std::memory_order_relaxed); }
+
+  std::size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+
   void clear();
 
  private:
@@ -59,12 +78,17 @@ class RetainedMessages {
 
   Shard& shard_of(std::string_view topic);
   bool is_expired(const Kept& kept) const;
+  bool reserve(std::size_t messages, std::size_t more, std::size_t less);
+  void keep(Shard& shard, Kept& kept, const PublishView& publish, std::int64_t stored_ms);
+  void forget(Shard& shard, Kept* kept);
+  // False if it is not readable. `expired`: it is not kept.
+  bool load_row(std::string_view topic, std::string_view row, bool& expired);
 
   store::Store& store_;
   const Clock& clock_;
-  std::size_t messages_max_;
-  std::atomic<std::uint64_t> sequence_ = 1;
+  const RetainedLimits limits_;
   std::atomic<std::size_t> count_ = 0;
+  std::atomic<std::size_t> bytes_ = 0;
   std::array<std::unique_ptr<Shard>, kShards> shards_;
 };
 

@@ -34,6 +34,7 @@ SubscriberTable::Added SubscriberTable::add(std::string_view filter, Subscriber 
   }
   Slot& slot = slots_[index];
   slot.subscribers.push_back(subscriber);
+  ++subscription_count_;
   const auto count = static_cast<std::uint32_t>(slot.subscribers.size());
   if (slot.shared) {
     const FilterView parts = parts_of(slot.filter);
@@ -52,6 +53,7 @@ void SubscriberTable::remove(std::uint32_t slot_index, std::uint32_t index) {
     slot.subscribers[index].client->subscription_moved(slot.subscribers[index].place, index);
   }
   slot.subscribers.pop_back();
+  --subscription_count_;
   const auto count = static_cast<std::uint32_t>(slot.subscribers.size());
   if (slot.shared) {
     const FilterView parts = parts_of(slot.filter);

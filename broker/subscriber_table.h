@@ -61,11 +61,14 @@ class SubscriberTable {
 
   std::size_t filter_count() const { return by_filter_.size(); }
 
+  std::size_t subscription_count() const { return subscription_count_; }
+
  private:
   TopicTree& tree_;
   WorkerId worker_;
   std::deque<Slot> slots_;
   std::vector<std::uint32_t> free_;
+  std::size_t subscription_count_ = 0;
   std::unordered_map<std::string_view, std::uint32_t> by_filter_;  // keys: views of Slot::filter
 };
 

@@ -4,8 +4,10 @@
 #include "base/log.h"
 #include "broker/client_session.h"
 #include "broker/consumer_table.h"
+#include "broker/housekeeper.h"
 #include "broker/reserved_topics.h"
 #include "broker/retained.h"
+#include "broker/retained_writes.h"
 #include "broker/topic_tree.h"
 #include "store/store.h"
 
@@ -88,7 +90,8 @@ WorkerBroker::WorkerBroker(Broker& broker, WorkerId id, TimerWheel& timers)
       remote_(broker.workers().count()),
       session_id_prefix_(to_hex(random_bytes(8))),
       counters_(make_counters(broker.metrics(), id)),
-      lifeline_(std::make_shared<WorkerLifeline>(*this)) {}
+      lifeline_(std::make_shared<WorkerLifeline>(*this)),
+      housekeeper_(index(id) == 0 ? std::make_unique<Housekeeper>(*this) : nullptr) {}
 
 WorkerBroker::~WorkerBroker() {
   if (current_worker == this) {
@@ -164,8 +167,11 @@ PublishResult WorkerBroker::publish(
       return result;
     }
   } else if (publish.retain) {
-    const Status kept = broker_.retained().set(publish, id_, durable_batch(context.hold()));
+    const Result<bool> kept = broker_.retained().set(publish);
     result.retain_refused = !kept;
+    if (kept && *kept) {
+      write_retained(*this, publish.topic, context.hold());
+    }
   }
 
   const std::uint64_t hash = stable_hash(publish.topic);

@@ -25,6 +25,7 @@
 namespace iotcore::broker {
 
 class ClientSession;
+class Housekeeper;
 
 // Makes the PendingAck of a publish when the first holder asks for it.
 class AckSource {
@@ -224,6 +225,7 @@ class WorkerBroker {
   std::uint64_t commit_number_ = 1;
   Counters counters_;
   std::shared_ptr<WorkerLifeline> lifeline_;  // shared with what waits for the worker
+  std::unique_ptr<Housekeeper> housekeeper_;  // of the first worker
 };
 
 }  // namespace iotcore::broker

@@ -5,7 +5,6 @@
 #include "broker/broker.h"
 #include "broker/mqtt/properties.h"
 #include "broker/reserved_topics.h"
-#include "broker/retained.h"
 #include "broker/topic.h"
 #include "broker/worker_broker.h"
 #include "proto/api/data.pb.h"
@@ -132,54 +131,6 @@ void publish(
   );
 }
 
-Result<api::GetRetainedMessageResponse> get_retained(
-    broker::Broker& broker, const api::GetRetainedMessageRequest& request
-) {
-  std::int64_t stored_ms = 0;
-  const broker::Message::Ref kept = broker.retained().find(request.topic(), &stored_ms);
-  if (!kept) {
-    return fail(Errc::kNotFound, "No retained message exists for topic: '" + request.topic() + "'");
-  }
-  const broker::PublishView& view = kept->view();
-  api::GetRetainedMessageResponse response;
-  response.set_topic(request.topic());
-  response.set_payload(std::string(view.payload));
-  response.set_qos(static_cast<int>(view.qos));
-  response.set_last_modified_time(stored_ms);
-  return response;
-}
-
-Result<api::ListRetainedMessagesResponse> list_retained(
-    broker::Broker& broker, const api::ListRetainedMessagesRequest& request
-) {
-  constexpr int kPageDefault = 20;
-  std::string from;
-  if (request.has_next_token()) {
-    const auto decoded = from_base64(request.next_token());
-    if (!decoded) {
-      return fail(Errc::kInvalidRequest, "Invalid nextToken");
-    }
-    from = *decoded;
-  }
-  const auto limit =
-      static_cast<std::size_t>(request.has_max_results() ? request.max_results() : kPageDefault);
-  IOTCORE_ASSIGN(const auto listed, broker.retained().list(from, limit + 1));
-  api::ListRetainedMessagesResponse response;
-  for (std::size_t i = 0; i < listed.size(); ++i) {
-    const broker::PublishView& view = listed[i].message->view();
-    if (i == limit) {
-      response.set_next_token(to_base64(view.topic));
-      break;
-    }
-    auto& topic = *response.add_retained_topics();
-    topic.set_topic(std::string(view.topic));
-    topic.set_payload_size(static_cast<std::int64_t>(view.payload.size()));
-    topic.set_qos(static_cast<int>(view.qos));
-    topic.set_last_modified_time(listed[i].stored_ms);
-  }
-  return response;
-}
-
 }  // namespace
 
 void register_message_operations(
@@ -213,24 +164,6 @@ void register_message_operations(
               publish(broker, context, request, std::move(reply));
             }
         );
-      }
-  );
-  operations.add<api::GetRetainedMessageRequest, api::GetRetainedMessageResponse>(
-      "GetRetainedMessage",
-      [&broker, &authorizer](
-          const CallContext& context, const api::GetRetainedMessageRequest& request
-      ) -> Result<api::GetRetainedMessageResponse> {
-        IOTCORE_TRY(authorizer.allows(context.peer, Action::kGetRetainedMessage, request.topic()));
-        return get_retained(broker, request);
-      }
-  );
-  operations.add<api::ListRetainedMessagesRequest, api::ListRetainedMessagesResponse>(
-      "ListRetainedMessages",
-      [&broker, &authorizer](
-          const CallContext& context, const api::ListRetainedMessagesRequest& request
-      ) -> Result<api::ListRetainedMessagesResponse> {
-        IOTCORE_TRY(authorizer.allows(context.peer, Action::kListRetainedMessages, "*"));
-        return list_retained(broker, request);
       }
   );
 }

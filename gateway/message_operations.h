@@ -12,7 +12,7 @@ class HttpAuthorizer;
 
 namespace iotcore::gateway {
 
-// Publish, GetRetainedMessage and ListRetainedMessages.
+// Publish.
 void register_message_operations(
     OperationRegistry& operations,
     broker::Broker& broker,

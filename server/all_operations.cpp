@@ -1,6 +1,7 @@
 #include "server/all_operations.h"
 
 #include "gateway/message_operations.h"
+#include "gateway/retained_operations.h"
 #include "gateway/shadow_operations.h"
 #include "proto/api/certificates.pb.h"
 #include "proto/api/endpoint.pb.h"
@@ -133,6 +134,7 @@ void register_operations(gateway::OperationRegistry& operations, const Operation
   gateway::register_message_operations(
       operations, owners.broker, owners.pool, owners.http_authorizer
   );
+  gateway::register_retained_operations(operations, owners.broker, owners.http_authorizer);
   gateway::register_shadow_operations(
       operations, owners.shadows, owners.http_authorizer, owners.pool
   );

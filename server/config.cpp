@@ -115,8 +115,10 @@ Status set_config(Config& config, std::string_view key, std::string_view value) 
   );
 }
 
-Result<Config> load_config(const ConfigSources& sources) {
-  Config config;
+namespace {
+
+// Whichever of the sources has the last word on a key has it, on top of `config`.
+Status apply_sources(Config& config, const ConfigSources& sources) {
   if (sources.dev) {
     config.dev = true;
     config.listen_mqtt = {"127.0.0.1", 1883};
@@ -145,6 +147,20 @@ Result<Config> load_config(const ConfigSources& sources) {
     IOTCORE_TRY(
         set_config(config, override_text.substr(0, equals), override_text.substr(equals + 1))
     );
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Config> load_config(const ConfigSources& sources) {
+  Config config;
+  IOTCORE_TRY(apply_sources(config, sources));
+  if (config.mqtt_profile == Profile::kStrict) {
+    // The profile comes before every other key, wherever it stands.
+    config = {};
+    config.mqtt = broker::strict_options();
+    IOTCORE_TRY(apply_sources(config, sources));
   }
   for (const ListenSetting* plain : {&config.listen_mqtt, &config.listen_http}) {
     const bool loopback =

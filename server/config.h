@@ -23,6 +23,9 @@ struct ListenSetting {
   bool is_on() const { return !host.empty(); }
 };
 
+// Where the settings of the broker start from, before single keys.
+enum class Profile : std::uint8_t { kExtended, kStrict };
+
 // Everything that an operator can set. Each member has one key in config.cpp, which also documents it.
 struct Config {
   std::filesystem::path data_dir = "iotcore-data";
@@ -50,6 +53,7 @@ struct Config {
   std::size_t connections_max = 1'000'000;
   std::size_t http_body_bytes_max = 1U << 20;
   std::uint32_t drain_ms = 5000;
+  Profile mqtt_profile = Profile::kExtended;
   broker::BrokerOptions mqtt;
 };
 

@@ -1,6 +1,5 @@
 #include "broker/broker.h"
 
-#include "broker/retained.h"
 #include "tests/unit/broker/broker_fixture.h"
 
 #include <catch2/catch.hpp>
@@ -107,55 +106,6 @@ TEST_CASE("overlapping subscriptions give one copy with the highest QoS and all 
   std::sort(ids.begin(), ids.end());
   CHECK(ids == std::vector<std::uint32_t>{11, 22, 33});
   CHECK(nothing(sub));
-}
-
-TEST_CASE("retained messages come with a new subscription, survive the process and can be removed"
-) {
-  BrokerFixture f;
-  TestClient& pub = f.connected("pub");
-  f.publish(pub, "state/a", "on", Qos::kAtLeastOnce, true);
-  CHECK(expect<Ack>(pub).packet_id == PacketId{7});
-  f.publish(pub, "state/b", "off", Qos::kAtMostOnce, true);
-  TestClient& sub = f.connected("sub");
-  std::string entries;
-  mqtt::SubscriptionView entry;
-  entry.filter = "state/+";
-  mqtt::append_entry(entries, entry);
-  mqtt::SubscribeView packet;
-  packet.packet_id = PacketId{1};
-  packet.entries = {entries, 1};
-  sub.send(packet);
-  expect<mqtt::SubackView>(sub);
-  CHECK(expect<PublishView>(sub).retain);
-  CHECK(expect<PublishView>(sub).retain);
-  CHECK(nothing(sub));
-  f.publish(pub, "state/a", "off");
-  CHECK_FALSE(expect<PublishView>(sub).retain);
-
-  RetainedMessages again(f.store, f.clock, 100);
-  REQUIRE(again.load().has_value());
-  CHECK(again.count() == 2);
-  CHECK(again.find("state/a")->view().payload == "on");
-
-  f.publish(pub, "state/a", "", Qos::kAtMostOnce, true);
-  CHECK(f.broker->retained().count() == 1);
-  RetainedMessages third(f.store, f.clock, 100);
-  REQUIRE(third.load().has_value());
-  CHECK_FALSE(third.find("state/a"));
-}
-
-TEST_CASE("a retained message that two workers wrote is the newest one after a restart") {
-  BrokerFixture f(2);
-  TestClient& one = f.connected("one", Version::kV5, 0);
-  TestClient& two = f.connected("two", Version::kV5, 1);
-  f.publish(one, "t", "first", Qos::kAtLeastOnce, true);
-  f.publish(two, "t", "second", Qos::kAtLeastOnce, true);
-  f.publish(one, "u", "first", Qos::kAtLeastOnce, true);
-  f.publish(two, "u", "", Qos::kAtLeastOnce, true);
-  RetainedMessages again(f.store, f.clock, 100);
-  REQUIRE(again.load().has_value());
-  CHECK(again.find("t")->view().payload == "second");
-  CHECK_FALSE(again.find("u"));
 }
 
 TEST_CASE("a second connection of a client takes over, and the first one's will is sent") {

@@ -71,6 +71,19 @@ TEST_CASE("--set beats the environment, which beats the file") {
   std::filesystem::remove(file);
 }
 
+TEST_CASE("a profile comes before single keys, wherever it stands") {
+  ConfigSources sources;
+  sources.environment = {{"IOTCORE_MQTT_TOPIC_LEVELS_MAX", "9"}};
+  sources.overrides = {"mqtt.topic_bytes_max=300", "mqtt.profile=strict"};
+  const Result<Config> config = load_config(sources);
+  REQUIRE(config);
+  CHECK(config->mqtt.subscriptions_per_client_max == 50);
+  CHECK(config->mqtt.topic_bytes_max == 300);
+  CHECK(config->mqtt.topic_levels_max == 9);
+  sources.overrides.emplace_back("mqtt.profile=extended");
+  CHECK(load_config(sources)->mqtt.subscriptions_per_client_max == 10'000);
+}
+
 TEST_CASE("what is printed can be read back and says the same") {
   ConfigSources sources;
   sources.overrides = {
