@@ -98,6 +98,9 @@ class BytesReader {
     if (take("\"")) {
       return quoted();
     }
+    if (take("{")) {
+      return group(true);
+    }
     const int high = hex_digit(text_[at_]);
     const int low = at_ + 1 < text_.size() ? hex_digit(text_[at_ + 1]) : -1;
     if (high < 0 || low < 0) {

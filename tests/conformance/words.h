@@ -28,7 +28,7 @@ using Fields = std::vector<Field>;
 std::vector<std::string> split_words(std::string_view line);
 
 // Bytes: hex digits, "text", s"text" (two-byte length in front), b{…} (the same around bytes),
-// len{…} (variable byte integer in front); each may be followed by *count.
+// len{…} (variable byte integer in front), {…}; each may be followed by *count.
 std::string read_bytes(std::string_view text, const Names& names);
 
 // plain, "quoted" or {bytes}.
