@@ -104,8 +104,8 @@ void run_one(World& world, const Run& run, Results& results, const char* where) 
 void run_memory(const std::vector<Run>& runs, Results& results) {
   for (const Run& run : runs) {
     for (const std::size_t workers : {1U, 3U}) {
-      MemoryWorld world(workers);
-      run_one(world, run, results, workers == 1 ? "one worker" : "three workers");
+      MemoryWorld world(workers, workers > 1);
+      run_one(world, run, results, workers == 1 ? "one worker" : "three workers, in pieces");
     }
   }
 }

@@ -18,14 +18,14 @@ class MemoryWire final : public Wire, public broker::Link {
   ~MemoryWire() override { world_.forget(*this); }
 
   void send(std::string_view bytes) override {
-    if (closed_) {
-      return;
+    constexpr std::size_t kSingly = 48;
+    if (world_.in_pieces()) {
+      for (std::size_t i = 0; i < kSingly && !bytes.empty(); ++i) {
+        take(bytes.substr(0, 1));
+        bytes.remove_prefix(1);
+      }
     }
-    unread_.append(bytes);
-    if (client_ == nullptr && !choose_worker()) {
-      return;
-    }
-    offer();
+    take(bytes);
     world_.settle();
   }
 
@@ -73,6 +73,13 @@ class MemoryWire final : public Wire, public broker::Link {
   void queue_flush() override {}
 
  private:
+  void take(std::string_view bytes) {
+    unread_.append(bytes);
+    if (!closed_ && (client_ != nullptr || choose_worker())) {
+      offer();
+    }
+  }
+
   bool choose_worker() {
     const auto id = broker::Client::peek_client_id(unread_, world_.options().packet_bytes_max);
     if (id && !*id) {
@@ -135,7 +142,8 @@ struct MemoryWorld::Process {
   std::unique_ptr<broker::Broker> broker;
 };
 
-MemoryWorld::MemoryWorld(std::size_t workers) : worker_count_(workers) {
+MemoryWorld::MemoryWorld(std::size_t workers, bool in_pieces)
+    : worker_count_(workers), in_pieces_(in_pieces) {
   clock_.advance(std::chrono::seconds(1));
 }
 

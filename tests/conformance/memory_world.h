@@ -14,7 +14,8 @@ class MemoryWire;
 // The broker without sockets, threads and a clock of its own.
 class MemoryWorld final : public World {
  public:
-  explicit MemoryWorld(std::size_t workers);
+  // `in_pieces`: what is sent comes byte by byte at first.
+  MemoryWorld(std::size_t workers, bool in_pieces);
   ~MemoryWorld() override;
 
   std::unique_ptr<Wire> open() override;
@@ -32,6 +33,8 @@ class MemoryWorld final : public World {
 
   const broker::BrokerOptions& options() const { return options_; }
 
+  bool in_pieces() const { return in_pieces_; }
+
  private:
   // What a restart ends.
   struct Process;
@@ -39,6 +42,7 @@ class MemoryWorld final : public World {
   Process& process();
 
   std::size_t worker_count_;
+  bool in_pieces_;
   broker::BrokerOptions options_;
   ManualClock clock_;
   store::MemoryStore store_;
