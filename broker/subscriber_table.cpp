@@ -10,8 +10,7 @@ namespace {
 
 // A filter in a slot has been checked, whatever its length: limits are the session's.
 FilterView parts_of(std::string_view filter) {
-  constexpr TopicLimits kAny{65'535, 65'535, 65'535};
-  return *parse_filter(filter, kAny);
+  return *parse_filter(filter, kAnyTopicLimits);
 }
 
 }  // namespace

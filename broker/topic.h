@@ -18,6 +18,9 @@ struct TopicLimits {
   std::size_t share_name_bytes_max = 128;
 };
 
+// For what has been checked already.
+inline constexpr TopicLimits kAnyTopicLimits{kTopicBytesMax, kTopicBytesMax, kTopicBytesMax};
+
 // What limits apply to: without `$aws/rules/<rule>/` or `$share/<name>/` in front (spec mqtt 5; the
 // strict profile counts so).
 std::string_view without_uncounted_prefix(std::string_view topic_or_filter);

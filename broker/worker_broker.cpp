@@ -8,6 +8,7 @@
 #include "broker/reserved_topics.h"
 #include "broker/retained.h"
 #include "broker/retained_writes.h"
+#include "broker/topic.h"
 #include "broker/topic_tree.h"
 #include "store/store.h"
 
@@ -372,17 +373,34 @@ void WorkerBroker::add_remote(WorkerId worker, SlotTarget target, const Message:
   batch.slots.push_back(target);
 }
 
+// A slot may have passed to another filter while the message was on its way from the worker that matched it.
+bool WorkerBroker::is_still_meant(SlotTarget target, std::string_view topic) {
+  const SubscriberTable::Slot& slot = subscribers_.slot(target.slot);
+  if (slot.shared != target.one_member) {
+    return false;
+  }
+  if (slot.filter == topic) {
+    return true;
+  }
+  const FilterView parts =
+      slot.shared ? *parse_filter(slot.filter, kAnyTopicLimits) : FilterView{{}, slot.filter};
+  return topic_matches(parts.filter, topic, options().hash_matches_parent);
+}
+
 void WorkerBroker::deliver_remote_batch(const RemoteBatch& batch) {
   for (const RemoteDelivery& delivery : batch.deliveries) {
     const PublishView& publish = delivery.message->view();
-    Message::Ref message = delivery.message;
-    deliver_local(
-        publish,
-        stable_hash(publish.topic),
-        message,
-        std::span(batch.slots).subspan(delivery.first_slot, delivery.slot_count),
-        nullptr
-    );
+    const auto meant = [&](SlotTarget target) { return is_still_meant(target, publish.topic); };
+    auto slots = std::span(batch.slots).subspan(delivery.first_slot, delivery.slot_count);
+    if (!std::all_of(slots.begin(), slots.end(), meant)) [[unlikely]] {
+      target_slots_.clear();
+      std::copy_if(slots.begin(), slots.end(), std::back_inserter(target_slots_), meant);
+      slots = target_slots_;
+    }
+    if (!slots.empty()) {
+      Message::Ref message = delivery.message;
+      deliver_local(publish, stable_hash(publish.topic), message, slots, nullptr);
+    }
   }
 }
 

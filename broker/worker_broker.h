@@ -187,6 +187,7 @@ class WorkerBroker {
       std::uint32_t slot
   );
   void merge(const Subscriber& subscriber, const PublishView& publish);
+  bool is_still_meant(SlotTarget target, std::string_view topic);
   void deliver_remote_batch(const RemoteBatch& batch);
   std::uint32_t send_to_workers(const MatchSet& matches, Context& context);
   // Chooses a member's worker for each group; this worker's go to group_slots_.
