@@ -15,6 +15,7 @@ namespace {
 TopicTree::Options tree_options(const BrokerOptions& options) {
   TopicTree::Options tree;
   tree.hash_matches_parent = options.hash_matches_parent;
+  tree.hash_seed = options.hash_seed;
   return tree;
 }
 
@@ -24,6 +25,7 @@ RetainedLimits retained_limits(const BrokerOptions& options) {
   limits.bytes_max = options.retained_bytes_max;
   limits.payload_bytes_max = options.retained_payload_bytes_max;
   limits.hash_matches_parent = options.hash_matches_parent;
+  limits.hash_seed = options.hash_seed;
   return limits;
 }
 

@@ -35,7 +35,9 @@ struct BrokerOptions {
   bool prefix_levels_count = true;             // of `$aws/rules/<rule>/`, `$share/<name>/`
   bool validate_payload_format = false;        // text that claims to be UTF-8 has to be
   bool subscription_identifiers = true;
-  bool hash_matches_parent = true;           // `a/#` matches `a`
+  bool hash_matches_parent = true;  // `a/#` matches `a`
+  std::uint64_t hash_seed =
+      0;  // of the topic trees; 0: random, so that no client can make names collide
   bool disconnect_on_publish_denied = true;  // false: drop, and acknowledge
 
   // Connections.

@@ -34,7 +34,8 @@ struct RetainedMessages::Kept {
 };
 
 struct RetainedMessages::Shard {
-  explicit Shard(bool hash_matches_parent) : index(hash_matches_parent) {}
+  explicit Shard(const RetainedLimits& limits)
+      : index(limits.hash_matches_parent, limits.hash_seed) {}
 
   std::mutex mutex;  // and what follows
   TopicIndex index;
@@ -46,7 +47,7 @@ RetainedMessages::RetainedMessages(
 )
     : store_(store), clock_(clock), limits_(limits) {
   for (auto& shard : shards_) {
-    shard = std::make_unique<Shard>(limits.hash_matches_parent);
+    shard = std::make_unique<Shard>(limits);
   }
 }
 
@@ -106,7 +107,8 @@ Result<bool> RetainedMessages::set(const PublishView& publish) {
     if (kept != nullptr) {
       forget(shard, kept);
     }
-    return kept != nullptr;
+    // The row may be there even if memory has none: an earlier deletion can still be on its way to the disk, or have failed.
+    return kept != nullptr || publish.qos != Qos::kAtMostOnce;
   }
   if (publish.payload.size() > limits_.payload_bytes_max) {
     return fail(Errc::kQuotaExceeded, "the payload is larger than a retained one may be");

@@ -26,6 +26,7 @@ struct RetainedLimits {
   std::size_t bytes_max = 1U << 30;  // in memory, what goes with each message included
   std::size_t payload_bytes_max = 268'435'455;
   bool hash_matches_parent = true;
+  std::uint64_t hash_seed = 0;  // 0: random
 };
 
 // The retained messages: in memory by topic, in the store so that they outlive the process. Any thread.
