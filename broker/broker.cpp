@@ -5,8 +5,11 @@
 #include "broker/consumer_table.h"
 #include "broker/quiescent.h"
 #include "broker/retained.h"
+#include "broker/session.h"
+#include "broker/stored_sessions.h"
 #include "broker/topic_tree.h"
 #include "broker/worker_broker.h"
+#include "broker/worker_sessions.h"
 #include "store/store.h"
 
 namespace iotcore::broker {
@@ -48,6 +51,7 @@ Broker::Broker(
       quiescent_(std::make_unique<QuiescentDomain>(workers.count())),
       tree_(std::make_unique<TopicTree>(*quiescent_, tree_options(options_))),
       retained_(std::make_unique<RetainedMessages>(store, clock, retained_limits(options_))),
+      sessions_(std::make_unique<StoredSessions>(workers.count())),
       consumers_(std::make_unique<ConsumerTable>(*tree_, *quiescent_)) {
   metrics_.gauge_from("iotcore_retained_messages", "Retained messages kept", {}, [this] {
     return static_cast<double>(retained_->count());
@@ -55,6 +59,12 @@ Broker::Broker(
   metrics_.gauge_from("iotcore_retained_bytes", "Memory of retained messages", {}, [this] {
     return static_cast<double>(retained_->bytes());
   });
+  metrics_.gauge_from(
+      "iotcore_sessions_persistent",
+      "Persistent sessions, of clients that are connected and of those that are not",
+      {},
+      [this] { return static_cast<double>(sessions_->count()); }
+  );
   metrics_.gauge_from(
       "iotcore_topic_filters",
       "Distinct topic filters in the topic tree",
@@ -66,7 +76,8 @@ Broker::Broker(
 Broker::~Broker() = default;
 
 Status Broker::load() {
-  return retained_->load();
+  IOTCORE_TRY(retained_->load());
+  return sessions_->load(*this);
 }
 
 ConsumerId Broker::add_consumer(std::string_view filter, MessageConsumer& consumer) {
@@ -188,6 +199,18 @@ void Broker::disconnect_principal(std::string_view principal, CloseReason reason
 }
 
 Status Broker::wipe() {
+  for (std::size_t i = 0; i < workers_.count(); ++i) {
+    const auto worker = static_cast<WorkerId>(i);
+    workers_.executor(worker).post([this, worker] {
+      WorkerBroker& broker = workers_.broker(worker);
+      broker.clients().for_each([](ClientSession& client) {
+        if (client.session() != nullptr && client.session()->is_persistent()) {
+          client.close(CloseReason::kApiRequest, mqtt::Reason::kAdministrativeAction);
+        }
+      });
+      broker.sessions().wipe();
+    });
+  }
   retained_->clear();
   store::Batch batch;
   batch.erase_prefix(store::Table::kRetained, "m");

@@ -26,6 +26,7 @@ class ConsumerTable;
 struct OwnedPublish;
 class QuiescentDomain;
 class RetainedMessages;
+class StoredSessions;
 class TopicTree;
 
 // Identifies a consumer's subscription.
@@ -45,7 +46,7 @@ class Broker {
   );
   ~Broker();
 
-  // Reads the retained messages. Once, before the first client.
+  // Reads the retained messages and the sessions. Once, when all workers have their brokers and before they run.
   Status load();
 
   // Delivers every message that matches `filter` to `consumer` on the publisher's worker. From this call's return on, no publish that starts later misses it.
@@ -65,7 +66,7 @@ class Broker {
   void disconnect_client(const ClientId& client, CloseReason reason);
   void disconnect_principal(std::string_view principal, CloseReason reason);
 
-  // Forgets every retained message, in memory and in the store: /_iotcore/reset.
+  // Forgets every retained message and every session, whose clients are disconnected: /_iotcore/reset. Blocks: not on a worker.
   Status wipe();
 
   const BrokerOptions& options() const { return options_; }
@@ -84,6 +85,8 @@ class Broker {
 
   RetainedMessages& retained() { return *retained_; }
 
+  StoredSessions& sessions() { return *sessions_; }
+
   ConsumerTable& consumers() { return *consumers_; }
 
   QuiescentDomain& quiescent() { return *quiescent_; }
@@ -100,6 +103,7 @@ class Broker {
   std::unique_ptr<QuiescentDomain> quiescent_;
   std::unique_ptr<TopicTree> tree_;
   std::unique_ptr<RetainedMessages> retained_;
+  std::unique_ptr<StoredSessions> sessions_;
   std::unique_ptr<ConsumerTable> consumers_;
   MessageConsumer* basic_ingest_ = nullptr;
 };

@@ -6,6 +6,7 @@
 #include "broker/mqtt/encoder.h"
 #include "broker/reserved_topics.h"
 #include "broker/topic.h"
+#include "broker/worker_sessions.h"
 #include "broker/workers.h"
 
 #include <algorithm>
@@ -60,18 +61,14 @@ Errc ClientSession::check_connect(const mqtt::ConnectView& connect, const char*&
     why = "the client id is too long or begins with $";
     return Errc::kClientIdNotValid;
   }
-  if (connect.version == mqtt::Version::kV3 && !connect.clean_start) {
-    why = "persistent sessions are not supported yet";
-    return Errc::kServerUnavailable;
-  }
   if (connect.will) {
     const TopicLimits limits{options.topic_bytes_max, options.topic_levels_max, 128};
     if (!is_valid_topic(connect.will->topic, limits) || !client_may_publish(connect.will->topic)) {
       why = "the will topic is not one to publish to";
       return Errc::kTopicNameInvalid;
     }
-    if (connect.will->qos == mqtt::Qos::kExactlyOnce) {
-      why = "QoS 2 is not supported yet";
+    if (static_cast<std::uint8_t>(connect.will->qos) > options.qos_max) {
+      why = "MQTT-3.2.2-12: the QoS of the will is above Maximum QoS";
       return Errc::kQosNotSupported;
     }
   }
@@ -81,15 +78,15 @@ Errc ClientSession::check_connect(const mqtt::ConnectView& connect, const char*&
 // Takes over what outlives the packet.
 void ClientSession::keep_connect(const mqtt::ConnectView& connect) {
   const BrokerOptions& options = worker_.options();
-  if (connect.client_id.empty()) {
+  std::string client_id(connect.client_id);
+  if (client_id.empty()) {
     // One that belongs to this worker, so that the client is led here when it comes back with it.
     do {
-      client_id_ = kAssignedPrefix + new_uuid();
-    } while (worker_.shared().workers().owner_of(client_id_) != worker_.id());
+      client_id = kAssignedPrefix + new_uuid();
+    } while (worker_.shared().workers().owner_of(client_id) != worker_.id());
     assigned_client_id_ = true;
-  } else {
-    client_id_ = connect.client_id;
   }
+  session_ = std::make_unique<Session>(std::move(client_id));
   keep_alive_s_ = connect.keep_alive_s;
   if (keep_alive_s_ > options.keep_alive_s_max ||
       (keep_alive_s_ == 0 && options.keep_alive_s_max != 65'535)) {
@@ -100,7 +97,16 @@ void ClientSession::keep_connect(const mqtt::ConnectView& connect) {
   send_window_ = static_cast<std::uint16_t>(std::min<std::uint32_t>(
       properties.number_or(mqtt::Property::kReceiveMaximum, 65'535), options.inflight_max
   ));
-  session_expiry_wanted_ = properties.number_or(mqtt::Property::kSessionExpiryInterval, 0) != 0;
+  clean_start_ = connect.clean_start;
+  const std::uint32_t expiry_s =
+      is_v5() ? properties.number_or(mqtt::Property::kSessionExpiryInterval, 0)
+              : (clean_start_ ? 0 : options.session_expiry_s);
+  session_expiry_s_ = std::min(expiry_s, options.session_expiry_s_max);
+  session_expiry_cut_ = session_expiry_s_ != expiry_s;
+  keep_will(connect);
+}
+
+void ClientSession::keep_will(const mqtt::ConnectView& connect) {
   if (connect.will) {
     std::string forwarded;
     mqtt::append_forwarded_properties(forwarded, connect.will->properties);
@@ -111,17 +117,20 @@ void ClientSession::keep_connect(const mqtt::ConnectView& connect) {
     will.qos = connect.will->qos;
     will.retain = connect.will->retain;
     will.origin = Origin::kWill;
-    will_ = Message::make(will);
+    will_ = std::make_unique<WillRecord>();
+    will_->delay_s = connect.will->properties.number_or(mqtt::Property::kWillDelayInterval, 0);
+    will_->expiry_s = connect.will->properties.number(mqtt::Property::kMessageExpiryInterval);
+    will_->message = Message::make(will);
   }
 }
 
 void ClientSession::authorize(const mqtt::ConnectView& connect) {
   ConnectRequest request{peer_};
   request.worker = worker_.id();
-  request.client_id = client_id_;
+  request.client_id = client_id();
   request.user_name = connect.user_name.value_or(std::string_view());
   request.password = connect.password.value_or(std::string_view());
-  request.persistent_connect = session_expiry_wanted_;
+  request.persistent_connect = session_expiry_s_ != 0;
   request.has_will = connect.will.has_value();
   request.over_websocket = over_websocket_;
   state_ = State::kAuthorizing;
@@ -150,7 +159,7 @@ void ClientSession::authorized(Result<std::unique_ptr<Permissions>> answer) {
     const Error& error = answer.error();
     log(LogLevel::kInfo,
         "client.refused",
-        {{"client", client_id_}, {"principal", peer_.principal}, {"why", error.message()}});
+        {{"client", client_id()}, {"principal", peer_.principal}, {"why", error.message()}});
     if (error.code() == Errc::kNotAuthorized) {
       publish_connect_failed(worker_, lifecycle_subject());
     }
@@ -167,7 +176,7 @@ void ClientSession::authorized(Result<std::unique_ptr<Permissions>> answer) {
     }
   }
   if (will_) {
-    const PublishView& will = will_->view();
+    const PublishView& will = will_->message->view();
     if (!allows(Action::kPublish, will.topic) ||
         (will.retain && !allows(Action::kRetainPublish, will.topic))) {
       publish_connect_failed(worker_, lifecycle_subject());
@@ -204,22 +213,26 @@ void ClientSession::refuse_connect(
 }
 
 void ClientSession::accept_connect() {
-  if (ClientSession* old = worker_.clients().find_by_id(client_id_); old != nullptr) {
+  if (ClientSession* old = worker_.clients().find_by_id(client_id()); old != nullptr) {
     old->close(CloseReason::kDuplicateClientId, mqtt::Reason::kSessionTakenOver);
   }
-  worker_.clients().bind_id(client_id_, *this);
+  const bool present = find_session();
+  worker_.clients().bind_id(client_id(), *this);
   session_number_ = worker_.next_session_number();
   state_ = State::kConnected;
   worker_.counters().connects.add();
 
   const BrokerOptions& options = worker_.options();
   mqtt::Connack connack;
+  connack.session_present = present;
   if (is_v5()) {
     mqtt::PropertiesView& properties = connack.properties;
     if (options.receive_maximum != 65'535) {
       properties.set(mqtt::Property::kReceiveMaximum, options.receive_maximum);
     }
-    properties.set(mqtt::Property::kMaximumQos, 1);
+    if (options.qos_max < 2) {
+      properties.set(mqtt::Property::kMaximumQos, options.qos_max);
+    }
     properties.set(
         mqtt::Property::kMaximumPacketSize, static_cast<std::uint32_t>(options.packet_bytes_max)
     );
@@ -227,10 +240,10 @@ void ClientSession::accept_connect() {
       properties.set(mqtt::Property::kTopicAliasMaximum, options.topic_alias_maximum);
     }
     if (assigned_client_id_) {
-      properties.set(mqtt::Property::kAssignedClientIdentifier, client_id_);
+      properties.set(mqtt::Property::kAssignedClientIdentifier, client_id());
     }
-    if (session_expiry_wanted_) {
-      properties.set(mqtt::Property::kSessionExpiryInterval, 0);
+    if (session_expiry_cut_) {
+      properties.set(mqtt::Property::kSessionExpiryInterval, session_expiry_s_);
     }
     if (server_keep_alive_) {
       properties.set(mqtt::Property::kServerKeepAlive, keep_alive_s_);
@@ -242,10 +255,43 @@ void ClientSession::accept_connect() {
   publish_connected(worker_, lifecycle_subject());
   log(LogLevel::kDebug,
       "client.connected",
-      {{"client", client_id_}, {"source", peer_.source_ip}, {"v5", is_v5()}});
+      {{"client", client_id()}, {"source", peer_.source_ip}, {"v5", is_v5()}});
+  if (session_->is_persistent()) {
+    session_->queue().attach();
+  }
   if (std::exchange(paused_, false)) {
     link_.set_reading(true);
   }
+}
+
+bool ClientSession::find_session() {
+  std::unique_ptr<Session> found = worker_.sessions().take(client_id());
+  const bool present = found != nullptr && !clean_start_;
+  if (present) {
+    session_ = std::move(found);
+    worker_.counters().sessions_resumed.add();
+  } else if (found != nullptr) {
+    worker_.sessions().discard(std::move(found));
+  }
+  session_->set_client(this);
+  if (session_expiry_s_ != 0 && !session_->is_persistent()) {
+    worker_.sessions().make_persistent(*session_);
+  }
+  if (session_->is_persistent()) {
+    keep_session();
+  }
+  return present;
+}
+
+void ClientSession::keep_session() {
+  PersistentState& state = session_->persistent();
+  state.expiry_s = session_expiry_s_;
+  state.disconnected_ms = 0;
+  state.principal = peer_.principal;
+  state.source_ip = peer_.source_ip;
+  // A will that waited is not sent any more (MQTT-3.1.3-9). This connection's is there for a crash.
+  state.will = will_ ? std::make_unique<WillRecord>(*will_) : nullptr;
+  worker_.sessions().write_record(*session_);
 }
 
 }  // namespace iotcore::broker

@@ -4,18 +4,25 @@
 #include "broker/mqtt/encoder.h"
 #include "broker/reserved_topics.h"
 #include "broker/topic.h"
+#include "broker/worker_sessions.h"
+
+#include <algorithm>
 
 namespace iotcore::broker {
 
 // Sends the PUBACK of one publish when everything that it promises is durable.
 class ClientSession::PublishAck final : public PendingAck {
  public:
-  PublishAck(WorkerBroker& worker, ClientHandle client, PacketId id)
+  PublishAck(
+      WorkerBroker& worker, ClientHandle client, SessionNumber session, PacketId id, mqtt::Qos qos
+  )
       : PendingAck(&PublishAck::on_complete),
         worker_(&worker),
         lifeline_(worker.lifeline()),
         client_(client),
-        id_(id) {}
+        session_(session),
+        id_(id),
+        qos_(qos) {}
 
  private:
   static void on_complete(PendingAck& self, std::optional<Errc> failure) {
@@ -28,8 +35,13 @@ class ClientSession::PublishAck final : public PendingAck {
   }
 
   void finish(std::optional<Errc> failure) {
-    if (ClientSession* session = worker_->clients().find(client_); session != nullptr) {
-      session->inbound_complete(id_, failure);
+    ClientSession* client = worker_->clients().find(client_);
+    if (client != nullptr && client->is_connected()) {
+      client->inbound_complete(id_, qos_, failure);
+    } else if (qos_ == mqtt::Qos::kExactlyOnce) {
+      if (Session* session = worker_->sessions().find(session_); session != nullptr) {
+        receipt_complete(*worker_, *session, id_, failure);
+      }
     }
     delete this;
   }
@@ -37,21 +49,27 @@ class ClientSession::PublishAck final : public PendingAck {
   WorkerBroker* worker_;  // looked at only on its thread: a hold may outlive it
   std::shared_ptr<WorkerLifeline> lifeline_;
   ClientHandle client_;
+  SessionNumber session_;
   PacketId id_;
+  mqtt::Qos qos_;
 };
 
 class ClientSession::AckFactory final : public AckSource {
  public:
-  AckFactory(ClientSession& session, PacketId id) : session_(session), id_(id) {}
+  AckFactory(ClientSession& session, PacketId id, mqtt::Qos qos)
+      : session_(session), id_(id), qos_(qos) {}
 
   PendingAck& make() override {
-    session_.rare().inbound_acks.push_back({id_, false, mqtt::Reason::kSuccess});
-    return *new PublishAck(session_.worker_, session_.handle_, id_);
+    session_.rare().inbound_acks.push_back({id_, qos_, false, mqtt::Reason::kSuccess});
+    return *new PublishAck(
+        session_.worker_, session_.handle_, session_.session_->number(), id_, qos_
+    );
   }
 
  private:
   ClientSession& session_;
   PacketId id_;
+  mqtt::Qos qos_;
 };
 
 void ClientSession::on_publish(const mqtt::FrameView& frame) {
@@ -64,17 +82,22 @@ void ClientSession::on_publish(const mqtt::FrameView& frame) {
     on_fault(fault);
     return;
   }
-  if (packet.qos == Qos::kExactlyOnce) {
-    on_fault({Errc::kQosNotSupported, "QoS 2 is not supported yet"});
+  if (is_v5() && !resolve_alias(packet)) {
     return;
   }
-  if (is_v5() && !resolve_alias(packet)) {
+  const bool exactly_once = packet.qos == Qos::kExactlyOnce;
+  if (exactly_once && worker_.options().qos_max < 2) {
+    on_fault({Errc::kQosNotSupported, "MQTT-3.2.2-11: QoS above Maximum QoS"});
+    return;
+  }
+  if (exactly_once && is_repeated(packet.packet_id)) {
     return;
   }
   const BrokerOptions& options = worker_.options();
   const bool acknowledged = packet.qos != Qos::kAtMostOnce;
-  if (acknowledged && is_v5() && rare_ != nullptr &&
-      rare_->inbound_acks.size() >= options.receive_maximum) {
+  const std::size_t unfinished = rare_ == nullptr ? 0 : rare_->inbound_acks.size();
+  if (acknowledged && is_v5() &&
+      std::max(unfinished, session_->received().size()) >= options.receive_maximum) {
     on_fault({Errc::kReceiveMaximumExceeded, "more unacknowledged publishes than Receive Maximum"});
     return;
   }
@@ -106,15 +129,24 @@ void ClientSession::on_publish(const mqtt::FrameView& frame) {
     }
   }
   Publisher publisher;
-  publisher.client_id = client_id_;
+  publisher.client_id = client_id();
   publisher.principal = peer_.principal;
   publisher.source_ip = peer_.source_ip;
-  publisher.session = this;
-  AckFactory acks(*this, packet.packet_id);
+  publisher.session = session_.get();
+  std::string receipt;
+  if (exactly_once) {
+    session_->received().add(packet.packet_id, ReceivedIds::State::kPending);
+    if (session_->is_persistent()) {
+      receipt = received_key(session_->number(), packet.packet_id);
+      publisher.receipt = receipt;
+    }
+  }
+  AckFactory acks(*this, packet.packet_id, packet.qos);
   const PublishResult result = worker_.publish(publisher, publish, acknowledged ? &acks : nullptr);
   if (acknowledged && !result.deferred) {
     acknowledge(
         packet.packet_id,
+        packet.qos,
         result.retain_refused   ? mqtt::Reason::kQuotaExceeded
         : result.receivers == 0 ? mqtt::Reason::kNoMatchingSubscribers
                                 : mqtt::Reason::kSuccess
@@ -156,10 +188,10 @@ void ClientSession::publish_refused(
 ) {
   log(LogLevel::kInfo,
       "publish.refused",
-      {{"client", client_id_}, {"topic", packet.topic}, {"why", why}});
+      {{"client", client_id()}, {"topic", packet.topic}, {"why", why}});
   const bool disconnect = worker_.options().disconnect_on_publish_denied;
   if (is_v5() && packet.qos != Qos::kAtMostOnce) {
-    acknowledge(packet.packet_id, mqtt::reason_of(code));
+    acknowledge(packet.packet_id, packet.qos, mqtt::reason_of(code));
     return;
   }
   if (disconnect) {
@@ -168,34 +200,44 @@ void ClientSession::publish_refused(
         mqtt::reason_of(code)
     );
   } else if (packet.qos != Qos::kAtMostOnce) {
-    acknowledge(packet.packet_id, mqtt::Reason::kSuccess);
+    acknowledge(packet.packet_id, packet.qos, mqtt::Reason::kSuccess);
   }
 }
 
-void ClientSession::acknowledge(PacketId id, mqtt::Reason reason) {
-  // In the order of the publishes (MQTT-4.6.0-2), so not before one that still waits.
+// MQTT-4.3.3-10: the same identifier again before PUBREL is the same message again.
+bool ClientSession::is_repeated(PacketId id) {
+  switch (session_->received().state(id)) {
+    case ReceivedIds::State::kUnknown:
+      return false;
+    case ReceivedIds::State::kPending:
+      return true;  // PUBREC is on its way
+    case ReceivedIds::State::kReceived:
+      break;
+  }
+  send_ack(mqtt::PacketType::kPubrec, id, mqtt::Reason::kSuccess);
+  return true;
+}
+
+void ClientSession::acknowledge(PacketId id, mqtt::Qos qos, mqtt::Reason reason) {
+  // In the order of the publishes (MQTT-4.6.0-2, -3), so not before one that still waits.
   if (rare_ != nullptr && !rare_->inbound_acks.empty()) {
-    rare_->inbound_acks.push_back({id, true, reason});
+    rare_->inbound_acks.push_back({id, qos, true, reason});
     return;
   }
-  send_puback(id, reason);
+  finish_inbound(id, qos, reason);
 }
 
-void ClientSession::send_puback(PacketId id, mqtt::Reason reason) {
-  if (reason == mqtt::Reason::kSuccess || !is_v5()) {
-    const auto number = static_cast<std::uint16_t>(id);
-    char* at = out().extend(4);
-    at[0] = static_cast<char>(static_cast<unsigned>(mqtt::PacketType::kPuback) << 4U);
-    at[1] = 2;
-    at[2] = static_cast<char>(number >> 8U);
-    at[3] = static_cast<char>(number);
-    link_.flush_soon();
+void ClientSession::finish_inbound(PacketId id, mqtt::Qos qos, mqtt::Reason reason) {
+  if (qos == mqtt::Qos::kAtLeastOnce) {
+    send_ack(mqtt::PacketType::kPuback, id, reason);
     return;
   }
-  mqtt::Ack ack;
-  ack.packet_id = id;
-  ack.reason = reason;
-  send(ack);
+  if (mqtt::is_error(reason)) {
+    session_->received().remove(id);
+  } else {
+    session_->received().set_received(id);
+  }
+  send_ack(mqtt::PacketType::kPubrec, id, reason);
 }
 
 namespace {
@@ -210,30 +252,55 @@ mqtt::Reason refusal_of(Errc failure) {
 
 }  // namespace
 
-void ClientSession::inbound_complete(PacketId id, std::optional<Errc> failure) {
-  if (state_ != State::kConnected || rare_ == nullptr) {
+void ClientSession::inbound_complete(PacketId id, mqtt::Qos qos, std::optional<Errc> failure) {
+  if (rare_ == nullptr) {
     return;
   }
   for (InboundAck& waiting : rare_->inbound_acks) {
-    if (waiting.id == id && !waiting.done) {
+    if (waiting.id == id && waiting.qos == qos && !waiting.done) {
       waiting.done = true;
       waiting.reason = failure ? refusal_of(*failure) : mqtt::Reason::kSuccess;
       break;
     }
   }
+  if (failure && qos == mqtt::Qos::kExactlyOnce && session_->is_persistent()) {
+    // Whether the row is there nobody knows.
+    worker_.batch().erase(store::Table::kSessions, received_key(session_->number(), id));
+  }
   flush_inbound_acks();
+}
+
+void ClientSession::receipt_complete(
+    WorkerBroker& worker, Session& session, PacketId id, std::optional<Errc> failure
+) {
+  ClientSession* client = session.client();
+  if (failure) {
+    session.received().remove(id);
+    worker.batch().erase(store::Table::kSessions, received_key(session.number(), id));
+    if (client != nullptr) {
+      client->close(CloseReason::kServerError, mqtt::Reason::kUnspecifiedError);
+    }
+    return;
+  }
+  session.received().set_received(id);
+  if (client != nullptr) {
+    client->send_ack(mqtt::PacketType::kPubrec, id, mqtt::Reason::kSuccess);
+  }
 }
 
 void ClientSession::flush_inbound_acks() {
   while (!rare_->inbound_acks.empty() && rare_->inbound_acks.front().done) {
     const InboundAck ack = rare_->inbound_acks.front();
     if (mqtt::is_error(ack.reason) && !is_v5()) {
+      if (ack.qos == mqtt::Qos::kExactlyOnce) {
+        session_->received().remove(ack.id);
+      }
       // 3.1.1 has no negative acknowledgement: without one the client sends again after it has reconnected.
       close(CloseReason::kServerError, mqtt::Reason::kUnspecifiedError);
       return;
     }
     rare_->inbound_acks.pop_front();
-    send_puback(ack.id, ack.reason);
+    finish_inbound(ack.id, ack.qos, ack.reason);
   }
   if (paused_ && rare_->inbound_acks.size() < worker_.options().receive_maximum) {
     paused_ = false;

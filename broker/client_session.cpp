@@ -4,6 +4,7 @@
 #include "broker/lifecycle_events.h"
 #include "broker/mqtt/encoder.h"
 #include "broker/topic.h"
+#include "broker/worker_sessions.h"
 
 #include <algorithm>
 
@@ -117,7 +118,7 @@ void ClientSession::on_frame(const mqtt::FrameView& frame) {
 }
 
 void ClientSession::on_fault(const mqtt::Fault& fault) {
-  log(LogLevel::kDebug, "client.fault", {{"client", client_id_}, {"why", fault.why}});
+  log(LogLevel::kDebug, "client.fault", {{"client", client_id()}, {"why", fault.why}});
   if (state_ == State::kAwaitConnect) {
     refuse_connect(mqtt::reason_of(fault.code), fault.why, CloseReason::kClientError);
     return;
@@ -160,12 +161,16 @@ void ClientSession::on_disconnect(const mqtt::FrameView& frame) {
     return;
   }
   const auto expiry = packet.properties.number(mqtt::Property::kSessionExpiryInterval);
-  if (expiry && *expiry != 0 && !session_expiry_wanted_) {
+  if (expiry && *expiry != 0 && session_expiry_s_ == 0) {
     // MQTT5 3.14.2.2.2: not from zero to more.
     on_fault({Errc::kProtocolError, "the session expiry was 0 in CONNECT"});
     return;
   }
-  keep_will_ = packet.reason == mqtt::Reason::kDisconnectWithWill;
+  if (expiry) {
+    session_expiry_s_ = std::min(*expiry, worker_.options().session_expiry_s_max);
+  }
+  // MQTT-3.14.4-3: only a normal one takes the will back.
+  keep_will_ = packet.reason != mqtt::Reason::kSuccess;
   close(CloseReason::kClientDisconnect, mqtt::Reason::kSuccess);
 }
 
@@ -174,32 +179,55 @@ void ClientSession::end_session(CloseReason reason) {
     return;
   }
   worker_.keep_alives().cancel(keep_alive_timer_);
-  while (!subscriptions_.empty()) {
-    remove_subscription(subscriptions_.size() - 1);
+  if (session_ != nullptr) {
+    worker_.clients().unbind_id(session_->client_id(), *this);
   }
-  worker_.clients().unbind_id(client_id_, *this);
   if (state_ == State::kConnected) {
-    const bool wants_will = reason != CloseReason::kClientDisconnect || keep_will_;
-    if (will_ && wants_will) {
-      OwnedPublish will;
-      will.message = std::move(will_);
-      will.client_id = client_id_;
-      will.principal = peer_.principal;
-      will.source_ip = peer_.source_ip;
-      worker_.publish_later(std::move(will));
-    }
     publish_disconnected(worker_, lifecycle_subject(), reason);
     log(LogLevel::kDebug,
         "client.disconnected",
-        {{"client", client_id_}, {"reason", disconnect_reason_of(reason)}});
+        {{"client", client_id()}, {"reason", disconnect_reason_of(reason)}});
+    leave_session(reason);
   }
+  session_.reset();
   rare_.reset();
   permissions_.reset();
 }
 
+// The session ends with the connection, or waits for the next one.
+void ClientSession::leave_session(CloseReason reason) {
+  const bool survives = session_->is_persistent() && session_expiry_s_ != 0;
+  if (reason == CloseReason::kClientDisconnect && !keep_will_) {
+    will_.reset();
+  }
+  if (will_ && (!survives || will_->delay_s == 0)) {
+    worker_.publish_will(*will_, client_id(), peer_.principal, peer_.source_ip);
+    will_.reset();
+  }
+  if (rare_ != nullptr) {
+    // Those whose PUBREC waits behind another acknowledgement; it is sent when the client asks again.
+    for (const InboundAck& ack : rare_->inbound_acks) {
+      if (ack.done && ack.qos == mqtt::Qos::kExactlyOnce) {
+        session_->received().set_received(ack.id);
+      }
+    }
+  }
+  session_->set_client(nullptr);
+  if (session_->is_persistent()) {
+    PersistentState& state = session_->persistent();
+    state.expiry_s = session_expiry_s_;
+    state.will.reset();
+  }
+  if (survives) {
+    worker_.sessions().put_away(std::move(session_), std::move(will_));
+  } else {
+    worker_.sessions().discard(std::move(session_));
+  }
+}
+
 LifecycleSubject ClientSession::lifecycle_subject() const {
   LifecycleSubject subject;
-  subject.client_id = client_id_;
+  subject.client_id = client_id();
   if (permissions_ != nullptr) {
     subject.thing_name = permissions_->thing_name();
   }
@@ -262,12 +290,11 @@ bool ClientSession::deliver(
     }
     return send_publish(frames, options);
   }
-  if ((rare_ == nullptr || rare_->queue.empty()) && inflight_.has_room(send_window_)) {
+  if ((rare_ == nullptr || rare_->queue.empty()) && session_->inflight().has_room(send_window_)) {
     return send_publish(frames, options);
   }
   Rare& state = rare();
-  if (state.queue.size() >= worker_.options().queued_messages_max ||
-      state.queued_bytes + publish.payload.size() > worker_.options().queued_bytes_max) {
+  if (!make_room(publish.payload.size())) {
     counters.dropped_queue_full.add();
     return false;
   }
@@ -284,21 +311,52 @@ bool ClientSession::deliver(
   return true;
 }
 
-bool ClientSession::send_publish(FrameCache& frames, const DeliveryOptions& options) {
+// In the queue of a session that ends with the connection.
+bool ClientSession::make_room(std::size_t bytes) {
+  const BrokerOptions& options = worker_.options();
+  Rare& state = rare();
+  const auto is_full = [&] {
+    return state.queue.size() >= options.queued_messages_max ||
+           state.queued_bytes + bytes > options.queued_bytes_max;
+  };
+  while (options.queue_overflow == QueueOverflow::kDropOldest && is_full() && !state.queue.empty()
+  ) {
+    state.queued_bytes -= state.queue.front().message->view().payload.size();
+    state.queue.pop_front();
+    worker_.counters().dropped_queue_full.add();
+  }
+  return !is_full();
+}
+
+namespace {
+
+FrameCache::Receiver receiver_of(mqtt::Version version, const DeliveryOptions& options) {
   FrameCache::Receiver receiver;
-  receiver.version = version_;
+  receiver.version = version;
   receiver.qos = options.qos;
   receiver.retain = options.retain;
-  if (is_v5()) {
+  if (version == mqtt::Version::kV5) {
     receiver.subscription_ids = options.subscription_ids;
-    if (packet_bytes_max_ != 0xFFFFFFFF && frames.packet_bytes(receiver) > packet_bytes_max_) {
-      // MQTT-3.1.2-24, -25: as if it had been sent.
-      worker_.counters().dropped_too_large.add();
-      return false;
-    }
+  }
+  return receiver;
+}
+
+}  // namespace
+
+bool ClientSession::fits(const FrameCache& frames, const DeliveryOptions& options) const {
+  return packet_bytes_max_ == 0xFFFFFFFF ||
+         frames.packet_bytes(receiver_of(version_, options)) <= packet_bytes_max_;
+}
+
+bool ClientSession::send_publish(FrameCache& frames, const DeliveryOptions& options) {
+  FrameCache::Receiver receiver = receiver_of(version_, options);
+  if (packet_bytes_max_ != 0xFFFFFFFF && frames.packet_bytes(receiver) > packet_bytes_max_) {
+    // MQTT-3.1.2-24, -25: as if it had been sent.
+    worker_.counters().dropped_too_large.add();
+    return false;
   }
   if (options.qos != Qos::kAtMostOnce) {
-    receiver.packet_id = inflight_.open();
+    receiver.packet_id = session_->inflight().open_next(options.qos);
   }
   frames.append(out(), receiver);
   link_.flush_soon();
@@ -306,8 +364,19 @@ bool ClientSession::send_publish(FrameCache& frames, const DeliveryOptions& opti
   return true;
 }
 
+void ClientSession::send_queued(
+    FrameCache& frames, const DeliveryOptions& options, PacketId id, bool again
+) {
+  FrameCache::Receiver receiver = receiver_of(version_, options);
+  receiver.packet_id = id;
+  receiver.dup = again;
+  frames.append(out(), receiver);
+  link_.flush_soon();
+  worker_.counters().delivered.add();
+}
+
 void ClientSession::drain_queue() {
-  while (rare_ != nullptr && !rare_->queue.empty() && inflight_.has_room(send_window_)) {
+  while (rare_ != nullptr && !rare_->queue.empty() && session_->inflight().has_room(send_window_)) {
     const Queued next = std::move(rare_->queue.front());
     rare_->queue.pop_front();
     const PublishView& publish = next.message->view();
@@ -319,30 +388,6 @@ void ClientSession::drain_queue() {
     FrameCache frames(publish, worker_.now());
     send_publish(frames, {next.qos, next.retain, next.subscription_ids});
   }
-}
-
-void ClientSession::on_ack(const mqtt::FrameView& frame) {
-  mqtt::Ack ack;
-  if (const mqtt::Fault fault = mqtt::decode_ack(frame, decode_context(), ack)) {
-    on_fault(fault);
-    return;
-  }
-  if (ack.type == mqtt::PacketType::kPuback) {
-    if (inflight_.acknowledge(ack.packet_id)) {
-      drain_queue();
-    }
-    return;
-  }
-  // QoS 2 is not spoken: nothing of it can be under way.
-  if (is_v5() && ack.type == mqtt::PacketType::kPubrel) {
-    mqtt::Ack complete;
-    complete.type = mqtt::PacketType::kPubcomp;
-    complete.packet_id = ack.packet_id;
-    complete.reason = mqtt::Reason::kPacketIdNotFound;
-    send(complete);
-    return;
-  }
-  on_fault({Errc::kProtocolError, "an acknowledgement of QoS 2, which is not in use"});
 }
 
 }  // namespace iotcore::broker

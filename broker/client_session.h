@@ -6,7 +6,6 @@
 #include "broker/client.h"
 #include "broker/client_table.h"
 #include "broker/frame_cache.h"
-#include "broker/inflight.h"
 #include "broker/lifecycle_events.h"
 #include "broker/link.h"
 #include "broker/message.h"
@@ -14,6 +13,7 @@
 #include "broker/mqtt/encoder.h"
 #include "broker/mqtt/packet.h"
 #include "broker/publish_context.h"
+#include "broker/session.h"
 #include "broker/worker_broker.h"
 
 #include <cstdint>
@@ -34,7 +34,7 @@ struct DeliveryOptions {
   std::span<const std::uint32_t> subscription_ids;  // v5
 };
 
-// A client's MQTT session and its connection, which in this version live equally long.
+// One connection of a client, with the session that it has or has resumed.
 class ClientSession final : public Client {
  public:
   ClientSession(WorkerBroker& worker, Link& link, PeerIdentity peer, bool over_websocket);
@@ -56,39 +56,50 @@ class ClientSession final : public Client {
   // Ends the session and closes the connection; v5 clients are told the reason code.
   void close(CloseReason reason, mqtt::Reason code);
 
-  // The subscriber table moved one of this client's entries.
-  void subscription_moved(std::uint32_t place, std::uint32_t index) {
-    subscriptions_[place].index = index;
+  // The acknowledgement that was held back can go now.
+  void inbound_complete(PacketId id, mqtt::Qos qos, std::optional<Errc> failure);
+  // The same, for a connection that is gone: of the session's next one, if there is one.
+  static void receipt_complete(
+      WorkerBroker& worker, Session& session, PacketId id, std::optional<Errc> failure
+  );
+
+  std::string_view client_id() const {
+    return session_ == nullptr ? std::string_view() : session_->client_id();
   }
 
   // The time of the keep-alive timer has come.
   void on_keep_alive();
 
-  // The acknowledgement that was held back can go now.
-  void inbound_complete(PacketId id, std::optional<Errc> failure);
+  // Null before CONNECT and after the end.
+  Session* session() const { return session_.get(); }
 
-  const std::string& client_id() const { return client_id_; }
+  // ---- For the session's queue ----
+
+  // Messages at QoS 1 and 2 that the client takes without having acknowledged them.
+  std::size_t send_window() const { return send_window_; }
+
+  bool may_receive(std::string_view topic, std::uint64_t topic_hash) {
+    return allows(Action::kReceive, topic, topic_hash);
+  }
+
+  // Within the client's Maximum Packet Size.
+  bool fits(const FrameCache& frames, const DeliveryOptions& options) const;
+  void send_queued(FrameCache& frames, const DeliveryOptions& options, PacketId id, bool again);
+  void send_pubrel(PacketId id);
+  // What the session changed is in the store, or could not be kept.
+  void on_committed(const CommitMark& mark, bool kept);
 
   std::string_view principal() const { return peer_.principal; }
 
   bool is_connected() const { return state_ == State::kConnected; }
 
-  // Of this publish, the number of the delivery scratch entry: lets overlapping subscriptions be put together.
-  std::uint64_t delivery_stamp = 0;
-  std::uint32_t delivery_entry = 0;
-
  private:
   enum class State : std::uint8_t { kAwaitConnect, kAuthorizing, kConnected, kClosed };
 
-  // A subscription's place in the worker's table.
-  struct Subscribed {
-    std::uint32_t slot;
-    std::uint32_t index;
-  };
-
-  // A QoS 1 publish whose acknowledgement waits, or has to wait for an earlier one (MQTT-4.6.0-2).
+  // A publish whose PUBACK or PUBREC waits, or has to wait for an earlier one (MQTT-4.6.0-2, -3).
   struct InboundAck {
     PacketId id;
+    mqtt::Qos qos;
     bool done;
     mqtt::Reason reason;
   };
@@ -109,6 +120,8 @@ class ClientSession final : public Client {
   };
   class PublishAck;
   class AckFactory;
+  class HeldSuback;
+  struct RetainedWanted;
 
   Rare& rare() {
     if (rare_ == nullptr) {
@@ -135,6 +148,9 @@ class ClientSession final : public Client {
   void on_connect(const mqtt::FrameView& frame);
   void on_publish(const mqtt::FrameView& frame);
   void on_ack(const mqtt::FrameView& frame);
+  void on_pubrec(const mqtt::Ack& ack);
+  void on_pubrel(PacketId id);
+  void on_finished(const Inflight::Answer& answer, std::uint64_t oldest);
   void on_subscribe(const mqtt::FrameView& frame);
   void on_unsubscribe(const mqtt::FrameView& frame);
   void on_disconnect(const mqtt::FrameView& frame);
@@ -147,22 +163,23 @@ class ClientSession final : public Client {
   void refuse_connect(mqtt::Reason reason, std::string_view why, CloseReason close_reason);
   void accept_connect();
   void keep_connect(const mqtt::ConnectView& connect);
+  void keep_will(const mqtt::ConnectView& connect);
 
   // PUBLISH.
   bool resolve_alias(mqtt::PublishView& publish);
   void publish_refused(const mqtt::PublishView& publish, Errc code, std::string_view why);
-  void acknowledge(PacketId id, mqtt::Reason reason);
-  void send_puback(PacketId id, mqtt::Reason reason);
+  bool is_repeated(PacketId id);
+  void acknowledge(PacketId id, mqtt::Qos qos, mqtt::Reason reason);
+  void finish_inbound(PacketId id, mqtt::Qos qos, mqtt::Reason reason);
+  void send_ack(mqtt::PacketType type, PacketId id, mqtt::Reason reason);
   void flush_inbound_acks();
 
   // SUBSCRIBE.
   mqtt::Reason subscribe_one(
       const mqtt::SubscriptionView& wanted, std::uint32_t subscription_id, bool& is_new
   );
-  void send_retained(const mqtt::SubscriptionView& wanted, std::uint32_t subscription_id);
+  void send_retained(std::string_view filter, mqtt::Qos qos, std::uint32_t subscription_id);
   bool unsubscribe_one(std::string_view filter);
-  std::size_t find_subscription(std::uint32_t slot) const;
-  void remove_subscription(std::size_t place);
 
   bool allows(Action action, std::string_view resource);
 
@@ -171,25 +188,29 @@ class ClientSession final : public Client {
   }
 
   bool send_publish(FrameCache& frames, const DeliveryOptions& options);
+  bool make_room(std::size_t bytes);
   void drain_queue();
   void arm_keep_alive();
   // Everything that the end of a session entails, once.
   void end_session(CloseReason reason);
+  void leave_session(CloseReason reason);
+  // True if it was there before.
+  bool find_session();
+  void keep_session();
   LifecycleSubject lifecycle_subject() const;
 
   WorkerBroker& worker_;
   Link& link_;
   PeerIdentity peer_;
-  std::string client_id_;
   std::unique_ptr<Permissions> permissions_;  // null: may do everything
   std::unique_ptr<Rare> rare_;
-  std::vector<Subscribed> subscriptions_;
-  Inflight inflight_;
-  Message::Ref will_;
+  std::unique_ptr<Session> session_;
+  std::unique_ptr<WillRecord> will_;
   MonotonicTime last_packet_ = {};
   TimerHandle keep_alive_timer_;
   ClientHandle handle_;
   std::uint64_t session_number_ = 0;
+  std::uint32_t session_expiry_s_ = 0;
   std::uint32_t packet_bytes_max_ = 0xFFFFFFFF;  // the client's Maximum Packet Size
   std::uint16_t keep_alive_s_ = 0;
   std::uint16_t send_window_ = 65'535;  // the client's Receive Maximum, or our limit
@@ -198,7 +219,8 @@ class ClientSession final : public Client {
   bool over_websocket_;
   bool assigned_client_id_ = false;
   bool problem_information_ = true;
-  bool session_expiry_wanted_ = false;
+  bool clean_start_ = true;
+  bool session_expiry_cut_ = false;  // to our maximum
   bool keep_will_ = true;
   bool server_keep_alive_ = false;
   bool ended_ = false;

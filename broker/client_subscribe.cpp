@@ -5,10 +5,65 @@
 #include "broker/reserved_topics.h"
 #include "broker/retained.h"
 #include "broker/topic.h"
+#include "broker/worker_sessions.h"
 
 #include <algorithm>
 
 namespace iotcore::broker {
+
+// Retained messages that a new subscription is to get.
+struct ClientSession::RetainedWanted {
+  std::string filter;
+  mqtt::Qos qos;
+  std::uint32_t subscription_id;
+};
+
+// A SUBACK or UNSUBACK that waits until a persistent session's subscriptions are kept; the retained messages follow it.
+class ClientSession::HeldSuback final : public PendingAck {
+ public:
+  template <typename Packet>
+  HeldSuback(ClientSession& client, const Packet& packet, std::vector<RetainedWanted> retained)
+      : PendingAck(&HeldSuback::on_complete),
+        worker_(&client.worker_),
+        lifeline_(client.worker_.lifeline()),
+        client_(client.handle_),
+        retained_(std::move(retained)) {
+    mqtt::encode(frame_, client.version_, packet);
+  }
+
+ private:
+  static void on_complete(PendingAck& self, std::optional<Errc> failure) {
+    auto* held = static_cast<HeldSuback*>(&self);
+    if (WorkerBroker::current() == held->worker_) {
+      held->finish(failure);
+    } else if (!held->lifeline_->post([held, failure] { held->finish(failure); })) {
+      delete held;
+    }
+  }
+
+  void finish(std::optional<Errc> failure) {
+    const std::unique_ptr<HeldSuback> own(this);
+    ClientSession* client = worker_->clients().find(client_);
+    if (client == nullptr || !client->is_connected()) {
+      return;
+    }
+    if (failure) {
+      client->close(CloseReason::kServerError, mqtt::Reason::kUnspecifiedError);
+      return;
+    }
+    client->out().append(frame_);
+    client->link_.flush_soon();
+    for (const RetainedWanted& wanted : retained_) {
+      client->send_retained(wanted.filter, wanted.qos, wanted.subscription_id);
+    }
+  }
+
+  WorkerBroker* worker_;  // looked at only on its thread: a hold may outlive it
+  std::shared_ptr<WorkerLifeline> lifeline_;
+  ClientHandle client_;
+  std::string frame_;
+  std::vector<RetainedWanted> retained_;
+};
 
 void ClientSession::on_subscribe(const mqtt::FrameView& frame) {
   if (state_ != State::kConnected) {
@@ -34,31 +89,33 @@ void ClientSession::on_subscribe(const mqtt::FrameView& frame) {
 
   const bool too_many = packet.entries.count() > worker_.options().filters_per_subscribe_max;
   std::string reasons;
-  std::vector<bool> send_retained_for;
+  std::vector<RetainedWanted> retained;
   std::vector<std::string_view> granted;
   for (const mqtt::SubscriptionView wanted : packet.entries) {
     bool is_new = false;
     const mqtt::Reason reason =
         too_many ? mqtt::Reason::kQuotaExceeded : subscribe_one(wanted, subscription_id, is_new);
     reasons.push_back(static_cast<char>(reason));
-    const bool ok = !mqtt::is_error(reason);
-    if (ok) {
-      granted.push_back(wanted.filter);
+    if (mqtt::is_error(reason)) {
+      continue;
     }
-    send_retained_for.push_back(
-        ok && !wanted.filter.starts_with("$share/") &&
+    granted.push_back(wanted.filter);
+    if (!wanted.filter.starts_with("$share/") &&
         (wanted.retain_handling == mqtt::RetainHandling::kSend ||
-         (wanted.retain_handling == mqtt::RetainHandling::kSendIfNew && is_new))
-    );
+         (wanted.retain_handling == mqtt::RetainHandling::kSendIfNew && is_new))) {
+      retained.push_back({std::string(wanted.filter), wanted.qos, subscription_id});
+    }
   }
   mqtt::SubackView suback;
   suback.packet_id = packet.packet_id;
   suback.reasons = reasons;
-  send(suback);
-  std::size_t i = 0;
-  for (const mqtt::SubscriptionView wanted : packet.entries) {
-    if (send_retained_for[i++]) {
-      send_retained(wanted, subscription_id);
+  if (session_->is_persistent() && !granted.empty()) {
+    auto* held = new HeldSuback(*this, suback, std::move(retained));
+    worker_.durable_batch(held->hold());
+  } else {
+    send(suback);
+    for (const RetainedWanted& wanted : retained) {
+      send_retained(wanted.filter, wanted.qos, wanted.subscription_id);
     }
   }
   publish_subscriptions(worker_, lifecycle_subject(), true, granted);
@@ -76,58 +133,51 @@ mqtt::Reason ClientSession::subscribe_one(
   if (!allows(Action::kSubscribe, wanted.filter)) {
     log(LogLevel::kInfo,
         "subscribe.refused",
-        {{"client", client_id_}, {"filter", wanted.filter}, {"why", "not allowed"}});
+        {{"client", client_id()}, {"filter", wanted.filter}, {"why", "not allowed"}});
     return mqtt::Reason::kNotAuthorized;
   }
   Subscriber subscriber;
-  subscriber.client = this;
-  subscriber.qos = std::min(wanted.qos, Qos::kAtLeastOnce);
+  subscriber.qos = std::min(wanted.qos, static_cast<Qos>(options.qos_max));
   subscriber.no_local = wanted.no_local;
   subscriber.retain_as_published = wanted.retain_as_published;
   subscriber.subscription_id = subscription_id;
   const auto granted = static_cast<mqtt::Reason>(subscriber.qos);
 
   SubscriberTable& table = worker_.subscribers();
-  const std::uint32_t slot = table.find(wanted.filter);
-  const std::size_t place =
-      slot == SubscriberTable::kNone ? subscriptions_.size() : find_subscription(slot);
-  if (place < subscriptions_.size()) {
-    // MQTT-3.8.4-3: the new one takes the place of the old one, with no gap.
-    subscriber.place = static_cast<std::uint32_t>(place);
-    table.slot(slot).subscribers[subscriptions_[place].index] = subscriber;
-    is_new = false;
-    return granted;
-  }
-  if (subscriptions_.size() >= options.subscriptions_per_client_max) {
+  if (session_->subscriptions().size() >= options.subscriptions_per_client_max &&
+      !session_->is_subscribed(table, wanted.filter)) {
     return mqtt::Reason::kQuotaExceeded;
   }
-  subscriber.place = static_cast<std::uint32_t>(subscriptions_.size());
-  const SubscriberTable::Added added = table.add(wanted.filter, subscriber);
-  subscriptions_.push_back({added.slot, added.index});
-  is_new = true;
+  is_new = session_->subscribe(table, wanted.filter, subscriber);
+  if (session_->is_persistent()) {
+    worker_.batch().put(
+        store::Table::kSessions,
+        subscription_key(session_->number(), wanted.filter),
+        encode(subscriber)
+    );
+  }
   return granted;
 }
 
 void ClientSession::send_retained(
-    const mqtt::SubscriptionView& wanted, std::uint32_t subscription_id
+    std::string_view filter, mqtt::Qos qos, std::uint32_t subscription_id
 ) {
   const auto visit = [&](const Message::Ref& kept, std::int64_t /*stored_ms*/) {
-    const PublishView& publish = kept->view();
     if (state_ != State::kConnected) {
       return;
     }
+    const PublishView& publish = kept->view();
     Message::Ref message = kept;
-    FrameCache frames(publish, worker_.now());
     DeliveryOptions options;
-    options.qos = std::min({publish.qos, wanted.qos, Qos::kAtLeastOnce});
+    options.qos = std::min(publish.qos, qos);
     options.retain = true;
     if (subscription_id != 0) {
       options.subscription_ids = {&subscription_id, 1};
     }
-    deliver(publish, stable_hash(publish.topic), message, frames, options);
+    worker_.deliver_to(*session_, publish, message, options);
   };
-  if (worker_.options().retained_to_wildcards || !has_wildcard(wanted.filter)) {
-    worker_.shared().retained().match(wanted.filter, visit);
+  if (worker_.options().retained_to_wildcards || !has_wildcard(filter)) {
+    worker_.shared().retained().match(filter, visit);
   }
 }
 
@@ -154,42 +204,23 @@ void ClientSession::on_unsubscribe(const mqtt::FrameView& frame) {
   mqtt::UnsubackView unsuback;
   unsuback.packet_id = packet.packet_id;
   unsuback.reasons = reasons;
-  send(unsuback);
+  if (session_->is_persistent() && !gone.empty()) {
+    auto* held = new HeldSuback(*this, unsuback, {});
+    worker_.durable_batch(held->hold());
+  } else {
+    send(unsuback);
+  }
   publish_subscriptions(worker_, lifecycle_subject(), false, gone);
 }
 
 bool ClientSession::unsubscribe_one(std::string_view filter) {
-  const std::uint32_t slot = worker_.subscribers().find(filter);
-  if (slot == SubscriberTable::kNone) {
+  if (!session_->unsubscribe(worker_.subscribers(), filter)) {
     return false;
   }
-  const std::size_t place = find_subscription(slot);
-  if (place == subscriptions_.size()) {
-    return false;
+  if (session_->is_persistent()) {
+    worker_.batch().erase(store::Table::kSessions, subscription_key(session_->number(), filter));
   }
-  remove_subscription(place);
   return true;
-}
-
-std::size_t ClientSession::find_subscription(std::uint32_t slot) const {
-  const auto found = std::find_if(
-      subscriptions_.begin(),
-      subscriptions_.end(),
-      [slot](const Subscribed& subscribed) { return subscribed.slot == slot; }
-  );
-  return static_cast<std::size_t>(found - subscriptions_.begin());
-}
-
-void ClientSession::remove_subscription(std::size_t place) {
-  SubscriberTable& table = worker_.subscribers();
-  const Subscribed gone = subscriptions_[place];
-  table.remove(gone.slot, gone.index);
-  if (place + 1 != subscriptions_.size()) {
-    subscriptions_[place] = subscriptions_.back();
-    const Subscribed& moved = subscriptions_[place];
-    table.slot(moved.slot).subscribers[moved.index].place = static_cast<std::uint32_t>(place);
-  }
-  subscriptions_.pop_back();
 }
 
 }  // namespace iotcore::broker

@@ -21,6 +21,7 @@ mqtt::PublishDelivery delivery_of(
   mqtt::PublishDelivery delivery;
   delivery.qos = receiver.qos;
   delivery.retain = receiver.retain;
+  delivery.dup = receiver.dup;
   delivery.packet_id = receiver.packet_id;
   delivery.subscription_ids = receiver.subscription_ids;
   if (publish.has_expiry) {
@@ -47,12 +48,12 @@ std::size_t FrameCache::packet_bytes(const Receiver& receiver) const {
 }
 
 void FrameCache::append(OutBuffer& out, const Receiver& receiver) {
-  if (!receiver.subscription_ids.empty()) {
+  if (!receiver.subscription_ids.empty() || receiver.dup) {
     encode(out, receiver, nullptr);
     return;
   }
-  const std::size_t kind = (receiver.version == mqtt::Version::kV5 ? 4U : 0U) |
-                           (receiver.qos != mqtt::Qos::kAtMostOnce ? 2U : 0U) |
+  const std::size_t kind = (receiver.version == mqtt::Version::kV5 ? 8U : 0U) |
+                           (static_cast<unsigned>(receiver.qos) << 1U) |
                            (receiver.retain ? 1U : 0U);
   Encoded& encoded = encoded_[kind];
   if (encoded.bytes == nullptr) {

@@ -21,6 +21,7 @@ class FrameCache {
     mqtt::Version version = mqtt::Version::kV3;
     mqtt::Qos qos = mqtt::Qos::kAtMostOnce;
     bool retain = false;
+    bool dup = false;
     PacketId packet_id{};
     std::span<const std::uint32_t> subscription_ids;  // v5
   };
@@ -42,7 +43,7 @@ class FrameCache {
 
   const PublishView& publish_;
   std::uint32_t expiry_s_ = 0;
-  std::array<Encoded, 8> encoded_;
+  std::array<Encoded, 16> encoded_;
 };
 
 }  // namespace iotcore::broker

@@ -1,38 +1,110 @@
 #include "broker/inflight.h"
 
-#include <algorithm>
+#include "base/check.h"
 
 namespace iotcore::broker {
 
-PacketId Inflight::open() {
-  last_ = static_cast<std::uint16_t>(last_ + 1);
-  if (last_ == 0) {
-    last_ = 1;
-  }
-  if (begin_ == ids_.size()) {
-    ids_.clear();
-    begin_ = 0;
-  } else if (begin_ > 64 && begin_ > ids_.size() / 2) {
-    ids_.erase(ids_.begin(), ids_.begin() + begin_);
-    begin_ = 0;
-  }
-  ids_.push_back(last_);
-  ++open_;
-  return static_cast<PacketId>(last_);
+void Inflight::reset(std::uint64_t sequence) {
+  slots_ = {};
+  begin_ = 0;
+  open_ = 0;
+  end_ = sequence;
 }
 
-bool Inflight::acknowledge(PacketId id) {
-  const auto number = static_cast<std::uint16_t>(id);
-  const auto found = std::find(ids_.begin() + begin_, ids_.end(), number);
-  if (number == 0 || found == ids_.end()) {
-    return false;
+void Inflight::open(std::uint64_t sequence, State state, std::uint64_t body) {
+  IOTCORE_DCHECK(sequence >= end_);
+  if (begin_ == slots_.size()) {
+    slots_.clear();
+    begin_ = 0;
+  } else {
+    if (begin_ > 64 && begin_ > slots_.size() / 2) {
+      slots_.erase(slots_.begin(), slots_.begin() + begin_);
+      begin_ = 0;
+    }
+    for (; end_ < sequence; ++end_) {
+      slots_.push_back({0, State::kDone});
+    }
   }
-  *found = 0;
+  slots_.push_back({body & kBodyMask, state});
+  end_ = sequence + 1;
+  ++open_;
+}
+
+PacketId Inflight::open_next(mqtt::Qos qos) {
+  const PacketId id = id_of(end_);
+  open(end_, qos == mqtt::Qos::kExactlyOnce ? State::kAwaitPubrec : State::kAwaitPuback);
+  return id;
+}
+
+Inflight::Slot* Inflight::find(PacketId id, std::uint64_t& sequence) {
+  const auto number = static_cast<std::uint64_t>(id);
+  if (number == 0) {
+    return nullptr;
+  }
+  const std::uint64_t first = begin();
+  const std::uint64_t first_number = first % kIds + 1;
+  const std::uint64_t offset =
+      number >= first_number ? number - first_number : number + kIds - first_number;
+  if (offset >= slots_.size() - begin_) {
+    return nullptr;
+  }
+  sequence = first + offset;
+  return &slots_[begin_ + offset];
+}
+
+Inflight::Answer Inflight::finish(Slot& slot, std::uint64_t sequence) {
+  const Answer answer{Outcome::kFinished, sequence, slot.body};
+  slot.state = State::kDone;
   --open_;
-  while (begin_ < ids_.size() && ids_[begin_] == 0) {
+  while (begin_ < slots_.size() && slots_[begin_].state == State::kDone) {
     ++begin_;
   }
-  return true;
+  return answer;
+}
+
+Inflight::Answer Inflight::on_puback(PacketId id) {
+  std::uint64_t sequence = 0;
+  Slot* slot = find(id, sequence);
+  return slot != nullptr && slot->state == State::kAwaitPuback ? finish(*slot, sequence) : Answer{};
+}
+
+Inflight::Answer Inflight::on_pubrec(PacketId id, bool refused) {
+  std::uint64_t sequence = 0;
+  Slot* slot = find(id, sequence);
+  if (slot == nullptr) {
+    return {};
+  }
+  switch (slot->state) {
+    case State::kAwaitPubrec: {
+      if (refused) {
+        return finish(*slot, sequence);
+      }
+      slot->state = State::kAwaitPubcomp;
+      const Answer answer{Outcome::kReleased, sequence, slot->body};
+      slot->body = 0;
+      return answer;
+    }
+    case State::kAwaitPubcomp:
+      return {Outcome::kAgain, sequence, 0};
+    case State::kAwaitPuback:
+    case State::kDone:
+      break;
+  }
+  return {};
+}
+
+Inflight::Answer Inflight::on_pubcomp(PacketId id) {
+  std::uint64_t sequence = 0;
+  Slot* slot = find(id, sequence);
+  return slot != nullptr && slot->state == State::kAwaitPubcomp ? finish(*slot, sequence)
+                                                                : Answer{};
+}
+
+Inflight::State Inflight::state(std::uint64_t sequence) const {
+  if (sequence < begin() || sequence >= end_) {
+    return State::kDone;
+  }
+  return slots_[slots_.size() - (end_ - sequence)].state;
 }
 
 }  // namespace iotcore::broker

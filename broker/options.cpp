@@ -24,6 +24,8 @@ BrokerOptions strict_options() {
   options.filters_per_subscribe_max = 8;
   options.subscriptions_per_client_max = 50;
   options.share_strategy = ShareStrategy::kRoundRobin;
+  options.qos_max = 1;
+  options.session_expiry_s = 3600;
   options.receive_maximum = 100;
   options.inflight_max = 100;
   options.publishes_per_s_max = 100;

@@ -16,6 +16,9 @@ enum class OverRate : std::uint8_t { kSlowDown, kDrop };
 // Whether who connects is sent elsewhere (MQTT5 4.13, Server Reference).
 enum class Redirect : std::uint8_t { kOff, kTemporary, kPermanent };
 
+// What goes when a session's queue is full.
+enum class QueueOverflow : std::uint8_t { kDropNewest, kDropOldest };
+
 // Limits and settings of the broker; the defaults are the profile `extended` (mqtt.md 12). Configuration keys: mqtt.*.
 struct BrokerOptions {
   // Packets and what is in them.
@@ -53,10 +56,14 @@ struct BrokerOptions {
   ShareStrategy share_strategy = ShareStrategy::kLeastLoaded;
 
   // Windows and queues.
-  std::uint16_t receive_maximum = 1000;      // unacknowledged QoS 1 publishes taken from a client
-  std::uint16_t inflight_max = 1000;         // unacknowledged QoS 1 publishes sent to a client
+  std::uint8_t qos_max = 2;                  // 1: QoS 2 is refused
+  std::uint16_t receive_maximum = 1000;      // unfinished QoS 1 and 2 publishes taken from a client
+  std::uint16_t inflight_max = 1000;         // unfinished QoS 1 and 2 publishes sent to a client
   std::size_t queued_messages_max = 10'000;  // waiting behind the inflight window, per session
   std::size_t queued_bytes_max = 16U << 20;
+  QueueOverflow queue_overflow = QueueOverflow::kDropNewest;
+  std::uint32_t session_expiry_s_max = 604'800;  // 0xFFFFFFFF: sessions may last for ever
+  std::uint32_t session_expiry_s = 604'800;      // of a 3.1.1 client with clean session 0
   std::size_t out_buffer_bytes_max =
       8U << 20;  // above it, QoS 0 for this connection is dropped and counted
   std::size_t mailbox_bytes_max =

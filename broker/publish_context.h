@@ -23,6 +23,8 @@ struct Publisher {
   std::string_view principal;
   std::string_view source_ip;
   const void* session = nullptr;
+  // QoS 2 from a persistent session: the key of the row that keeps the packet identifier, written in one commit with what the publish leaves.
+  std::string_view receipt = {};
 };
 
 // The acknowledgement of one publish (PUBACK, HTTP 200), held back until everything it promises is durable. Each holder

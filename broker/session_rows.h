@@ -25,8 +25,10 @@ namespace iotcore::broker {
 // Names a persistent session; 0: none.
 using SessionNumber = std::uint64_t;
 
+// A will that is still to be published.
 struct WillRecord {
   std::uint32_t delay_s = 0;
+  std::optional<std::uint32_t> expiry_s = {};  // of the message, from when it is published
   std::int64_t due_ms = 0;  // 0: the client is connected; else when it is to be published
   Message::Ref message;
 };

@@ -1,7 +1,7 @@
 #include "broker/subscriber_table.h"
 
 #include "base/check.h"
-#include "broker/client_session.h"
+#include "broker/session.h"
 #include "broker/topic.h"
 #include "broker/topic_tree.h"
 
@@ -49,7 +49,7 @@ void SubscriberTable::remove(std::uint32_t slot_index, std::uint32_t index) {
   IOTCORE_DCHECK(index < slot.subscribers.size());
   if (index + 1 != slot.subscribers.size()) {
     slot.subscribers[index] = slot.subscribers.back();
-    slot.subscribers[index].client->subscription_moved(slot.subscribers[index].place, index);
+    slot.subscribers[index].session->subscription_moved(slot.subscribers[index].place, index);
   }
   slot.subscribers.pop_back();
   --subscription_count_;

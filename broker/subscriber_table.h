@@ -12,12 +12,12 @@
 
 namespace iotcore::broker {
 
-class ClientSession;
+class Session;
 class TopicTree;
 
 // One client's subscription, in the slot of its filter.
 struct Subscriber {
-  ClientSession* client = nullptr;
+  Session* session = nullptr;
   std::uint32_t place = 0;            // of the entry in the client's own list
   std::uint32_t subscription_id = 0;  // v5; 0: none
   mqtt::Qos qos = mqtt::Qos::kAtMostOnce;
@@ -51,7 +51,7 @@ class SubscriberTable {
 
   // `filter` is valid (parse_filter).
   Added add(std::string_view filter, Subscriber subscriber);
-  // Takes the subscriber at `index` out; the one that fills its place is told through ClientSession::subscription_moved.
+  // Takes the subscriber at `index` out; the one that fills its place is told through Session::subscription_moved.
   void remove(std::uint32_t slot, std::uint32_t index);
   // The slot of a filter, or kNone.
   static constexpr std::uint32_t kNone = 0xFFFFFFFF;

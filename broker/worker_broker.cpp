@@ -8,8 +8,11 @@
 #include "broker/reserved_topics.h"
 #include "broker/retained.h"
 #include "broker/retained_writes.h"
-#include "broker/topic.h"
+#include "broker/session.h"
+#include "broker/stored_sessions.h"
 #include "broker/topic_tree.h"
+#include "broker/worker_context.h"
+#include "broker/worker_sessions.h"
 #include "store/store.h"
 
 #include <algorithm>
@@ -42,44 +45,16 @@ WorkerBroker::Counters make_counters(Metrics& metrics, WorkerId id) {
       dropped("republish_loop"),
       metrics.counter("iotcore_connects_total", "MQTT connections accepted", worker),
       metrics.counter("iotcore_connects_refused_total", "MQTT connections refused", worker),
+      metrics.counter(
+          "iotcore_sessions_resumed_total", "Connections that found their session", worker
+      ),
+      metrics.counter(
+          "iotcore_sessions_expired_total", "Sessions ended because their time was over", worker
+      ),
   };
 }
 
 }  // namespace
-
-// The publish under way.
-class WorkerBroker::Context final : public PublishContext {
- public:
-  Context(
-      WorkerBroker& worker, const Publisher& publisher, const PublishView& publish, AckSource* acks
-  )
-      : PublishContext(worker, publisher, publish), acks_(acks) {}
-
-  ~Context() override { own_.release(); }
-
-  PendingAck::Hold hold() override {
-    if (acks_ == nullptr) {
-      return {};
-    }
-    if (ack_ == nullptr) {
-      ack_ = &acks_->make();
-      own_ = ack_->hold();
-    }
-    return ack_->hold();
-  }
-
-  store::Batch& durable_batch() override { return worker_.durable_batch(hold()); }
-
-  Message::Ref& message_slot() { return message_; }
-
-  bool deferred() const { return ack_ != nullptr; }
-
- private:
-  AckSource* acks_;
-  PendingAck* ack_ = nullptr;
-  PendingAck::Hold
-      own_;  // so that the acknowledgement does not go before all consumers have been asked
-};
 
 WorkerBroker::WorkerBroker(Broker& broker, WorkerId id, TimerWheel& timers)
     : broker_(broker),
@@ -87,6 +62,7 @@ WorkerBroker::WorkerBroker(Broker& broker, WorkerId id, TimerWheel& timers)
       timers_(timers),
       keep_alives_(timers, broker.clock()),
       subscribers_(broker.tree(), id),
+      sessions_(std::make_unique<WorkerSessions>(*this)),
       cache_(broker.tree(), id, broker.options().topic_cache_entries),
       remote_(broker.workers().count()),
       session_id_prefix_(to_hex(random_bytes(8))),
@@ -177,22 +153,44 @@ PublishResult WorkerBroker::publish(
 
   const std::uint64_t hash = stable_hash(publish.topic);
   const MatchSet& matches = cache_.find(publish.topic, hash);
+  std::optional<ExactlyOnce::Part> own;
+  Keeper keeper;
+  keeper.context = &context;
+  if (publish.qos == mqtt::Qos::kExactlyOnce && acks != nullptr && spans_workers(matches))
+      [[unlikely]] {
+    context.exactly_once = std::make_shared<ExactlyOnce>();
+    context.exactly_once->publisher = context.hold();
+    own.emplace().worker = id_;
+    keeper.exactly_once = &*own;
+  }
   if (!matches.group_ends.empty()) {
     result.receivers += choose_group_workers(matches, context);
     if (!group_slots_.empty()) {
       target_slots_.assign(matches.local.begin(), matches.local.end());
       target_slots_.insert(target_slots_.end(), group_slots_.begin(), group_slots_.end());
-      result.receivers +=
-          deliver_local(publish, hash, context.message_slot(), target_slots_, publisher.session);
+      result.receivers += deliver_local(
+          publish, hash, context.message_slot(), target_slots_, publisher.session, keeper
+      );
     }
   }
   if (group_slots_.empty() && !matches.local.empty()) {
-    result.receivers +=
-        deliver_local(publish, hash, context.message_slot(), matches.local, publisher.session);
+    result.receivers += deliver_local(
+        publish, hash, context.message_slot(), matches.local, publisher.session, keeper
+    );
   }
   group_slots_.clear();
   if (!matches.remote.empty()) {
     result.receivers += send_to_workers(matches, context);
+  }
+  if (!publisher.receipt.empty()) {
+    (own ? own->rows : durable_batch(context.hold()))
+        .put(store::Table::kSessions, publisher.receipt, {});
+  }
+  if (own) {
+    context.exactly_once->add(std::move(*own));
+    if (context.exactly_once->complete()) {
+      commit_exactly_once(*context.exactly_once);
+    }
   }
   for (const std::uint32_t slot : matches.consumers) {
     const ConsumerTable::List* consumers = broker_.consumers().consumers(slot);
@@ -203,205 +201,6 @@ PublishResult WorkerBroker::publish(
   }
   result.deferred = context.deferred();
   return result;
-}
-
-std::uint32_t WorkerBroker::deliver_local(
-    const PublishView& publish,
-    std::uint64_t topic_hash,
-    Message::Ref& message,
-    std::span<const SlotTarget> slots,
-    const void* from_session
-) {
-  FrameCache frames(publish, now());
-  if (slots.size() != 1 || slots[0].one_member) {
-    return deliver_merged(publish, topic_hash, message, slots, from_session, frames);
-  }
-  std::uint32_t delivered = 0;
-  for (const Subscriber& subscriber : subscribers_.slot(slots[0].slot).subscribers) {
-    if (subscriber.no_local && subscriber.client == from_session) {
-      continue;
-    }
-    DeliveryOptions options;
-    options.qos = std::min(subscriber.qos, publish.qos);
-    options.retain = subscriber.retain_as_published && publish.retain;
-    if (subscriber.subscription_id != 0) {
-      options.subscription_ids = {&subscriber.subscription_id, 1};
-    }
-    delivered += subscriber.client->deliver(publish, topic_hash, message, frames, options) ? 1 : 0;
-  }
-  return delivered;
-}
-
-void WorkerBroker::merge(const Subscriber& subscriber, const PublishView& publish) {
-  ClientSession& client = *subscriber.client;
-  const mqtt::Qos qos = std::min(subscriber.qos, publish.qos);
-  const bool retain = subscriber.retain_as_published && publish.retain;
-  if (client.delivery_stamp != delivery_stamp_) {
-    client.delivery_stamp = delivery_stamp_;
-    client.delivery_entry = static_cast<std::uint32_t>(merged_.size());
-    merged_.push_back({&client, qos, retain});
-  } else {
-    Merged& entry = merged_[client.delivery_entry];
-    entry.qos = std::max(entry.qos, qos);
-    entry.retain = entry.retain || retain;
-  }
-  if (subscriber.subscription_id != 0) {
-    merged_ids_.emplace_back(client.delivery_entry, subscriber.subscription_id);
-  }
-}
-
-std::uint32_t WorkerBroker::deliver_merged(
-    const PublishView& publish,
-    std::uint64_t topic_hash,
-    Message::Ref& message,
-    std::span<const SlotTarget> slots,
-    const void* from_session,
-    FrameCache& frames
-) {
-  ++delivery_stamp_;
-  merged_.clear();
-  merged_ids_.clear();
-  std::uint32_t delivered = 0;
-  for (const SlotTarget& target : slots) {
-    if (target.one_member) {
-      delivered += deliver_to_one_member(publish, topic_hash, message, target.slot);
-      continue;
-    }
-    for (const Subscriber& subscriber : subscribers_.slot(target.slot).subscribers) {
-      if (!subscriber.no_local || subscriber.client != from_session) {
-        merge(subscriber, publish);
-      }
-    }
-  }
-  std::stable_sort(merged_ids_.begin(), merged_ids_.end(), [](const auto& a, const auto& b) {
-    return a.first < b.first;
-  });
-  auto next_id = merged_ids_.begin();
-  for (std::uint32_t i = 0; i < merged_.size(); ++i) {
-    DeliveryOptions options;
-    options.qos = merged_[i].qos;
-    options.retain = merged_[i].retain;
-    id_scratch_.clear();
-    for (; next_id != merged_ids_.end() && next_id->first == i; ++next_id) {
-      id_scratch_.push_back(next_id->second);
-    }
-    options.subscription_ids = id_scratch_;
-    delivered += merged_[i].client->deliver(publish, topic_hash, message, frames, options) ? 1 : 0;
-  }
-  return delivered;
-}
-
-std::uint32_t WorkerBroker::deliver_to_one_member(
-    const PublishView& publish,
-    std::uint64_t topic_hash,
-    Message::Ref& message,
-    std::uint32_t slot_index
-) {
-  SubscriberTable::Slot& slot = subscribers_.slot(slot_index);
-  // The next in turn; one that may not or cannot take it passes it on.
-  for (std::size_t tried = 0; tried < slot.subscribers.size(); ++tried) {
-    slot.next_member = (slot.next_member + 1) % static_cast<std::uint32_t>(slot.subscribers.size());
-    const Subscriber& member = slot.subscribers[slot.next_member];
-    DeliveryOptions options;
-    options.qos = std::min(member.qos, publish.qos);
-    options.retain = member.retain_as_published && publish.retain;
-    if (member.subscription_id != 0) {
-      options.subscription_ids = {&member.subscription_id, 1};
-    }
-    // A member may get the message by a filter of its own as well, so this copy is encoded by itself.
-    FrameCache frames(publish, now());
-    if (member.client->deliver(publish, topic_hash, message, frames, options)) {
-      return 1;
-    }
-  }
-  return 0;
-}
-
-std::uint32_t WorkerBroker::choose_group_workers(const MatchSet& matches, Context& context) {
-  group_slots_.clear();
-  std::uint32_t sent = 0;
-  std::uint32_t begin = 0;
-  for (const std::uint32_t end : matches.group_ends) {
-    std::uint64_t members = 0;
-    for (std::uint32_t i = begin; i < end; ++i) {
-      members += matches.group_members[i].members;
-    }
-    std::uint64_t turn = members == 0 ? 0 : group_turn_++ % members;
-    for (std::uint32_t i = begin; i < end; ++i) {
-      const GroupMember& member = matches.group_members[i];
-      if (turn >= member.members) {
-        turn -= member.members;
-        continue;
-      }
-      if (member.worker == id_) {
-        group_slots_.push_back({member.slot, true});
-      } else {
-        add_remote(member.worker, {member.slot, true}, context.message());
-        ++sent;
-      }
-      break;
-    }
-    begin = end;
-  }
-  return sent;
-}
-
-std::uint32_t WorkerBroker::send_to_workers(const MatchSet& matches, Context& context) {
-  const Message::Ref& message = context.message();
-  std::uint32_t workers = 0;
-  for (std::size_t i = 0; i < matches.remote.size(); ++i) {
-    const MatchSet::Remote& target = matches.remote[i];
-    const bool first_of_worker = i == 0 || matches.remote[i - 1].worker != target.worker;
-    if (first_of_worker) {
-      add_remote(target.worker, {target.slot, false}, message);
-      ++workers;
-    } else {
-      RemoteBatch& batch = remote_[index(target.worker)];
-      batch.slots.push_back({target.slot, false});
-      ++batch.deliveries.back().slot_count;
-    }
-  }
-  return workers;
-}
-
-void WorkerBroker::add_remote(WorkerId worker, SlotTarget target, const Message::Ref& message) {
-  RemoteBatch& batch = remote_[index(worker)];
-  if (batch.deliveries.empty()) {
-    remote_touched_.push_back(worker);
-  }
-  batch.deliveries.push_back({message, static_cast<std::uint32_t>(batch.slots.size()), 1});
-  batch.slots.push_back(target);
-}
-
-// A slot may have passed to another filter while the message was on its way from the worker that matched it.
-bool WorkerBroker::is_still_meant(SlotTarget target, std::string_view topic) {
-  const SubscriberTable::Slot& slot = subscribers_.slot(target.slot);
-  if (slot.shared != target.one_member) {
-    return false;
-  }
-  if (slot.filter == topic) {
-    return true;
-  }
-  const FilterView parts =
-      slot.shared ? *parse_filter(slot.filter, kAnyTopicLimits) : FilterView{{}, slot.filter};
-  return topic_matches(parts.filter, topic, options().hash_matches_parent);
-}
-
-void WorkerBroker::deliver_remote_batch(const RemoteBatch& batch) {
-  for (const RemoteDelivery& delivery : batch.deliveries) {
-    const PublishView& publish = delivery.message->view();
-    const auto meant = [&](SlotTarget target) { return is_still_meant(target, publish.topic); };
-    auto slots = std::span(batch.slots).subspan(delivery.first_slot, delivery.slot_count);
-    if (!std::all_of(slots.begin(), slots.end(), meant)) [[unlikely]] {
-      target_slots_.clear();
-      std::copy_if(slots.begin(), slots.end(), std::back_inserter(target_slots_), meant);
-      slots = target_slots_;
-    }
-    if (!slots.empty()) {
-      Message::Ref message = delivery.message;
-      deliver_local(publish, stable_hash(publish.topic), message, slots, nullptr);
-    }
-  }
 }
 
 void WorkerBroker::publish_later(OwnedPublish publish) {
@@ -465,50 +264,110 @@ void WorkerBroker::run_later() {
 void WorkerBroker::send_remote_batches() {
   for (const WorkerId worker : remote_touched_) {
     RemoteBatch batch = std::exchange(remote_[index(worker)], RemoteBatch{});
+    batch.from = id_;
     broker_.workers().executor(worker).post([&target = broker_.workers().broker(worker),
-                                             batch = std::move(batch)] {
+                                             batch = std::move(batch)]() mutable {
       target.deliver_remote_batch(batch);
     });
   }
   remote_touched_.clear();
 }
 
+// What waits for one commit.
+struct WorkerBroker::Committing {
+  std::vector<PendingAck::Hold> waits;
+  std::vector<CommitMark> marks;
+  std::vector<ExactlyOnce::Part> foreign;
+  std::vector<Function<void()>> after;
+
+  bool empty() const { return waits.empty() && marks.empty() && foreign.empty() && after.empty(); }
+};
+
 void WorkerBroker::commit_turn() {
   ++commit_number_;
-  if (batch_.empty()) {
-    for (PendingAck::Hold& wait : batch_waits_) {
-      wait.release();
-    }
-    batch_waits_.clear();
+  Committing committing{
+      std::exchange(batch_waits_, {}),
+      std::exchange(batch_marks_, {}),
+      std::exchange(batch_foreign_, {}),
+      std::exchange(batch_after_, {})};
+  if (committing.empty()) {
+    broker_.store().commit(std::exchange(batch_, store::Batch()), nullptr, nullptr);
     return;
   }
-  store::Batch batch = std::exchange(batch_, store::Batch());
-  if (batch_waits_.empty()) {
-    broker_.store().commit(std::move(batch), nullptr, nullptr);
+  if (batch_.empty() && committing.after.empty()) {
+    on_committed(committing, std::nullopt);
     return;
   }
+  // With nothing to write it is still done after what was handed in before.
   broker_.store().commit(
-      std::move(batch),
+      std::exchange(batch_, store::Batch()),
       &executor(),
-      [waits = std::exchange(batch_waits_, {})](Result<store::Revision> committed) mutable {
-        for (PendingAck::Hold& wait : waits) {
-          if (!committed) {
-            wait.fail(committed.error().code());
-          }
-          wait.release();
-        }
+      [this, committing = std::move(committing)](Result<store::Revision> committed) mutable {
+        on_committed(
+            committing, committed ? std::nullopt : std::optional(committed.error().code())
+        );
       }
   );
+}
+
+void WorkerBroker::on_committed(Committing& committing, std::optional<Errc> failure) {
+  for (PendingAck::Hold& wait : committing.waits) {
+    if (failure) {
+      wait.fail(*failure);
+    }
+    wait.release();
+  }
+  sessions_->on_committed(committing.marks, !failure);
+  for (ExactlyOnce::Part& part : committing.foreign) {
+    WorkerBroker& owner = broker_.workers().broker(part.worker);
+    broker_.workers().executor(part.worker).post([&owner, marks = std::move(part.marks), failure] {
+      owner.sessions().on_committed(marks, !failure);
+    });
+  }
+  for (Function<void()>& then : committing.after) {
+    then();
+  }
+}
+
+Instant WorkerBroker::instant() {
+  if (instant_.monotonic != now()) {
+    instant_ = {now(), to_epoch_ms(broker_.clock().wall())};
+  }
+  return instant_;
+}
+
+void WorkerBroker::publish_will(
+    const WillRecord& will,
+    std::string_view client_id,
+    std::string_view principal,
+    std::string_view source_ip
+) {
+  OwnedPublish owned;
+  owned.message = will.message;
+  if (will.expiry_s) {
+    // MQTT5 3.1.3.2.4: it counts from the moment when the will is published.
+    PublishView view = will.message->view();
+    view.has_expiry = true;
+    view.expires_at = now() + std::chrono::seconds(*will.expiry_s);
+    owned.message = Message::make(view);
+  }
+  owned.client_id = client_id;
+  owned.principal = principal;
+  owned.source_ip = source_ip;
+  publish_later(std::move(owned));
 }
 
 void WorkerBroker::end_turn() {
   if (!later_.empty()) {
     run_later();
   }
+  if (sessions_->has_dirty()) {
+    sessions_->flush_erased(batch_);
+  }
   if (!remote_touched_.empty()) {
     send_remote_batches();
   }
-  if (!batch_.empty() || !batch_waits_.empty()) {
+  if (!batch_.empty() || !batch_waits_.empty() || !batch_marks_.empty() || !batch_after_.empty()) {
     commit_turn();
   }
   now_ = {};

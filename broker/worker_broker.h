@@ -6,9 +6,11 @@
 #include "base/timer_wheel.h"
 #include "broker/broker.h"
 #include "broker/client_table.h"
+#include "broker/exactly_once.h"
 #include "broker/frame_cache.h"
 #include "broker/keep_alives.h"
 #include "broker/publish_context.h"
+#include "broker/session_rows.h"
 #include "broker/subscriber_table.h"
 #include "broker/topic_cache.h"
 #include "store/batch.h"
@@ -16,6 +18,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,6 +29,11 @@ namespace iotcore::broker {
 
 class ClientSession;
 class Housekeeper;
+class Session;
+class WorkerSessions;
+struct DeliveryOptions;
+struct QueuedDelivery;
+struct QueueRows;
 
 // Makes the PendingAck of a publish when the first holder asks for it.
 class AckSource {
@@ -104,8 +112,36 @@ class WorkerBroker {
 
   ClientTable& clients() { return clients_; }
 
+  WorkerSessions& sessions() { return *sessions_; }
+
+  // Now, in both kinds of time.
+  Instant instant();
+
+  // One message for one session, without the topic tree: retained messages. True if the session takes it.
+  bool deliver_to(
+      Session& session,
+      const PublishView& publish,
+      Message::Ref& message,
+      const DeliveryOptions& options
+  );
+  // Later in this turn.
+  void publish_will(
+      const WillRecord& will,
+      std::string_view client_id,
+      std::string_view principal,
+      std::string_view source_ip
+  );
+
   // The batch that end_turn commits; `waits` is released when it is durable, or failed.
   store::Batch& durable_batch(PendingAck::Hold waits);
+
+  // The same for what nobody waits for; and what is to become of sessions when it is durable.
+  store::Batch& batch() { return batch_; }
+
+  std::vector<CommitMark>& batch_marks() { return batch_marks_; }
+
+  // Calls `then` on this worker when everything that is in the batch by now is in the store, or was refused.
+  void after_commit(Function<void()> then) { batch_after_.push_back(std::move(then)); }
 
   // Names the commit that durable_batch() adds to now: one more after each.
   std::uint64_t commit_number() const { return commit_number_; }
@@ -127,6 +163,9 @@ class WorkerBroker {
   // For the forwarded properties of the publish under way.
   std::string& property_scratch() { return property_scratch_; }
 
+  // For a row on its way into a batch.
+  std::string& row_scratch() { return row_scratch_; }
+
   struct Counters {
     Counter& received;
     Counter& delivered;
@@ -138,6 +177,8 @@ class WorkerBroker {
     Counter& dropped_hops;
     Counter& connects;
     Counter& connects_refused;
+    Counter& sessions_resumed;
+    Counter& sessions_expired;
   };
 
   Counters& counters() { return counters_; }
@@ -153,14 +194,39 @@ class WorkerBroker {
     std::uint32_t slot_count;
   };
 
+  // What waits for a delivery, if the other worker has persistent sessions.
+  struct RemoteKeep {
+    std::size_t delivery;  // in RemoteBatch::deliveries
+    PendingAck::Hold hold;
+    std::shared_ptr<ExactlyOnce> exactly_once;  // shared by the workers while their parts are made
+  };
+
   struct RemoteBatch {
     std::vector<RemoteDelivery> deliveries;
     std::vector<SlotTarget> slots;
+    std::vector<RemoteKeep> keeps;  // in the order of the deliveries
+    WorkerId from{};
+  };
+
+  // How what one publish leaves in queues is kept: its acknowledgement waits for the batch of this worker, or its rows go elsewhere.
+  struct Keeper {
+    Context* context = nullptr;                 // on the publisher's worker
+    PendingAck::Hold* hold = nullptr;           // elsewhere
+    ExactlyOnce::Part* exactly_once = nullptr;  // QoS 2
+  };
+
+  // A persistent session that is to get the message under way.
+  struct QueueTarget {
+    Session* session;
+    mqtt::Qos qos;
+    bool retain;
+    std::uint32_t first_id;  // in queue_ids_
+    std::uint32_t id_count;
   };
 
   // Several filters of one client may match: what they want together.
   struct Merged {
-    ClientSession* client;
+    Session* session;
     mqtt::Qos qos;
     bool retain;
   };
@@ -170,7 +236,27 @@ class WorkerBroker {
       std::uint64_t topic_hash,
       Message::Ref& message,
       std::span<const SlotTarget> slots,
-      const void* from_session
+      const void* from_session,
+      Keeper& keeper
+  );
+  bool deliver_or_collect(
+      Session& session,
+      const PublishView& publish,
+      std::uint64_t topic_hash,
+      Message::Ref& message,
+      FrameCache& frames,
+      const DeliveryOptions& options
+  );
+  // To the persistent sessions collected; returns how many took it.
+  std::uint32_t deliver_to_queues(
+      const PublishView& publish,
+      std::uint64_t topic_hash,
+      Message::Ref& message,
+      FrameCache& frames,
+      Keeper& keeper
+  );
+  std::uint32_t queue_group(
+      std::span<const QueueTarget> targets, QueuedDelivery& delivery, const QueueRows& rows
   );
   std::uint32_t deliver_merged(
       const PublishView& publish,
@@ -178,17 +264,24 @@ class WorkerBroker {
       Message::Ref& message,
       std::span<const SlotTarget> slots,
       const void* from_session,
-      FrameCache& frames
+      FrameCache& frames,
+      Keeper& keeper
   );
   std::uint32_t deliver_to_one_member(
       const PublishView& publish,
       std::uint64_t topic_hash,
       Message::Ref& message,
-      std::uint32_t slot
+      std::uint32_t slot,
+      Keeper& keeper
   );
   void merge(const Subscriber& subscriber, const PublishView& publish);
   bool is_still_meant(SlotTarget target, std::string_view topic);
-  void deliver_remote_batch(const RemoteBatch& batch);
+  void deliver_remote_batch(RemoteBatch& batch);
+  // Whether rows of several workers have to be written in one commit.
+  bool spans_workers(const MatchSet& matches) const;
+  void keep_remote(WorkerId worker, Context& context);
+  void on_part(const std::shared_ptr<ExactlyOnce>& publish, ExactlyOnce::Part part);
+  void commit_exactly_once(ExactlyOnce& publish);
   std::uint32_t send_to_workers(const MatchSet& matches, Context& context);
   // Chooses a member's worker for each group; this worker's go to group_slots_.
   std::uint32_t choose_group_workers(const MatchSet& matches, Context& context);
@@ -197,13 +290,18 @@ class WorkerBroker {
   void send_remote_batches();
   void commit_turn();
 
+  struct Committing;
+  void on_committed(Committing& committing, std::optional<Errc> failure);
+
   Broker& broker_;
   WorkerId id_;
   TimerWheel& timers_;
   KeepAlives keep_alives_;
   MonotonicTime now_ = {};
+  Instant instant_ = {};
   SubscriberTable subscribers_;
   ClientTable clients_;
+  std::unique_ptr<WorkerSessions> sessions_;
   TopicCache cache_;
   std::vector<RemoteBatch> remote_;
   std::vector<WorkerId> remote_touched_;
@@ -219,10 +317,16 @@ class WorkerBroker {
   std::uint64_t session_number_ = 0;
   std::string session_id_prefix_;
   std::string property_scratch_;
+  std::string row_scratch_;
+  std::vector<QueueTarget> queue_targets_;  // scratch
+  std::vector<std::uint32_t> queue_ids_;    // scratch: subscription ids of the targets
   std::vector<OwnedPublish> later_;
   std::size_t later_next_ = 0;
   store::Batch batch_;
   std::vector<PendingAck::Hold> batch_waits_;
+  std::vector<CommitMark> batch_marks_;
+  std::vector<Function<void()>> batch_after_;
+  std::vector<ExactlyOnce::Part> batch_foreign_;  // marks of other workers
   std::uint64_t commit_number_ = 1;
   Counters counters_;
   std::shared_ptr<WorkerLifeline> lifeline_;  // shared with what waits for the worker

@@ -5,6 +5,7 @@ namespace {
 
 using broker::BrokerOptions;
 using broker::OverRate;
+using broker::QueueOverflow;
 using broker::Redirect;
 using broker::ShareStrategy;
 
@@ -197,28 +198,50 @@ void append_connection_keys(std::vector<ConfigKey>& k) {
 
 void append_flow_keys(std::vector<ConfigKey>& k) {
   using O = BrokerOptions;
+  k.push_back(
+      number("qos_max", "Highest QoS that clients may use: 2, or 1 as on AWS.", &O::qos_max, 1, 2)
+  );
   k.push_back(number(
       "receive_maximum",
-      "QoS 1 publishes of one client that may wait for their acknowledgement.",
+      "QoS 1 and 2 publishes of one client that may be unfinished.",
       &O::receive_maximum,
       1
   ));
   k.push_back(number(
       "inflight_max",
-      "QoS 1 messages sent to one client that it has not acknowledged.",
+      "QoS 1 and 2 messages sent to one client that may be unfinished.",
       &O::inflight_max,
       1
   ));
   k.push_back(number(
       "queued_messages_max",
-      "Messages that wait behind a client's inflight window.",
+      "Messages that wait for one client, connected or not, behind its inflight window.",
       &O::queued_messages_max,
       0
   ));
   k.push_back(number(
       "queued_bytes_max",
-      "Bytes that wait behind a client's inflight window.",
+      "Bytes that wait for one client, connected or not, behind its inflight window.",
       &O::queued_bytes_max,
+      0
+  ));
+  k.push_back(choice<QueueOverflow>(
+      "queue_overflow",
+      "Which QoS 1 and 2 messages are dropped when a client's queue is full.",
+      &O::queue_overflow,
+      {{"drop_newest", QueueOverflow::kDropNewest}, {"drop_oldest", QueueOverflow::kDropOldest}}
+  ));
+  k.push_back(number(
+      "session_expiry_s_max",
+      "Longest time that a session outlives its connection, in seconds; 4294967295: for ever.",
+      &O::session_expiry_s_max,
+      0
+  ));
+  k.push_back(number(
+      "session_expiry_s",
+      "How long the session of a 3.1.1 client with clean session 0 outlives its connection, in "
+      "seconds.",
+      &O::session_expiry_s,
       0
   ));
   k.push_back(number(

@@ -47,6 +47,12 @@ void Batch::erase_prefix(Table table, std::string_view prefix) {
   erase_range(table, prefix, prefix_end(prefix));
 }
 
+void Batch::append(const Batch& other) {
+  buffer_.append(other.buffer_);
+  writes_ += other.writes_;
+  expectations_ += other.expectations_;
+}
+
 void Batch::expect_absent(Table table, std::string_view key) {
   append(OperationView::Kind::kExpectAbsent, table, key, {});
   ++expectations_;

@@ -41,6 +41,8 @@ class Batch {
   // every later read a little.
   void erase_range(Table table, std::string_view from, std::string_view to);
   void erase_prefix(Table table, std::string_view prefix);
+  // Everything that is in another one.
+  void append(const Batch& other);
   void expect_absent(Table table, std::string_view key);
   void expect_revision(Table table, std::string_view key, Revision revision);
 

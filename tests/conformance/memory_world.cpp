@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <future>
 #include <map>
 
 namespace iotcore::conformance {
@@ -193,6 +194,10 @@ void MemoryWorld::settle() {
       workers.brokers_[i]->end_turn();
     }
     workers.blocking_.run();
+    // What the store reads on threads of its own.
+    std::promise<void> read;
+    store_.readers().post([&read] { read.set_value(); });
+    read.get_future().wait();
     for (const broker::test::QueueExecutor& executor : workers.executors_) {
       again = again || !executor.empty();
     }

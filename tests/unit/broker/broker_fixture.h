@@ -10,11 +10,16 @@
 #include "broker/mqtt/encoder.h"
 #include "broker/quiescent.h"
 #include "broker/worker_broker.h"
+#include "store/fault_store.h"
 #include "store/memory_store.h"
 
+#include <catch2/catch.hpp>
+
 #include <deque>
+#include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +38,12 @@ class QueueExecutor final : public Executor {
     for (Function<void()> task = take(); task; task = take()) {
       task();
     }
+  }
+
+  void drop() {
+    std::deque<Function<void()>> dropped;
+    const std::lock_guard lock(mutex_);
+    dropped.swap(tasks_);
   }
 
   bool empty() const {
@@ -66,6 +77,12 @@ class TestWorkers final : public Workers {
   WorkerBroker& broker(WorkerId id) override { return *brokers_[index(id)]; }
 
   Executor& blocking() override { return blocking_; }
+
+  void drop_tasks() {
+    for (QueueExecutor& executor : executors_) {
+      executor.drop();
+    }
+  }
 
   std::vector<QueueExecutor> executors_;
   std::vector<std::unique_ptr<WorkerBroker>> brokers_;
@@ -193,18 +210,47 @@ class TestClient final : public Link {
 
 class BrokerFixture {
  public:
-  explicit BrokerFixture(std::size_t worker_count = 1, BrokerOptions options = {})
-      : workers(worker_count),
-        broker(std::make_unique<Broker>(options, workers, store, authorizer, clock, metrics)) {
-    for (std::size_t i = 0; i < worker_count; ++i) {
-      workers.brokers_[i] = std::make_unique<WorkerBroker>(*broker, WorkerId(i), timers);
-    }
+  explicit BrokerFixture(std::size_t worker_count = 1, BrokerOptions given = {})
+      : broker_options(std::move(given)), workers(worker_count) {
+    fault.emplace(store);
+    start();
     clock.advance(std::chrono::seconds(1));
   }
 
   ~BrokerFixture() {
     clients.clear();
     workers.brokers_.clear();
+  }
+
+  // Another process with the same store: what was not committed is lost, nobody says goodbye.
+  void crash() {
+    clients.clear();
+    for (auto& worker : workers.brokers_) {
+      worker.reset();
+    }
+    fault.emplace(store);
+    drain_readers();
+    workers.drop_tasks();
+    timers = TimerWheel();
+    start();
+    REQUIRE(broker->load().has_value());
+    settle();
+  }
+
+  void start() {
+    broker = std::make_unique<Broker>(broker_options, workers, *fault, authorizer, clock, metrics);
+    for (std::size_t i = 0; i < workers.count(); ++i) {
+      workers.brokers_[i] = std::make_unique<WorkerBroker>(*broker, WorkerId(i), timers);
+    }
+  }
+
+  // Lets time pass: what is due happens.
+  void pass(Duration span) {
+    settle();
+    clock.advance(span);
+    workers.brokers_[0]->bind_to_thread();
+    timers.advance(clock.now());
+    settle();
   }
 
   // Runs turns until nothing is left to do.
@@ -218,10 +264,18 @@ class BrokerFixture {
         workers.brokers_[i]->end_turn();
       }
       workers.blocking_.run();
+      drain_readers();
       for (const QueueExecutor& executor : workers.executors_) {
         again = again || !executor.empty();
       }
     }
+  }
+
+  // Waits for what the store reads on threads of its own.
+  void drain_readers() {
+    std::promise<void> done;
+    store.readers().post([&done] { done.set_value(); });
+    done.get_future().wait();
   }
 
   TestClient& client(mqtt::Version version = mqtt::Version::kV5, std::size_t worker = 0) {
@@ -277,7 +331,9 @@ class BrokerFixture {
 
   ManualClock clock;
   Metrics metrics;
+  BrokerOptions broker_options;
   store::MemoryStore store;
+  std::optional<store::FaultStore> fault;  // what the broker sees of it
   TestAuthorizer authorizer;
   TimerWheel timers;
   TestWorkers workers;

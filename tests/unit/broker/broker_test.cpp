@@ -335,16 +335,22 @@ TEST_CASE("a topic alias stands for its topic from then on") {
   CHECK(expect<Disconnect>(pub).reason == mqtt::Reason::kProtocolError);
 }
 
-TEST_CASE("what is not there yet is refused, not half done") {
-  BrokerFixture f;
-  TestClient& v3 = f.client(Version::kV3);
+TEST_CASE("with a highest QoS of 1 more is refused, granted as 1, and said in CONNACK") {
+  BrokerOptions options;
+  options.qos_max = 1;
+  BrokerFixture f(1, options);
+  TestClient& will = f.client();
   mqtt::ConnectView connect;
-  connect.version = Version::kV3;
   connect.client_id = "c";
-  connect.clean_start = false;
-  v3.send(connect);
-  CHECK(expect<Connack>(v3).reason == mqtt::Reason::kServerUnavailable);
-  TestClient& v5 = f.connected("c5");
+  connect.will.emplace();
+  connect.will->topic = "t";
+  connect.will->qos = Qos::kExactlyOnce;
+  will.send(connect);
+  CHECK(expect<Connack>(will).reason == mqtt::Reason::kQosNotSupported);
+  TestClient& v5 = f.client();
+  connect.will.reset();
+  v5.send(connect);
+  CHECK(expect<Connack>(v5).properties.number(mqtt::Property::kMaximumQos) == 1U);
   f.publish(v5, "t", "x", Qos::kExactlyOnce);
   CHECK(expect<Disconnect>(v5).reason == mqtt::Reason::kQosNotSupported);
 }

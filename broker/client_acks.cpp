@@ -1,0 +1,140 @@
+// The acknowledgement part of ClientSession: PUBACK, and the four packets of QoS 2 (MQTT5 3.4 to 3.7, 4.3).
+#include "base/log.h"
+#include "broker/client_session.h"
+#include "broker/mqtt/encoder.h"
+#include "broker/worker_sessions.h"
+
+namespace iotcore::broker {
+
+void ClientSession::on_ack(const mqtt::FrameView& frame) {
+  if (state_ != State::kConnected) {
+    on_fault({Errc::kProtocolError, "MQTT-3.1.0-1: the first packet is not CONNECT"});
+    return;
+  }
+  mqtt::Ack ack;
+  if (const mqtt::Fault fault = mqtt::decode_ack(frame, decode_context(), ack)) {
+    on_fault(fault);
+    return;
+  }
+  Inflight& inflight = session_->inflight();
+  const std::uint64_t oldest = inflight.begin();
+  switch (ack.type) {
+    case mqtt::PacketType::kPuback:
+      on_finished(inflight.on_puback(ack.packet_id), oldest);
+      return;
+    case mqtt::PacketType::kPubcomp:
+      on_finished(inflight.on_pubcomp(ack.packet_id), oldest);
+      return;
+    case mqtt::PacketType::kPubrec:
+      on_pubrec(ack);
+      return;
+    default:
+      on_pubrel(ack.packet_id);
+  }
+}
+
+void ClientSession::on_finished(const Inflight::Answer& answer, std::uint64_t oldest) {
+  if (answer.outcome != Inflight::Outcome::kFinished) {
+    return;
+  }
+  if (session_->is_persistent()) {
+    session_->queue().finished(answer, oldest);
+  } else {
+    drain_queue();
+  }
+}
+
+// ---- What we sent at QoS 2 ----
+
+void ClientSession::on_pubrec(const mqtt::Ack& ack) {
+  Inflight& inflight = session_->inflight();
+  const std::uint64_t oldest = inflight.begin();
+  const Inflight::Answer answer = inflight.on_pubrec(ack.packet_id, mqtt::is_error(ack.reason));
+  switch (answer.outcome) {
+    case Inflight::Outcome::kFinished:
+      on_finished(answer, oldest);
+      return;
+    case Inflight::Outcome::kReleased:
+      if (session_->is_persistent()) {
+        session_->queue().released(answer);
+      } else {
+        send_pubrel(ack.packet_id);
+      }
+      return;
+    case Inflight::Outcome::kAgain:
+      send_pubrel(ack.packet_id);
+      return;
+    case Inflight::Outcome::kUnknown:
+      if (!mqtt::is_error(ack.reason)) {
+        send_ack(mqtt::PacketType::kPubrel, ack.packet_id, mqtt::Reason::kPacketIdNotFound);
+      }
+      return;
+  }
+}
+
+void ClientSession::send_pubrel(PacketId id) {
+  send_ack(mqtt::PacketType::kPubrel, id, mqtt::Reason::kSuccess);
+}
+
+// ---- What the client sent at QoS 2 ----
+
+void ClientSession::on_pubrel(PacketId id) {
+  ReceivedIds& received = session_->received();
+  if (received.state(id) != ReceivedIds::State::kReceived) {
+    send_ack(mqtt::PacketType::kPubcomp, id, mqtt::Reason::kPacketIdNotFound);
+    return;
+  }
+  received.remove(id);
+  if (!session_->is_persistent()) {
+    send_ack(mqtt::PacketType::kPubcomp, id, mqtt::Reason::kSuccess);
+    return;
+  }
+  // After PUBCOMP the client may use the identifier for another message, so it has to be forgotten for good by then.
+  const SessionNumber number = session_->number();
+  worker_.batch().erase(store::Table::kSessions, received_key(number, id));
+  const std::uint64_t connection = session_->queue().connection();
+  worker_.batch_marks().push_back(
+      {number, (connection << 16U) | static_cast<std::uint64_t>(id), CommitMark::Kind::kCompleted}
+  );
+}
+
+void ClientSession::on_committed(const CommitMark& mark, bool kept) {
+  if (!kept) {
+    // What the client has to be told could not be kept: it comes back and repeats it.
+    close(CloseReason::kServerError, mqtt::Reason::kUnspecifiedError);
+    return;
+  }
+  if (mark.kind == CommitMark::Kind::kReleased) {
+    if (session_->inflight().state(mark.value) == Inflight::State::kAwaitPubcomp) {
+      send_pubrel(Inflight::id_of(mark.value));
+    }
+  } else if (mark.value >> 16U == session_->queue().connection()) {
+    send_ack(
+        mqtt::PacketType::kPubcomp,
+        static_cast<PacketId>(mark.value & 0xFFFFU),
+        mqtt::Reason::kSuccess
+    );
+  }
+}
+
+void ClientSession::send_ack(mqtt::PacketType type, PacketId id, mqtt::Reason reason) {
+  if (reason == mqtt::Reason::kSuccess || !is_v5()) {
+    const auto number = static_cast<std::uint16_t>(id);
+    char* at = out().extend(4);
+    at[0] = static_cast<char>(
+        (static_cast<unsigned>(type) << 4U) | (type == mqtt::PacketType::kPubrel ? 2U : 0U)
+    );
+    at[1] = 2;
+    at[2] = static_cast<char>(number >> 8U);
+    at[3] = static_cast<char>(number);
+    link_.flush_soon();
+    return;
+  }
+  mqtt::Ack ack;
+  ack.type = type;
+  ack.packet_id = id;
+  ack.reason = reason;
+  send(ack);
+}
+
+}  // namespace iotcore::broker

@@ -1,0 +1,46 @@
+#pragma once
+
+#include "base/ids.h"
+#include "broker/commit_mark.h"
+#include "broker/publish_context.h"
+#include "store/batch.h"
+
+#include <utility>
+#include <vector>
+
+namespace iotcore::broker {
+
+// A QoS 2 publish whose rows lie with several workers. All of them, and the packet identifier that the publisher may repeat, have to be written in
+// one commit: if some were there after a crash and others not, sending it again would lose or double it. So the others hand their rows back to
+// the publisher's worker, which commits them all. Of that worker only; its parts are filled by the workers that they are of.
+class ExactlyOnce {
+ public:
+  struct Part {
+    WorkerId worker{};
+    store::Batch rows;
+    std::vector<CommitMark> marks;
+  };
+
+  // One more part is to come.
+  void expect() { ++missing_; }
+
+  void add(Part part) { parts_.push_back(std::move(part)); }
+
+  // A part that was expected is here; true if it was the last.
+  bool arrived(Part part) {
+    add(std::move(part));
+    return --missing_ == 0;
+  }
+
+  bool complete() const { return missing_ == 0; }
+
+  std::vector<Part>& parts() { return parts_; }
+
+  PendingAck::Hold publisher;
+
+ private:
+  std::vector<Part> parts_;
+  std::size_t missing_ = 0;
+};
+
+}  // namespace iotcore::broker

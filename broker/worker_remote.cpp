@@ -1,0 +1,173 @@
+// The part of WorkerBroker that delivers to other workers, and for them.
+#include "broker/stored_sessions.h"
+#include "broker/topic.h"
+#include "broker/worker_broker.h"
+#include "broker/worker_context.h"
+#include "broker/worker_sessions.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace iotcore::broker {
+
+std::uint32_t WorkerBroker::choose_group_workers(const MatchSet& matches, Context& context) {
+  group_slots_.clear();
+  std::uint32_t sent = 0;
+  std::uint32_t begin = 0;
+  for (const std::uint32_t end : matches.group_ends) {
+    std::uint64_t members = 0;
+    for (std::uint32_t i = begin; i < end; ++i) {
+      members += matches.group_members[i].members;
+    }
+    std::uint64_t turn = members == 0 ? 0 : group_turn_++ % members;
+    for (std::uint32_t i = begin; i < end; ++i) {
+      const GroupMember& member = matches.group_members[i];
+      if (turn >= member.members) {
+        turn -= member.members;
+        continue;
+      }
+      if (member.worker == id_) {
+        group_slots_.push_back({member.slot, true});
+      } else {
+        add_remote(member.worker, {member.slot, true}, context.message());
+        keep_remote(member.worker, context);
+        ++sent;
+      }
+      break;
+    }
+    begin = end;
+  }
+  return sent;
+}
+
+std::uint32_t WorkerBroker::send_to_workers(const MatchSet& matches, Context& context) {
+  const Message::Ref& message = context.message();
+  std::uint32_t workers = 0;
+  for (std::size_t i = 0; i < matches.remote.size(); ++i) {
+    const MatchSet::Remote& target = matches.remote[i];
+    const bool first_of_worker = i == 0 || matches.remote[i - 1].worker != target.worker;
+    if (first_of_worker) {
+      add_remote(target.worker, {target.slot, false}, message);
+      keep_remote(target.worker, context);
+      ++workers;
+    } else {
+      RemoteBatch& batch = remote_[index(target.worker)];
+      batch.slots.push_back({target.slot, false});
+      ++batch.deliveries.back().slot_count;
+    }
+  }
+  return workers;
+}
+
+void WorkerBroker::add_remote(WorkerId worker, SlotTarget target, const Message::Ref& message) {
+  RemoteBatch& batch = remote_[index(worker)];
+  if (batch.deliveries.empty()) {
+    remote_touched_.push_back(worker);
+  }
+  batch.deliveries.push_back({message, static_cast<std::uint32_t>(batch.slots.size()), 1});
+  batch.slots.push_back(target);
+}
+
+// The acknowledgement waits for the other worker if that has sessions to keep the message for.
+void WorkerBroker::keep_remote(WorkerId worker, Context& context) {
+  if (context.publish().qos == mqtt::Qos::kAtMostOnce || !context.is_awaited() ||
+      broker_.sessions().count(worker) == 0) {
+    return;
+  }
+  RemoteBatch& batch = remote_[index(worker)];
+  batch.keeps.push_back({batch.deliveries.size() - 1, context.hold(), context.exactly_once});
+  if (context.exactly_once) {
+    context.exactly_once->expect();
+  }
+}
+
+bool WorkerBroker::spans_workers(const MatchSet& matches) const {
+  const auto has_sessions = [this](WorkerId worker) {
+    return worker != id_ && broker_.sessions().count(worker) != 0;
+  };
+  return std::any_of(
+             matches.remote.begin(),
+             matches.remote.end(),
+             [&](const MatchSet::Remote& remote) { return has_sessions(remote.worker); }
+         ) ||
+         std::any_of(
+             matches.group_members.begin(),
+             matches.group_members.end(),
+             [&](const auto& member) { return has_sessions(member.worker); }
+         );
+}
+
+// A slot may have passed to another filter while the message was on its way from the worker that matched it.
+bool WorkerBroker::is_still_meant(SlotTarget target, std::string_view topic) {
+  const SubscriberTable::Slot& slot = subscribers_.slot(target.slot);
+  if (slot.shared != target.one_member) {
+    return false;
+  }
+  if (slot.filter == topic) {
+    return true;
+  }
+  const FilterView parts =
+      slot.shared ? *parse_filter(slot.filter, kAnyTopicLimits) : FilterView{{}, slot.filter};
+  return topic_matches(parts.filter, topic, options().hash_matches_parent);
+}
+
+void WorkerBroker::deliver_remote_batch(RemoteBatch& batch) {
+  auto keep = batch.keeps.begin();
+  for (std::size_t i = 0; i < batch.deliveries.size(); ++i) {
+    const RemoteDelivery& delivery = batch.deliveries[i];
+    const PublishView& publish = delivery.message->view();
+    const std::uint64_t hash = stable_hash(publish.topic);
+    const auto meant = [&](SlotTarget target) { return is_still_meant(target, publish.topic); };
+    std::span<const SlotTarget> slots =
+        std::span(batch.slots).subspan(delivery.first_slot, delivery.slot_count);
+    if (!std::all_of(slots.begin(), slots.end(), meant)) [[unlikely]] {
+      target_slots_.clear();
+      std::copy_if(slots.begin(), slots.end(), std::back_inserter(target_slots_), meant);
+      slots = target_slots_;
+    }
+    Message::Ref message = delivery.message;
+    Keeper keeper;
+    if (keep == batch.keeps.end() || keep->delivery != i) {
+      deliver_local(publish, hash, message, slots, nullptr, keeper);
+      continue;
+    }
+    ExactlyOnce::Part part;
+    keeper.hold = &keep->hold;
+    if (keep->exactly_once) {
+      part.worker = id_;
+      keeper.exactly_once = &part;
+    }
+    deliver_local(publish, hash, message, slots, nullptr, keeper);
+    keep->hold.release();  // unless the batch has it now
+    if (keep->exactly_once) {
+      WorkerBroker& publisher = broker_.workers().broker(batch.from);
+      broker_.workers()
+          .executor(batch.from)
+          .post([&publisher, publish = keep->exactly_once, part = std::move(part)]() mutable {
+            publisher.on_part(publish, std::move(part));
+          });
+    }
+    ++keep;
+  }
+}
+
+void WorkerBroker::on_part(const std::shared_ptr<ExactlyOnce>& publish, ExactlyOnce::Part part) {
+  if (publish->arrived(std::move(part))) {
+    commit_exactly_once(*publish);
+  }
+}
+
+// One batch is written whole or not at all, and this turn's is one.
+void WorkerBroker::commit_exactly_once(ExactlyOnce& publish) {
+  for (ExactlyOnce::Part& part : publish.parts()) {
+    batch_.append(part.rows);
+    if (part.worker == id_) {
+      batch_marks_.insert(batch_marks_.end(), part.marks.begin(), part.marks.end());
+    } else if (!part.marks.empty()) {
+      batch_foreign_.push_back({part.worker, store::Batch(), std::move(part.marks)});
+    }
+  }
+  durable_batch(std::move(publish.publisher));
+}
+
+}  // namespace iotcore::broker
