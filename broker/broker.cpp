@@ -1,6 +1,7 @@
 #include "broker/broker.h"
 
 #include "base/log.h"
+#include "base/memory_use.h"
 #include "broker/client_session.h"
 #include "broker/consumer_table.h"
 #include "broker/quiescent.h"
@@ -27,9 +28,25 @@ RetainedLimits retained_limits(const BrokerOptions& options) {
   limits.messages_max = options.retained_messages_max;
   limits.bytes_max = options.retained_bytes_max;
   limits.payload_bytes_max = options.retained_payload_bytes_max;
+  limits.interval_ms = options.retained_interval_ms;
   limits.hash_matches_parent = options.hash_matches_parent;
   limits.hash_seed = options.hash_seed;
   return limits;
+}
+
+void register_memory_gauges(Metrics& metrics) {
+  metrics.gauge_from(
+      "iotcore_memory_used_bytes",
+      "Messages, unsent output and unfinished input, held against mqtt.memory_bytes_max",
+      {},
+      [] { return static_cast<double>(MemoryUse::total()); }
+  );
+  metrics.gauge_from(
+      "iotcore_memory_ceiling_bytes",
+      "Where clients are refused everything new",
+      {},
+      [] { return static_cast<double>(MemoryUse::ceiling()); }
+  );
 }
 
 }  // namespace
@@ -52,7 +69,10 @@ Broker::Broker(
       tree_(std::make_unique<TopicTree>(*quiescent_, tree_options(options_))),
       retained_(std::make_unique<RetainedMessages>(store, clock, retained_limits(options_))),
       sessions_(std::make_unique<StoredSessions>(workers.count())),
-      consumers_(std::make_unique<ConsumerTable>(*tree_, *quiescent_)) {
+      consumers_(std::make_unique<ConsumerTable>(*tree_, *quiescent_)),
+      mailboxes_(std::make_unique<Mailbox[]>(workers.count())) {
+  MemoryUse::set_ceiling(options_.memory_bytes_max);
+  register_memory_gauges(metrics_);
   metrics_.gauge_from("iotcore_retained_messages", "Retained messages kept", {}, [this] {
     return static_cast<double>(retained_->count());
   });

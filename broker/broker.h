@@ -11,6 +11,8 @@
 #include "broker/publish_context.h"
 #include "broker/workers.h"
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -93,7 +95,16 @@ class Broker {
 
   MessageConsumer* basic_ingest() { return basic_ingest_; }
 
+  // What other workers have sent to that worker and it has not looked at.
+  std::atomic<std::int64_t>& mailbox_bytes(WorkerId worker) {
+    return mailboxes_[index(worker)].bytes;
+  }
+
  private:
+  struct alignas(64) Mailbox {
+    std::atomic<std::int64_t> bytes = 0;
+  };
+
   BrokerOptions options_;
   Workers& workers_;
   store::Store& store_;
@@ -105,6 +116,7 @@ class Broker {
   std::unique_ptr<RetainedMessages> retained_;
   std::unique_ptr<StoredSessions> sessions_;
   std::unique_ptr<ConsumerTable> consumers_;
+  std::unique_ptr<Mailbox[]> mailboxes_;
   MessageConsumer* basic_ingest_ = nullptr;
 };
 

@@ -20,7 +20,15 @@ void ClientSession::on_ack(const mqtt::FrameView& frame) {
   const std::uint64_t oldest = inflight.begin();
   switch (ack.type) {
     case mqtt::PacketType::kPuback:
-      on_finished(inflight.on_puback(ack.packet_id), oldest);
+      if (rare_ != nullptr) {
+        rare_->shared_unacked.remove(ack.packet_id);
+      }
+      if (const Inflight::Answer answer = inflight.on_puback(ack.packet_id);
+          answer.outcome == Inflight::Outcome::kUnknown) {
+        on_direct_puback(ack);
+      } else {
+        on_finished(answer, oldest);
+      }
       return;
     case mqtt::PacketType::kPubcomp:
       on_finished(inflight.on_pubcomp(ack.packet_id), oldest);

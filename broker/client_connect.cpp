@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "broker/client_session.h"
 #include "broker/lifecycle_events.h"
+#include "broker/message_limits.h"
 #include "broker/mqtt/encoder.h"
 #include "broker/reserved_topics.h"
 #include "broker/topic.h"
@@ -35,6 +36,13 @@ void ClientSession::on_connect(const mqtt::FrameView& frame) {
       connect.properties.number_or(mqtt::Property::kRequestProblemInformation, 1) != 0;
   packet_bytes_max_ =
       connect.properties.number_or(mqtt::Property::kMaximumPacketSize, packet_bytes_max_);
+  if (const auto refusal = worker_.admission().check(connect, worker_.now())) {
+    if (refusal->limit) {
+      worker_.limits().reached(*refusal->limit);
+    }
+    refuse_connect(refusal->reason, refusal->why, CloseReason::kThrottled);
+    return;
+  }
   const char* why = nullptr;
   if (const Errc code = check_connect(connect, why); why != nullptr) {
     refuse_connect(mqtt::reason_of(code), why, CloseReason::kClientError);
@@ -62,14 +70,19 @@ Errc ClientSession::check_connect(const mqtt::ConnectView& connect, const char*&
     return Errc::kClientIdNotValid;
   }
   if (connect.will) {
-    const TopicLimits limits{options.topic_bytes_max, options.topic_levels_max, 128};
-    if (!is_valid_topic(connect.will->topic, limits) || !client_may_publish(connect.will->topic)) {
+    if (!is_publish_topic(connect.will->topic, topic_limits(options)) ||
+        !client_may_publish(connect.will->topic)) {
       why = "the will topic is not one to publish to";
       return Errc::kTopicNameInvalid;
     }
     if (static_cast<std::uint8_t>(connect.will->qos) > options.qos_max) {
       why = "MQTT-3.2.2-12: the QoS of the will is above Maximum QoS";
       return Errc::kQosNotSupported;
+    }
+    if (const auto refusal =
+            check_message(connect.will->payload, connect.will->properties, options)) {
+      why = refusal->why;
+      return refusal->code;
     }
   }
   return Errc::kInternal;
@@ -93,7 +106,15 @@ void ClientSession::keep_connect(const mqtt::ConnectView& connect) {
     keep_alive_s_ = options.keep_alive_s_max;
     server_keep_alive_ = true;
   }
+  if (keep_alive_s_ != 0 && keep_alive_s_ < options.keep_alive_s_min) {
+    keep_alive_s_ = options.keep_alive_s_min;
+    server_keep_alive_ = true;
+  }
   const mqtt::PropertiesView& properties = connect.properties;
+  response_information_ = properties.number_or(mqtt::Property::kRequestResponseInformation, 0) != 0;
+  alias_out_maximum_ = static_cast<std::uint16_t>(std::min<std::uint32_t>(
+      properties.number_or(mqtt::Property::kTopicAliasMaximum, 0), options.topic_alias_out_maximum
+  ));
   send_window_ = static_cast<std::uint16_t>(std::min<std::uint32_t>(
       properties.number_or(mqtt::Property::kReceiveMaximum, 65'535), options.inflight_max
   ));
@@ -161,6 +182,7 @@ void ClientSession::authorized(Result<std::unique_ptr<Permissions>> answer) {
         "client.refused",
         {{"client", client_id()}, {"principal", peer_.principal}, {"why", error.message()}});
     if (error.code() == Errc::kNotAuthorized) {
+      session_number_ = worker_.next_session_number();
       publish_connect_failed(worker_, lifecycle_subject());
     }
     refuse_connect(mqtt::reason_of(error.code()), error.message(), CloseReason::kAuthError);
@@ -179,6 +201,7 @@ void ClientSession::authorized(Result<std::unique_ptr<Permissions>> answer) {
     const PublishView& will = will_->message->view();
     if (!allows(Action::kPublish, will.topic) ||
         (will.retain && !allows(Action::kRetainPublish, will.topic))) {
+      session_number_ = worker_.next_session_number();
       publish_connect_failed(worker_, lifecycle_subject());
       refuse_connect(
           mqtt::Reason::kNotAuthorized, "not allowed to publish the will", CloseReason::kAuthError
@@ -194,12 +217,20 @@ void ClientSession::refuse_connect(
 ) {
   worker_.counters().connects_refused.add();
   // Nothing is said to who has not even begun with a CONNECT (MQTT5 4.13), nor where 3.1.1 has no code for it.
-  const bool has_code = version_ == mqtt::Version::kV5 ||
-                        (version_ == mqtt::Version::kV3 && mqtt::v3_connack_code(reason));
+  const bool is_silent =
+      !worker_.options().answer_refused && close_reason == CloseReason::kAuthError;
+  const bool has_code =
+      version_ == mqtt::Version::kV5 ||
+      (version_ == mqtt::Version::kV3 && mqtt::v3_connack_code(reason) && !is_silent);
   if (has_code) {
     mqtt::Connack connack;
     connack.reason = reason;
-    if (is_v5() && problem_information_ && !why.empty()) {
+    const std::string& elsewhere = worker_.options().server_reference;
+    const bool redirects =
+        reason == mqtt::Reason::kUseAnotherServer || reason == mqtt::Reason::kServerMoved;
+    if (is_v5() && redirects && !elsewhere.empty()) {
+      connack.properties.set(mqtt::Property::kServerReference, elsewhere);
+    } else if (is_v5() && problem_information_ && !why.empty()) {
       connack.properties.set(mqtt::Property::kReasonString, why);
       if (mqtt::encoded_size(version_, connack) > packet_bytes_max_) {
         connack.properties.clear();  // MQTT-3.2.2-19
@@ -219,12 +250,14 @@ void ClientSession::accept_connect() {
   const bool present = find_session();
   worker_.clients().bind_id(client_id(), *this);
   session_number_ = worker_.next_session_number();
+  connected_ms_ = to_epoch_ms(worker_.shared().clock().wall());
   state_ = State::kConnected;
   worker_.counters().connects.add();
 
   const BrokerOptions& options = worker_.options();
   mqtt::Connack connack;
   connack.session_present = present;
+  std::string response_information;
   if (is_v5()) {
     mqtt::PropertiesView& properties = connack.properties;
     if (options.receive_maximum != 65'535) {
@@ -238,6 +271,13 @@ void ClientSession::accept_connect() {
     );
     if (options.topic_alias_maximum != 0) {
       properties.set(mqtt::Property::kTopicAliasMaximum, options.topic_alias_maximum);
+    }
+    if (!options.subscription_identifiers) {
+      properties.set(mqtt::Property::kSubscriptionIdentifierAvailable, 0);
+    }
+    if (response_information_ && !options.response_prefix.empty()) {
+      response_information.append(options.response_prefix).append("/").append(client_id());
+      properties.set(mqtt::Property::kResponseInformation, response_information);
     }
     if (assigned_client_id_) {
       properties.set(mqtt::Property::kAssignedClientIdentifier, client_id());

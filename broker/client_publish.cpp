@@ -1,6 +1,7 @@
 // The PUBLISH part of ClientSession: what the client sends.
 #include "base/log.h"
 #include "broker/client_session.h"
+#include "broker/message_limits.h"
 #include "broker/mqtt/encoder.h"
 #include "broker/reserved_topics.h"
 #include "broker/topic.h"
@@ -101,15 +102,7 @@ void ClientSession::on_publish(const mqtt::FrameView& frame) {
     on_fault({Errc::kReceiveMaximumExceeded, "more unacknowledged publishes than Receive Maximum"});
     return;
   }
-  const TopicLimits limits{options.topic_bytes_max, options.topic_levels_max, 128};
-  if (!is_valid_topic(packet.topic, limits) || !client_may_publish(packet.topic)) {
-    publish_refused(packet, Errc::kTopicNameInvalid, "not a topic to publish to");
-    return;
-  }
-  const std::uint64_t topic_hash = permissions_ == nullptr ? 0 : stable_hash(packet.topic);
-  if (!allows(Action::kPublish, packet.topic, topic_hash) ||
-      (packet.retain && !allows(Action::kRetainPublish, packet.topic, topic_hash))) {
-    publish_refused(packet, Errc::kNotAuthorized, "not allowed to publish to this topic");
+  if (!within_rate(packet) || !may_publish(packet)) {
     return;
   }
 
@@ -125,7 +118,7 @@ void ClientSession::on_publish(const mqtt::FrameView& frame) {
     publish.properties = forwarded;
     if (const auto expiry = packet.properties.number(mqtt::Property::kMessageExpiryInterval)) {
       publish.has_expiry = true;
-      publish.expires_at = worker_.now() + std::chrono::seconds(*expiry);
+      publish.expires_at = worker_.now() + std::chrono::seconds(message_expiry_s(*expiry, options));
     }
   }
   Publisher publisher;
@@ -168,18 +161,16 @@ bool ClientSession::resolve_alias(mqtt::PublishView& packet) {
     on_fault({Errc::kTopicAliasInvalid, "MQTT-3.2.2-17: alias above Topic Alias Maximum"});
     return false;
   }
-  std::vector<std::string>& aliases = rare().inbound_aliases;
-  if (aliases.size() < alias) {
-    aliases.resize(alias);
-  }
-  std::string& known = aliases[alias - 1];
+  InboundAliases& aliases = rare().inbound_aliases;
   if (!packet.topic.empty()) {
-    known = packet.topic;
-  } else if (known.empty()) {
+    aliases.set(alias, packet.topic);
+    return true;
+  }
+  packet.topic = aliases.topic(alias);
+  if (packet.topic.empty()) {
     on_fault({Errc::kProtocolError, "a topic alias that was never set"});
     return false;
   }
-  packet.topic = known;
   return true;
 }
 
@@ -302,7 +293,7 @@ void ClientSession::flush_inbound_acks() {
     rare_->inbound_acks.pop_front();
     finish_inbound(ack.id, ack.qos, ack.reason);
   }
-  if (paused_ && rare_->inbound_acks.size() < worker_.options().receive_maximum) {
+  if (paused_ && !throttled_ && rare_->inbound_acks.size() < worker_.options().receive_maximum) {
     paused_ = false;
     link_.set_reading(true);
   }

@@ -1,6 +1,7 @@
 #include "broker/client_session.h"
 
 #include "base/log.h"
+#include "base/memory_use.h"
 #include "broker/lifecycle_events.h"
 #include "broker/mqtt/encoder.h"
 #include "broker/topic.h"
@@ -9,6 +10,22 @@
 #include <algorithm>
 
 namespace iotcore::broker {
+namespace {
+
+// What may wait for a slow receiver before messages of QoS 0 to it are dropped: less as memory runs out.
+std::size_t unsent_bytes_max(const BrokerOptions& options) {
+  switch (MemoryUse::level()) {
+    case MemoryUse::Level::kFree:
+      break;
+    case MemoryUse::Level::kTight:
+      return std::min<std::size_t>(options.out_buffer_bytes_max, 64 << 10);
+    case MemoryUse::Level::kFull:
+      return std::min<std::size_t>(options.out_buffer_bytes_max, 16 << 10);
+  }
+  return options.out_buffer_bytes_max;
+}
+
+}  // namespace
 
 Result<std::optional<std::string_view>> Client::peek_client_id(
     std::string_view bytes, std::size_t packet_bytes_max
@@ -123,16 +140,25 @@ void ClientSession::on_fault(const mqtt::Fault& fault) {
     refuse_connect(mqtt::reason_of(fault.code), fault.why, CloseReason::kClientError);
     return;
   }
-  close(CloseReason::kClientError, mqtt::reason_of(fault.code));
+  if (fault.code == Errc::kReceiveMaximumExceeded) {
+    worker_.limits().reached(Limit::kReceiveMaximum);
+  }
+  close(CloseReason::kClientError, mqtt::reason_of(fault.code), fault.why);
 }
 
-void ClientSession::close(CloseReason reason, mqtt::Reason code) {
+void ClientSession::close(CloseReason reason, mqtt::Reason code, std::string_view why) {
   if (state_ == State::kClosed) {
     return;
   }
   if (state_ == State::kConnected && is_v5() && code != mqtt::Reason::kSuccess) {
     mqtt::Disconnect packet;
     packet.reason = code;
+    if (!why.empty() && problem_information_) {
+      packet.properties.set(mqtt::Property::kReasonString, why);
+      if (mqtt::encoded_size(version_, packet) > packet_bytes_max_) {
+        packet.properties.clear();  // MQTT-3.14.2-3
+      }
+    }
     send(packet);
   }
   end_session(reason);
@@ -148,6 +174,11 @@ void ClientSession::on_closed(CloseReason reason) {
     mqtt::Disconnect packet;
     packet.reason =
         life_over ? mqtt::Reason::kMaximumConnectTime : mqtt::Reason::kServerShuttingDown;
+    if (const std::string& elsewhere = worker_.options().server_reference;
+        !elsewhere.empty() && !life_over) {
+      packet.reason = mqtt::Reason::kUseAnotherServer;
+      packet.properties.set(mqtt::Property::kServerReference, elsewhere);
+    }
     send(packet);
   }
   end_session(reason);
@@ -190,6 +221,7 @@ void ClientSession::end_session(CloseReason reason) {
     leave_session(reason);
   }
   session_.reset();
+  fail_direct_messages();
   rare_.reset();
   permissions_.reset();
 }
@@ -212,16 +244,23 @@ void ClientSession::leave_session(CloseReason reason) {
       }
     }
   }
+  std::vector<SharedMessage> left = take_shared_messages();
   session_->set_client(nullptr);
   if (session_->is_persistent()) {
     PersistentState& state = session_->persistent();
     state.expiry_s = session_expiry_s_;
     state.will.reset();
+    state.disconnect_reason = reason;
   }
   if (survives) {
     worker_.sessions().put_away(std::move(session_), std::move(will_));
   } else {
     worker_.sessions().discard(std::move(session_));
+  }
+  if (reason != CloseReason::kServerShutdown) {
+    for (SharedMessage& shared : left) {
+      worker_.pass_on(std::move(shared));
+    }
   }
 }
 
@@ -255,6 +294,9 @@ void ClientSession::arm_keep_alive() {
 void ClientSession::on_keep_alive() {
   // Packets only note their time; the timer looks at it when it is due, and goes on from there.
   const Duration grace = std::chrono::milliseconds(std::int64_t{keep_alive_s_} * 1500);
+  if (paused_) {
+    last_packet_ = worker_.now();  // we do not look whether it says anything
+  }
   if (worker_.now() - last_packet_ >= grace) {
     close(CloseReason::kKeepAliveTimeout, mqtt::Reason::kKeepAliveTimeout);
     return;
@@ -284,14 +326,14 @@ bool ClientSession::deliver(
     return false;
   }
   if (options.qos == Qos::kAtMostOnce) {
-    if (out().size() > worker_.options().out_buffer_bytes_max) {
+    if (out().size() > unsent_bytes_max(worker_.options())) {
       counters.dropped_slow.add();
       return false;
     }
-    return send_publish(frames, options);
+    return send_publish(frames, options, message);
   }
   if ((rare_ == nullptr || rare_->queue.empty()) && session_->inflight().has_room(send_window_)) {
-    return send_publish(frames, options);
+    return send_publish(frames, options, message);
   }
   Rare& state = rare();
   if (!make_room(publish.payload.size())) {
@@ -306,7 +348,8 @@ bool ClientSession::deliver(
       {message,
        options.qos,
        options.retain,
-       {options.subscription_ids.begin(), options.subscription_ids.end()}}
+       {options.subscription_ids.begin(), options.subscription_ids.end()},
+       options.share_slot}
   );
   return true;
 }
@@ -317,7 +360,8 @@ bool ClientSession::make_room(std::size_t bytes) {
   Rare& state = rare();
   const auto is_full = [&] {
     return state.queue.size() >= options.queued_messages_max ||
-           state.queued_bytes + bytes > options.queued_bytes_max;
+           state.queued_bytes + bytes > options.queued_bytes_max ||
+           MemoryUse::level() == MemoryUse::Level::kFull;
   };
   while (options.queue_overflow == QueueOverflow::kDropOldest && is_full() && !state.queue.empty()
   ) {
@@ -348,7 +392,9 @@ bool ClientSession::fits(const FrameCache& frames, const DeliveryOptions& option
          frames.packet_bytes(receiver_of(version_, options)) <= packet_bytes_max_;
 }
 
-bool ClientSession::send_publish(FrameCache& frames, const DeliveryOptions& options) {
+bool ClientSession::send_publish(
+    FrameCache& frames, const DeliveryOptions& options, Message::Ref& message
+) {
   FrameCache::Receiver receiver = receiver_of(version_, options);
   if (packet_bytes_max_ != 0xFFFFFFFF && frames.packet_bytes(receiver) > packet_bytes_max_) {
     // MQTT-3.1.2-24, -25: as if it had been sent.
@@ -357,6 +403,15 @@ bool ClientSession::send_publish(FrameCache& frames, const DeliveryOptions& opti
   }
   if (options.qos != Qos::kAtMostOnce) {
     receiver.packet_id = session_->inflight().open_next(options.qos);
+  }
+  if (options.qos == Qos::kAtLeastOnce && options.share_slot != SubscriberTable::kNone) {
+    if (!message) {
+      message = Message::make(frames.publish());
+    }
+    rare().shared_unacked.add(receiver.packet_id, {message, options.share_slot});
+  }
+  if (alias_out_maximum_ != 0) {
+    use_alias(frames, receiver);
   }
   frames.append(out(), receiver);
   link_.flush_soon();
@@ -370,14 +425,72 @@ void ClientSession::send_queued(
   FrameCache::Receiver receiver = receiver_of(version_, options);
   receiver.packet_id = id;
   receiver.dup = again;
+  if (alias_out_maximum_ != 0) {
+    use_alias(frames, receiver);
+  }
   frames.append(out(), receiver);
   link_.flush_soon();
   worker_.counters().delivered.add();
 }
 
+void ClientSession::use_alias(const FrameCache& frames, FrameCache::Receiver& receiver) {
+  // With an alias for the first time the packet grows by three bytes.
+  constexpr std::size_t kAliasBytes = 3;
+  if (packet_bytes_max_ != 0xFFFFFFFF &&
+      frames.packet_bytes(receiver) + kAliasBytes > packet_bytes_max_) {
+    return;
+  }
+  std::unique_ptr<OutboundAliases>& aliases = rare().outbound_aliases;
+  if (aliases == nullptr) {
+    aliases = std::make_unique<OutboundAliases>(alias_out_maximum_);
+  }
+  const OutboundAliases::Use use = aliases->use(frames.publish().topic);
+  receiver.topic_alias = use.alias;
+  receiver.topic_known = use.is_known;
+}
+
+bool ClientSession::takes_at_once(Qos qos) const {
+  if (state_ != State::kConnected) {
+    return false;
+  }
+  if (qos == Qos::kAtMostOnce) {
+    return link_.out().size() <= unsent_bytes_max(worker_.options());
+  }
+  const bool none_waits = session_->is_persistent() ? session_->queue().waiting_messages() == 0
+                                                    : rare_ == nullptr || rare_->queue.empty();
+  return none_waits && session_->inflight().has_room(send_window_);
+}
+
+std::size_t ClientSession::load() const {
+  constexpr std::size_t kBytesAsOne = 1024;
+  return session_->inflight().size() + (rare_ == nullptr ? 0 : rare_->queue.size()) +
+         link_.out().size() / kBytesAsOne;
+}
+
+std::vector<SharedMessage> ClientSession::take_shared_messages() {
+  std::vector<SharedMessage> left;
+  if (rare_ == nullptr) {
+    return left;
+  }
+  const auto leave = [&](const Message::Ref& message, std::uint32_t slot) {
+    if (slot != SubscriberTable::kNone) {
+      SharedMessage& shared = left.emplace_back();
+      shared.message = message;
+      shared.filter = worker_.subscribers().slot(slot).filter;
+    }
+  };
+  for (const SharedUnacked::Entry& entry : rare_->shared_unacked.take()) {
+    leave(entry.message, entry.slot);
+  }
+  for (const Queued& queued : rare_->queue) {
+    leave(queued.message, queued.share_slot);
+  }
+  return left;
+}
+
 void ClientSession::drain_queue() {
   while (rare_ != nullptr && !rare_->queue.empty() && session_->inflight().has_room(send_window_)) {
-    const Queued next = std::move(rare_->queue.front());
+    Queued next = std::move(rare_->queue.front());
     rare_->queue.pop_front();
     const PublishView& publish = next.message->view();
     rare_->queued_bytes -= publish.payload.size();
@@ -386,7 +499,9 @@ void ClientSession::drain_queue() {
       continue;
     }
     FrameCache frames(publish, worker_.now());
-    send_publish(frames, {next.qos, next.retain, next.subscription_ids});
+    send_publish(
+        frames, {next.qos, next.retain, next.subscription_ids, next.share_slot}, next.message
+    );
   }
 }
 

@@ -13,7 +13,10 @@
 #include "broker/mqtt/encoder.h"
 #include "broker/mqtt/packet.h"
 #include "broker/publish_context.h"
+#include "broker/rate_limit.h"
 #include "broker/session.h"
+#include "broker/shared_unacked.h"
+#include "broker/topic_aliases.h"
 #include "broker/worker_broker.h"
 
 #include <cstdint>
@@ -27,11 +30,15 @@
 
 namespace iotcore::broker {
 
+struct ConnectionInfo;
+struct DirectMessage;
+
 // How a subscription wants one message, after all filters of the client that match it have been put together.
 struct DeliveryOptions {
   mqtt::Qos qos = mqtt::Qos::kAtMostOnce;
-  bool retain = false;                              // the RETAIN flag to send
-  std::span<const std::uint32_t> subscription_ids;  // v5
+  bool retain = false;                                // the RETAIN flag to send
+  std::span<const std::uint32_t> subscription_ids;    // v5
+  std::uint32_t share_slot = SubscriberTable::kNone;  // the shared subscription by which it comes
 };
 
 // One connection of a client, with the session that it has or has resumed.
@@ -53,8 +60,22 @@ class ClientSession final : public Client {
       const DeliveryOptions& options
   );
 
-  // Ends the session and closes the connection; v5 clients are told the reason code.
-  void close(CloseReason reason, mqtt::Reason code);
+  // Whether a message of that QoS would leave in this turn.
+  bool takes_at_once(mqtt::Qos qos) const;
+  // How much the client has been given and not taken yet; for comparison.
+  std::size_t load() const;
+
+  // Ends the session and closes the connection; v5 clients are told the reason code, and `why` if it fits.
+  void close(CloseReason reason, mqtt::Reason code, std::string_view why = {});
+
+  // ---- For the API ----
+
+  ConnectionInfo info() const;
+  void close_by_api(bool clean_session, bool prevent_will);
+  void send_direct(const DirectMessage& direct, Function<void(Status)> done);
+
+  // The time for which the client was not read is over.
+  void end_throttle();
 
   // The acknowledgement that was held back can go now.
   void inbound_complete(PacketId id, mqtt::Qos qos, std::optional<Errc> failure);
@@ -109,14 +130,28 @@ class ClientSession final : public Client {
     mqtt::Qos qos;
     bool retain;
     std::vector<std::uint32_t> subscription_ids;
+    std::uint32_t share_slot;
+  };
+
+  // A message of the API whose acknowledgement is waited for.
+  struct Direct {
+    PacketId id;
+    std::uint16_t number;
+    TimerHandle timer;
+    Function<void(Status)> done;
   };
 
   // What few connections have: aliases, messages that wait, acknowledgements that wait.
   struct Rare {
-    std::vector<std::string> inbound_aliases;
+    InboundAliases inbound_aliases;
     std::deque<Queued> queue;
     std::size_t queued_bytes = 0;
     std::deque<InboundAck> inbound_acks;
+    SharedUnacked shared_unacked;
+    std::unique_ptr<OutboundAliases> outbound_aliases;
+    std::vector<Direct> direct;
+    RateLimit publishes;
+    RateLimit publish_bytes;
   };
   class PublishAck;
   class AckFactory;
@@ -167,6 +202,16 @@ class ClientSession final : public Client {
 
   // PUBLISH.
   bool resolve_alias(mqtt::PublishView& publish);
+  // Whether the publish is one that the client may send; otherwise it has been answered.
+  bool may_publish(const mqtt::PublishView& publish);
+  // False: above the rate, to be dropped. The client may have to wait until it is read again.
+  bool within_rate(const mqtt::PublishView& publish);
+  void throttle(Duration wait);
+
+  // The API's messages.
+  void on_direct_timeout(std::uint16_t number);
+  void on_direct_puback(const mqtt::Ack& ack);
+  void fail_direct_messages();
   void publish_refused(const mqtt::PublishView& publish, Errc code, std::string_view why);
   bool is_repeated(PacketId id);
   void acknowledge(PacketId id, mqtt::Qos qos, mqtt::Reason reason);
@@ -187,10 +232,15 @@ class ClientSession final : public Client {
     return permissions_ == nullptr || permissions_->allows(action, resource, hash);
   }
 
-  bool send_publish(FrameCache& frames, const DeliveryOptions& options);
+  // `message` is made if the client may leave it to other members of a shared subscription.
+  bool send_publish(FrameCache& frames, const DeliveryOptions& options, Message::Ref& message);
+  // The alias with which a publish leaves, if the client takes any.
+  void use_alias(const FrameCache& frames, FrameCache::Receiver& receiver);
   bool make_room(std::size_t bytes);
   void drain_queue();
   void arm_keep_alive();
+  // What this member of shared subscriptions leaves to the others.
+  std::vector<SharedMessage> take_shared_messages();
   // Everything that the end of a session entails, once.
   void end_session(CloseReason reason);
   void leave_session(CloseReason reason);
@@ -210,6 +260,7 @@ class ClientSession final : public Client {
   TimerHandle keep_alive_timer_;
   ClientHandle handle_;
   std::uint64_t session_number_ = 0;
+  std::int64_t connected_ms_ = 0;
   std::uint32_t session_expiry_s_ = 0;
   std::uint32_t packet_bytes_max_ = 0xFFFFFFFF;  // the client's Maximum Packet Size
   std::uint16_t keep_alive_s_ = 0;
@@ -224,7 +275,11 @@ class ClientSession final : public Client {
   bool keep_will_ = true;
   bool server_keep_alive_ = false;
   bool ended_ = false;
-  bool paused_ = false;  // nothing is taken from the socket for now
+  bool paused_ = false;     // nothing is taken from the socket for now
+  bool throttled_ = false;  // because of a rate
+  bool response_information_ = false;
+  std::uint16_t alias_out_maximum_ = 0;
+  std::uint16_t direct_count_ = 0;
 };
 
 }  // namespace iotcore::broker

@@ -1,6 +1,8 @@
 // The SUBSCRIBE and UNSUBSCRIBE part of ClientSession (MQTT5 3.8 to 3.11).
 #include "base/log.h"
+#include "base/memory_use.h"
 #include "broker/client_session.h"
+#include "broker/message_limits.h"
 #include "broker/mqtt/encoder.h"
 #include "broker/reserved_topics.h"
 #include "broker/retained.h"
@@ -87,7 +89,15 @@ void ClientSession::on_subscribe(const mqtt::FrameView& frame) {
     subscription_id = packet.properties.number_or(mqtt::Property::kSubscriptionIdentifier, 0);
   }
 
+  if (subscription_id != 0 && !worker_.options().subscription_identifiers) {
+    on_fault({Errc::kSubscriptionIdsNotSupported, "subscription identifiers are not supported"});
+    return;
+  }
+
   const bool too_many = packet.entries.count() > worker_.options().filters_per_subscribe_max;
+  if (too_many) {
+    worker_.limits().reached(Limit::kFiltersPerSubscribe);
+  }
   std::string reasons;
   std::vector<RetainedWanted> retained;
   std::vector<std::string_view> granted;
@@ -125,8 +135,7 @@ mqtt::Reason ClientSession::subscribe_one(
     const mqtt::SubscriptionView& wanted, std::uint32_t subscription_id, bool& is_new
 ) {
   const BrokerOptions& options = worker_.options();
-  const TopicLimits limits{options.topic_bytes_max, options.topic_levels_max, 128};
-  const std::optional<FilterView> filter = parse_filter(wanted.filter, limits);
+  const std::optional<FilterView> filter = parse_filter(wanted.filter, topic_limits(options));
   if (!filter || !client_may_subscribe(filter->filter, options.sys_topics_interval_s != 0)) {
     return mqtt::Reason::kTopicFilterInvalid;
   }
@@ -144,8 +153,10 @@ mqtt::Reason ClientSession::subscribe_one(
   const auto granted = static_cast<mqtt::Reason>(subscriber.qos);
 
   SubscriberTable& table = worker_.subscribers();
-  if (session_->subscriptions().size() >= options.subscriptions_per_client_max &&
-      !session_->is_subscribed(table, wanted.filter)) {
+  const bool memory_full = MemoryUse::level() == MemoryUse::Level::kFull;
+  const bool at_limit = session_->subscriptions().size() >= options.subscriptions_per_client_max;
+  if ((at_limit || memory_full) && !session_->is_subscribed(table, wanted.filter)) {
+    worker_.limits().reached(at_limit ? Limit::kSubscriptions : Limit::kMemory);
     return mqtt::Reason::kQuotaExceeded;
   }
   is_new = session_->subscribe(table, wanted.filter, subscriber);
@@ -214,6 +225,14 @@ void ClientSession::on_unsubscribe(const mqtt::FrameView& frame) {
 }
 
 bool ClientSession::unsubscribe_one(std::string_view filter) {
+  if (const std::uint32_t slot = worker_.subscribers().find(filter);
+      rare_ != nullptr && slot != SubscriberTable::kNone) {
+    // What has been given to this client is delivered to this client (MQTT-3.10.4-3).
+    rare_->shared_unacked.forget(slot);
+    for (Queued& queued : rare_->queue) {
+      queued.share_slot = queued.share_slot == slot ? SubscriberTable::kNone : queued.share_slot;
+    }
+  }
   if (!session_->unsubscribe(worker_.subscribers(), filter)) {
     return false;
   }

@@ -24,6 +24,8 @@ mqtt::PublishDelivery delivery_of(
   delivery.dup = receiver.dup;
   delivery.packet_id = receiver.packet_id;
   delivery.subscription_ids = receiver.subscription_ids;
+  delivery.topic_alias = receiver.topic_alias;
+  delivery.topic_omitted = receiver.topic_known;
   if (publish.has_expiry) {
     delivery.expiry_s = expiry_s;
   }
@@ -48,7 +50,7 @@ std::size_t FrameCache::packet_bytes(const Receiver& receiver) const {
 }
 
 void FrameCache::append(OutBuffer& out, const Receiver& receiver) {
-  if (!receiver.subscription_ids.empty() || receiver.dup) {
+  if (!receiver.subscription_ids.empty() || receiver.dup || receiver.topic_alias != 0) {
     encode(out, receiver, nullptr);
     return;
   }

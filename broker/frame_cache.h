@@ -24,9 +24,13 @@ class FrameCache {
     bool dup = false;
     PacketId packet_id{};
     std::span<const std::uint32_t> subscription_ids;  // v5
+    std::uint16_t topic_alias = 0;                    // v5; 0: none
+    bool topic_known = false;                         // the alias stands for the topic already
   };
 
   FrameCache(const PublishView& publish, MonotonicTime now);
+
+  const PublishView& publish() const { return publish_; }
 
   // Size of the packet for a receiver like that.
   std::size_t packet_bytes(const Receiver& receiver) const;

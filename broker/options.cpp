@@ -16,9 +16,9 @@ BrokerOptions strict_options() {
   options.client_packet_bytes_min = 512;
   options.topic_alias_maximum = 8;
   options.topic_alias_out_maximum = 0;
-  options.prefix_levels_count = false;
   options.subscription_identifiers = false;
   options.hash_matches_parent = false;
+  options.answer_refused = false;
   options.keep_alive_s_min = 30;
   options.keep_alive_s_max = 1200;
   options.filters_per_subscribe_max = 8;

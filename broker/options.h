@@ -35,7 +35,6 @@ struct BrokerOptions {
   std::uint32_t client_packet_bytes_min = 1;          // least Maximum Packet Size of a v5 client
   std::uint16_t topic_alias_maximum = 64;
   std::uint16_t topic_alias_out_maximum = 64;  // used towards a client that allows it
-  bool prefix_levels_count = true;             // of `$aws/rules/<rule>/`, `$share/<name>/`
   bool validate_payload_format = false;        // text that claims to be UTF-8 has to be
   bool subscription_identifiers = true;
   bool hash_matches_parent = true;  // `a/#` matches `a`
@@ -44,6 +43,8 @@ struct BrokerOptions {
   bool disconnect_on_publish_denied = true;  // false: drop, and acknowledge
 
   // Connections.
+  bool answer_refused =
+      true;  // false: 3.1.1 clients that may not connect are closed without CONNACK
   std::uint16_t keep_alive_s_min = 0;       // shorter, but not 0: raised
   std::uint16_t keep_alive_s_max = 65'535;  // lower: sent to v5 clients as Server Keep Alive
   std::string response_prefix;   // Response Information: this, `/` and the client id; empty: none

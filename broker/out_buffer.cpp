@@ -1,5 +1,7 @@
 #include "broker/out_buffer.h"
 
+#include "base/memory_use.h"
+
 #include <algorithm>
 #include <new>
 
@@ -21,11 +23,17 @@ void OutBuffer::make_room(std::size_t n) {
       std::memcpy(grown, data_ + begin_, used);
     }
     std::free(data_);
+    MemoryUse::add(static_cast<std::int64_t>(capacity - capacity_));
     data_ = grown;
     capacity_ = capacity;
   }
   begin_ = 0;
   end_ = used;
+}
+
+void OutBuffer::give_back() {
+  std::free(std::exchange(data_, nullptr));
+  MemoryUse::add(-static_cast<std::int64_t>(std::exchange(capacity_, 0)));
 }
 
 }  // namespace iotcore::broker

@@ -24,7 +24,7 @@ class OutBuffer {
 
   OutBuffer& operator=(OutBuffer&& other) noexcept {
     if (this != &other) {
-      std::free(data_);
+      give_back();
       data_ = std::exchange(other.data_, nullptr);
       begin_ = std::exchange(other.begin_, 0);
       end_ = std::exchange(other.end_, 0);
@@ -33,7 +33,11 @@ class OutBuffer {
     return *this;
   }
 
-  ~OutBuffer() { std::free(data_); }
+  ~OutBuffer() {
+    if (data_ != nullptr) {
+      give_back();
+    }
+  }
 
   bool empty() const { return begin_ == end_; }
 
@@ -68,14 +72,14 @@ class OutBuffer {
     if (begin_ == end_) {
       begin_ = end_ = 0;
       if (capacity_ > keep_bytes) {
-        std::free(std::exchange(data_, nullptr));
-        capacity_ = 0;
+        give_back();
       }
     }
   }
 
  private:
   void make_room(std::size_t n);
+  void give_back();
 
   char* data_ = nullptr;
   std::size_t begin_ = 0;

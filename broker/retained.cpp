@@ -113,6 +113,11 @@ Result<bool> RetainedMessages::set(const PublishView& publish) {
   if (publish.payload.size() > limits_.payload_bytes_max) {
     return fail(Errc::kQuotaExceeded, "the payload is larger than a retained one may be");
   }
+  const std::int64_t now_ms = to_epoch_ms(clock_.wall());
+  if (kept != nullptr && now_ms >= kept->stored_ms &&
+      now_ms - kept->stored_ms < limits_.interval_ms) {
+    return fail(Errc::kQuotaExceeded, "too soon after the last retained message of this topic");
+  }
   const std::size_t before = kept == nullptr ? 0 : bytes_of(kept->message->view());
   if (!reserve(kept == nullptr ? 1 : 0, bytes_of(publish), before)) {
     return fail(Errc::kQuotaExceeded, "the limit of retained messages is reached");
@@ -121,7 +126,7 @@ Result<bool> RetainedMessages::set(const PublishView& publish) {
     kept = new Kept();
     shard.index.set(publish.topic, kept);
   }
-  keep(shard, *kept, publish, to_epoch_ms(clock_.wall()));
+  keep(shard, *kept, publish, now_ms);
   return true;
 }
 

@@ -25,6 +25,7 @@ struct RetainedLimits {
   std::size_t messages_max = 1'000'000;
   std::size_t bytes_max = 1U << 30;  // in memory, what goes with each message included
   std::size_t payload_bytes_max = 268'435'455;
+  std::uint32_t interval_ms = 0;  // between two messages of one topic
   bool hash_matches_parent = true;
   std::uint64_t hash_seed = 0;  // 0: random
 };

@@ -2,6 +2,7 @@
 
 #include "base/timer_wheel.h"
 #include "broker/inflight.h"
+#include "broker/link.h"
 #include "broker/received_ids.h"
 #include "broker/session_queue.h"
 #include "broker/session_rows.h"
@@ -10,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +31,7 @@ struct PersistentState {
   std::int64_t disconnected_ms = 0;  // 0: connected
   std::string principal;             // of the last connection
   std::string source_ip;
+  std::optional<CloseReason> disconnect_reason;  // of the last connection; nothing after a restart
   std::unique_ptr<WillRecord> will;
   TimerHandle expiry_timer;  // while offline
   TimerHandle will_timer;

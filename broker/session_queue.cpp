@@ -1,6 +1,7 @@
 #include "broker/session_queue.h"
 
 #include "base/log.h"
+#include "base/memory_use.h"
 #include "broker/client_session.h"
 #include "broker/session.h"
 #include "broker/stored_sessions.h"
@@ -78,7 +79,7 @@ bool SessionQueue::add(
   ++count_;
   bytes_ += bytes;
   if (client != nullptr && loaded_ == sequence && waiting_.size() < kMemoryMessages &&
-      waiting_bytes_ + bytes <= kMemoryBytes) {
+      waiting_bytes_ + bytes <= kMemoryBytes && MemoryUse::level() != MemoryUse::Level::kFull) {
     keep_in_memory(delivery, options, sequence);
   }
   return true;

@@ -1,6 +1,7 @@
 #include "broker/subscriber_table.h"
 
 #include "base/check.h"
+#include "base/memory_use.h"
 #include "broker/session.h"
 #include "broker/topic.h"
 #include "broker/topic_tree.h"
@@ -13,7 +14,19 @@ FilterView parts_of(std::string_view filter) {
   return *parse_filter(filter, kAnyTopicLimits);
 }
 
+// A filter is here and, level by level, in the tree.
+std::int64_t memory_of(std::string_view filter) {
+  constexpr std::size_t kPerFilter = 256;
+  return static_cast<std::int64_t>(kPerFilter + 2 * filter.size());
+}
+
 }  // namespace
+
+SubscriberTable::~SubscriberTable() {
+  for (const auto& [filter, slot] : by_filter_) {
+    MemoryUse::add(-memory_of(filter));
+  }
+}
 
 SubscriberTable::Added SubscriberTable::add(std::string_view filter, Subscriber subscriber) {
   std::uint32_t index = find(filter);
@@ -30,6 +43,7 @@ SubscriberTable::Added SubscriberTable::add(std::string_view filter, Subscriber 
     fresh.filter = filter;
     fresh.shared = parts_of(filter).is_shared();
     by_filter_.emplace(fresh.filter, index);
+    MemoryUse::add(memory_of(fresh.filter));
   }
   Slot& slot = slots_[index];
   slot.subscribers.push_back(subscriber);
@@ -62,6 +76,7 @@ void SubscriberTable::remove(std::uint32_t slot_index, std::uint32_t index) {
   }
   if (count == 0) {
     by_filter_.erase(slot.filter);
+    MemoryUse::add(-memory_of(slot.filter));
     slot = Slot{};
     free_.push_back(slot_index);
   }

@@ -29,6 +29,7 @@ struct Subscriber {
 struct SlotTarget {
   std::uint32_t slot = 0;
   bool one_member = false;
+  bool elsewhere = false;  // the group has members on other workers, too
 };
 
 // Who on this worker subscribes to what. The topic tree knows only that the worker has a slot for a filter; the subscribers
@@ -43,6 +44,10 @@ class SubscriberTable {
   };
 
   SubscriberTable(TopicTree& tree, WorkerId worker) : tree_(tree), worker_(worker) {}
+
+  ~SubscriberTable();
+  SubscriberTable(const SubscriberTable&) = delete;
+  SubscriberTable& operator=(const SubscriberTable&) = delete;
 
   struct Added {
     std::uint32_t slot;

@@ -47,7 +47,8 @@ SysTopics::Totals SysTopics::totals_of(WorkerBroker& worker) {
   totals.received = counters.received.value();
   totals.delivered = counters.delivered.value();
   totals.dropped = counters.dropped_queue_full.value() + counters.dropped_slow.value() +
-                   counters.dropped_too_large.value() + counters.dropped_expired.value();
+                   counters.dropped_mailbox.value() + counters.dropped_too_large.value() +
+                   counters.dropped_expired.value();
   totals.connects = counters.connects.value();
   return totals;
 }

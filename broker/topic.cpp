@@ -43,6 +43,18 @@ bool is_valid_topic(std::string_view topic, const TopicLimits& limits) {
   return is_within(topic, limits) && !has_wildcard(topic);
 }
 
+bool is_publish_topic(std::string_view topic, const TopicLimits& limits) {
+  if (!topic.starts_with(kRulesPrefix)) [[likely]] {
+    return is_valid_topic(topic, limits);
+  }
+  const std::string_view counted = without_uncounted_prefix(topic);
+  if (counted.empty()) {
+    return is_valid_topic(topic, limits);
+  }
+  return is_valid_topic(counted, limits) &&
+         is_valid_topic(topic, {kTopicBytesMax, kTopicLevelsMax});
+}
+
 bool is_valid_filter(std::string_view filter, const TopicLimits& limits) {
   if (!is_within(filter, limits)) {
     return false;

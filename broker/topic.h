@@ -30,6 +30,9 @@ std::size_t count_levels(std::string_view topic_or_filter);
 // Not empty, no wildcard, within the limits.
 bool is_valid_topic(std::string_view topic, const TopicLimits& limits = {});
 
+// What a client may publish to: the same, with the limits for what follows `$aws/rules/<rule>/`.
+bool is_publish_topic(std::string_view topic, const TopicLimits& limits = {});
+
 // Not empty, `+` and `#` alone in their level, `#` only last, within the limits. Not for
 // `$share/…`: see parse_filter.
 bool is_valid_filter(std::string_view filter, const TopicLimits& limits = {});

@@ -36,7 +36,7 @@ void TopicCache::match(std::string_view topic, MatchSet& out) const {
 
     void on_subscribers(WorkerId worker, std::uint32_t slot) const {
       if (worker == self) {
-        out.local.push_back({slot, false});
+        out.local.push_back({slot});
       } else if (worker == kConsumers) {
         out.consumers.push_back(slot);
       } else {

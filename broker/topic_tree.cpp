@@ -256,6 +256,27 @@ void TopicTree::set_group(
   changed();
 }
 
+std::vector<GroupMembers> TopicTree::group_members(
+    std::string_view filter, std::string_view share_name
+) {
+  const std::lock_guard lock(writer_);
+  Path path;
+  if (!find_path(filter, path)) {
+    return {};
+  }
+  const std::uint64_t word = path.end().load();
+  if (word == 0 || LeafWord::is_entry(word)) {
+    return {};
+  }
+  const Group* const group =
+      LeafWord::leaf(word)->groups.find(share_name, level_hash(share_name, seed_));
+  if (group == nullptr) {
+    return {};
+  }
+  const GroupMemberList* const list = group->list.load(std::memory_order_relaxed);
+  return {list->members(), list->members() + list->count};
+}
+
 void TopicTree::set_group_members(
     LeafWord& end, std::string_view share_name, const GroupMembers& members
 ) {

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace iotcore::broker {
 
@@ -58,6 +59,9 @@ class TopicTree {
   bool remove(std::string_view filter, WorkerId worker);
   // The worker's members in the group are now so many, found in that slot; 0 takes the worker out.
   void set_group(std::string_view filter, std::string_view share_name, const GroupMembers& members);
+
+  // The members of a group, for who does not come by a match. Takes the writers' lock: not for the usual way of a message.
+  std::vector<GroupMembers> group_members(std::string_view filter, std::string_view share_name);
 
   // Visitor: on_subscribers(WorkerId, std::uint32_t slot) and on_group(const GroupView&).
   template <typename Visitor>

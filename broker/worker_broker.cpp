@@ -2,6 +2,7 @@
 
 #include "base/crypto.h"
 #include "base/log.h"
+#include "base/memory_use.h"
 #include "broker/client_session.h"
 #include "broker/consumer_table.h"
 #include "broker/housekeeper.h"
@@ -39,6 +40,7 @@ WorkerBroker::Counters make_counters(Metrics& metrics, WorkerId id) {
       metrics.counter("iotcore_messages_delivered_total", "Messages sent to subscribers", worker),
       dropped("queue_full"),
       dropped("slow_receiver"),
+      dropped("mailbox_full"),
       dropped("not_authorized"),
       dropped("too_large"),
       dropped("expired"),
@@ -54,6 +56,15 @@ WorkerBroker::Counters make_counters(Metrics& metrics, WorkerId id) {
   };
 }
 
+// Version numbers of connections grow for ever, also from one run to the next (mqtt.md 10): they begin at the time, with room for a
+// million connections a second. Below 2^53, so that every reader of JSON can hold them.
+std::uint64_t first_session_number(const Clock& clock) {
+  constexpr std::int64_t kSince = 1'700'000'000;
+  constexpr unsigned kPerSecondBits = 20;
+  const std::int64_t seconds = std::max<std::int64_t>(to_epoch_s(clock.wall()) - kSince, 0);
+  return static_cast<std::uint64_t>(seconds) << kPerSecondBits;
+}
+
 }  // namespace
 
 WorkerBroker::WorkerBroker(Broker& broker, WorkerId id, TimerWheel& timers)
@@ -65,8 +76,11 @@ WorkerBroker::WorkerBroker(Broker& broker, WorkerId id, TimerWheel& timers)
       sessions_(std::make_unique<WorkerSessions>(*this)),
       cache_(broker.tree(), id, broker.options().topic_cache_entries),
       remote_(broker.workers().count()),
+      session_number_(first_session_number(broker.clock())),
       session_id_prefix_(to_hex(random_bytes(8))),
       counters_(make_counters(broker.metrics(), id)),
+      limits_(broker.metrics(), id),
+      admission_(broker.options(), broker.workers().count()),
       lifeline_(std::make_shared<WorkerLifeline>(*this)),
       housekeeper_(index(id) == 0 ? std::make_unique<Housekeeper>(*this) : nullptr) {}
 
@@ -144,8 +158,14 @@ PublishResult WorkerBroker::publish(
       return result;
     }
   } else if (publish.retain) {
-    const Result<bool> kept = broker_.retained().set(publish);
+    const bool full = MemoryUse::level() == MemoryUse::Level::kFull && !publish.payload.empty();
+    const Result<bool> kept = full
+                                  ? Result<bool>(fail(Errc::kQuotaExceeded, "the memory is in use"))
+                                  : broker_.retained().set(publish);
     result.retain_refused = !kept;
+    if (!kept) {
+      limits_.reached(full ? Limit::kMemory : Limit::kRetained);
+    }
     if (kept && *kept) {
       write_retained(*this, publish.topic, context.hold());
     }
@@ -264,6 +284,9 @@ void WorkerBroker::run_later() {
 void WorkerBroker::send_remote_batches() {
   for (const WorkerId worker : remote_touched_) {
     RemoteBatch batch = std::exchange(remote_[index(worker)], RemoteBatch{});
+    broker_.mailbox_bytes(worker).fetch_add(
+        static_cast<std::int64_t>(batch.bytes), std::memory_order_relaxed
+    );
     batch.from = id_;
     broker_.workers().executor(worker).post([&target = broker_.workers().broker(worker),
                                              batch = std::move(batch)]() mutable {

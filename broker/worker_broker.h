@@ -6,9 +6,11 @@
 #include "base/timer_wheel.h"
 #include "broker/broker.h"
 #include "broker/client_table.h"
+#include "broker/connect_admission.h"
 #include "broker/exactly_once.h"
 #include "broker/frame_cache.h"
 #include "broker/keep_alives.h"
+#include "broker/limits.h"
 #include "broker/publish_context.h"
 #include "broker/session_rows.h"
 #include "broker/subscriber_table.h"
@@ -58,6 +60,15 @@ struct OwnedPublish {
   PendingAck::Hold hold;  // released when this publish is as durable as it has to be
 };
 
+// A message for any member of a shared subscription, on its way from worker to worker.
+struct SharedMessage {
+  Message::Ref message;
+  std::string filter;       // with $share/name/
+  std::uint64_t asked = 0;  // bit n: no member on worker n takes it
+  bool may_wait = false;    // whether a member may have it wait
+  PendingAck::Hold hold;    // of the publisher
+};
+
 // For what may outlive the worker's broker and then has nobody to tell. Any thread.
 class WorkerLifeline {
  public:
@@ -84,6 +95,8 @@ class WorkerBroker {
   PublishResult publish(const Publisher& publisher, const PublishView& publish, AckSource* acks);
   // The same, once the publish under way is through, within this turn.
   void publish_later(OwnedPublish publish);
+  // A message that a member of a shared subscription leaves behind: another member gets it (MQTT5 4.8.2), in a later turn.
+  void pass_on(SharedMessage shared);
   // Whether anybody at all would get a message of that topic.
   bool has_receivers(std::string_view topic);
 
@@ -171,6 +184,7 @@ class WorkerBroker {
     Counter& delivered;
     Counter& dropped_queue_full;
     Counter& dropped_slow;
+    Counter& dropped_mailbox;
     Counter& dropped_denied;
     Counter& dropped_too_large;
     Counter& dropped_expired;
@@ -182,6 +196,10 @@ class WorkerBroker {
   };
 
   Counters& counters() { return counters_; }
+
+  LimitCounters& limits() { return limits_; }
+
+  ConnectAdmission& admission() { return admission_; }
 
  private:
   friend class Broker;
@@ -206,6 +224,7 @@ class WorkerBroker {
     std::vector<SlotTarget> slots;
     std::vector<RemoteKeep> keeps;  // in the order of the deliveries
     WorkerId from{};
+    std::size_t bytes = 0;  // of the messages
   };
 
   // How what one publish leaves in queues is kept: its acknowledgement waits for the batch of this worker, or its rows go elsewhere.
@@ -267,13 +286,32 @@ class WorkerBroker {
       FrameCache& frames,
       Keeper& keeper
   );
-  std::uint32_t deliver_to_one_member(
+  // To one member on this worker, or passed on to other workers. False if nobody can take it.
+  bool deliver_to_group(
+      const PublishView& publish,
+      std::uint64_t topic_hash,
+      Message::Ref& message,
+      const SlotTarget& target,
+      Keeper& keeper
+  );
+  // To one of the members on this worker, one that takes it at once if there is any; to one that has it wait only if `may_wait`.
+  bool deliver_to_one_member(
       const PublishView& publish,
       std::uint64_t topic_hash,
       Message::Ref& message,
       std::uint32_t slot,
+      bool may_wait,
       Keeper& keeper
   );
+  bool deliver_to_member(
+      const PublishView& publish,
+      std::uint64_t topic_hash,
+      Message::Ref& message,
+      std::uint32_t slot,
+      std::size_t member,
+      Keeper& keeper
+  );
+  void offer(SharedMessage shared);
   void merge(const Subscriber& subscriber, const PublishView& publish);
   bool is_still_meant(SlotTarget target, std::string_view topic);
   void deliver_remote_batch(RemoteBatch& batch);
@@ -285,7 +323,8 @@ class WorkerBroker {
   std::uint32_t send_to_workers(const MatchSet& matches, Context& context);
   // Chooses a member's worker for each group; this worker's go to group_slots_.
   std::uint32_t choose_group_workers(const MatchSet& matches, Context& context);
-  void add_remote(WorkerId worker, SlotTarget target, const Message::Ref& message);
+  // False: too much is on its way there already, and the message is one that may be dropped.
+  bool add_remote(WorkerId worker, SlotTarget target, const Message::Ref& message);
   void run_later();
   void send_remote_batches();
   void commit_turn();
@@ -329,6 +368,8 @@ class WorkerBroker {
   std::vector<ExactlyOnce::Part> batch_foreign_;  // marks of other workers
   std::uint64_t commit_number_ = 1;
   Counters counters_;
+  LimitCounters limits_;
+  ConnectAdmission admission_;
   std::shared_ptr<WorkerLifeline> lifeline_;  // shared with what waits for the worker
   std::unique_ptr<Housekeeper> housekeeper_;  // of the first worker
 };

@@ -11,7 +11,7 @@
 namespace iotcore::broker {
 
 // True if a client has got it; what goes to a queue counts later.
-inline bool WorkerBroker::deliver_or_collect(
+bool WorkerBroker::deliver_or_collect(
     Session& session,
     const PublishView& publish,
     std::uint64_t topic_hash,
@@ -178,7 +178,7 @@ std::uint32_t WorkerBroker::deliver_merged(
   std::uint32_t delivered = 0;
   for (const SlotTarget& target : slots) {
     if (target.one_member) {
-      delivered += deliver_to_one_member(publish, topic_hash, message, target.slot, keeper);
+      delivered += deliver_to_group(publish, topic_hash, message, target, keeper) ? 1 : 0;
       continue;
     }
     for (const Subscriber& subscriber : subscribers_.slot(target.slot).subscribers) {
@@ -208,35 +208,6 @@ std::uint32_t WorkerBroker::deliver_merged(
     delivered += deliver_to_queues(publish, topic_hash, message, frames, keeper);
   }
   return delivered;
-}
-
-std::uint32_t WorkerBroker::deliver_to_one_member(
-    const PublishView& publish,
-    std::uint64_t topic_hash,
-    Message::Ref& message,
-    std::uint32_t slot_index,
-    Keeper& keeper
-) {
-  SubscriberTable::Slot& slot = subscribers_.slot(slot_index);
-  // The next in turn; one that may not or cannot take it passes it on.
-  for (std::size_t tried = 0; tried < slot.subscribers.size(); ++tried) {
-    slot.next_member = (slot.next_member + 1) % static_cast<std::uint32_t>(slot.subscribers.size());
-    const Subscriber& member = slot.subscribers[slot.next_member];
-    DeliveryOptions options;
-    options.qos = std::min(member.qos, publish.qos);
-    options.retain = member.retain_as_published && publish.retain;
-    if (member.subscription_id != 0) {
-      options.subscription_ids = {&member.subscription_id, 1};
-    }
-    // A member may get the message by a filter of its own as well, so this copy is encoded by itself.
-    FrameCache frames(publish, now());
-    if (deliver_or_collect(*member.session, publish, topic_hash, message, frames, options) ||
-        (!queue_targets_.empty() &&
-         deliver_to_queues(publish, topic_hash, message, frames, keeper) != 0)) {
-      return 1;
-    }
-  }
-  return 0;
 }
 
 }  // namespace iotcore::broker

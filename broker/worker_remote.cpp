@@ -26,10 +26,10 @@ std::uint32_t WorkerBroker::choose_group_workers(const MatchSet& matches, Contex
         turn -= member.members;
         continue;
       }
+      const SlotTarget target{member.slot, true, end - begin > 1};
       if (member.worker == id_) {
-        group_slots_.push_back({member.slot, true});
-      } else {
-        add_remote(member.worker, {member.slot, true}, context.message());
+        group_slots_.push_back(target);
+      } else if (add_remote(member.worker, target, context.message())) {
         keep_remote(member.worker, context);
         ++sent;
       }
@@ -43,29 +43,43 @@ std::uint32_t WorkerBroker::choose_group_workers(const MatchSet& matches, Contex
 std::uint32_t WorkerBroker::send_to_workers(const MatchSet& matches, Context& context) {
   const Message::Ref& message = context.message();
   std::uint32_t workers = 0;
+  bool is_sent = false;
   for (std::size_t i = 0; i < matches.remote.size(); ++i) {
     const MatchSet::Remote& target = matches.remote[i];
     const bool first_of_worker = i == 0 || matches.remote[i - 1].worker != target.worker;
     if (first_of_worker) {
-      add_remote(target.worker, {target.slot, false}, message);
-      keep_remote(target.worker, context);
-      ++workers;
-    } else {
+      is_sent = add_remote(target.worker, {target.slot}, message);
+      if (is_sent) {
+        keep_remote(target.worker, context);
+        ++workers;
+      }
+    } else if (is_sent) {
       RemoteBatch& batch = remote_[index(target.worker)];
-      batch.slots.push_back({target.slot, false});
+      batch.slots.push_back({target.slot});
       ++batch.deliveries.back().slot_count;
     }
   }
   return workers;
 }
 
-void WorkerBroker::add_remote(WorkerId worker, SlotTarget target, const Message::Ref& message) {
+bool WorkerBroker::add_remote(WorkerId worker, SlotTarget target, const Message::Ref& message) {
   RemoteBatch& batch = remote_[index(worker)];
+  const PublishView& publish = message->view();
+  const std::size_t bytes = sizeof(Message) + bytes_of(publish);
+  const std::int64_t waiting = broker_.mailbox_bytes(worker).load(std::memory_order_relaxed);
+  if (publish.qos == mqtt::Qos::kAtMostOnce &&
+      waiting + static_cast<std::int64_t>(batch.bytes + bytes) >
+          static_cast<std::int64_t>(options().mailbox_bytes_max)) {
+    counters_.dropped_mailbox.add();
+    return false;
+  }
+  batch.bytes += bytes;
   if (batch.deliveries.empty()) {
     remote_touched_.push_back(worker);
   }
   batch.deliveries.push_back({message, static_cast<std::uint32_t>(batch.slots.size()), 1});
   batch.slots.push_back(target);
+  return true;
 }
 
 // The acknowledgement waits for the other worker if that has sessions to keep the message for.
@@ -112,6 +126,9 @@ bool WorkerBroker::is_still_meant(SlotTarget target, std::string_view topic) {
 }
 
 void WorkerBroker::deliver_remote_batch(RemoteBatch& batch) {
+  broker_.mailbox_bytes(id_).fetch_sub(
+      static_cast<std::int64_t>(batch.bytes), std::memory_order_relaxed
+  );
   auto keep = batch.keeps.begin();
   for (std::size_t i = 0; i < batch.deliveries.size(); ++i) {
     const RemoteDelivery& delivery = batch.deliveries[i];

@@ -78,12 +78,6 @@ void append_packet_keys(std::vector<ConfigKey>& k) {
       1,
       65'535
   ));
-  k.push_back(flag(
-      "prefix_levels_count",
-      "Whether the limits of topics count $aws/rules/<rule>/ and $share/<name>/ as well; AWS's do "
-      "not.",
-      &O::prefix_levels_count
-  ));
   k.push_back(number(
       "content_type_bytes_max",
       "Length of a message's content type.",
@@ -151,6 +145,11 @@ void append_packet_keys(std::vector<ConfigKey>& k) {
 
 void append_connection_keys(std::vector<ConfigKey>& k) {
   using O = BrokerOptions;
+  k.push_back(flag(
+      "answer_refused",
+      "Whether 3.1.1 clients that may not connect are told so by CONNACK 4 or 5; AWS just closes.",
+      &O::answer_refused
+  ));
   k.push_back(number(
       "keep_alive_s_min", "Shortest keep alive; a shorter one is raised.", &O::keep_alive_s_min, 0
   ));

@@ -355,5 +355,46 @@ TEST_CASE("with a highest QoS of 1 more is refused, granted as 1, and said in CO
   CHECK(expect<Disconnect>(v5).reason == mqtt::Reason::kQosNotSupported);
 }
 
+TEST_CASE(
+    "a message on its way to another worker does not reach who subscribes to something else "
+    "meanwhile"
+) {
+  BrokerFixture f(2);
+  QuiescentDomain& quiescent = f.broker->quiescent();
+  quiescent.online(WorkerId{0});
+  quiescent.online(WorkerId{1});
+  TestClient& old = f.connected("old", Version::kV5, 1);
+  f.subscribe(old, "private/old");
+  TestClient& pub = f.connected("pub", Version::kV5, 0);
+  PublishView publish;
+  publish.topic = "private/old";
+  publish.payload = "not for all";
+  pub.send(publish);
+  f.workers.brokers_[0]->end_turn();
+  // Before the other worker takes it, the subscriber is gone, and another one comes.
+  old.lose();
+  TestClient& fresh = f.client(Version::kV5, 1);
+  mqtt::ConnectView connect;
+  connect.client_id = "fresh";
+  fresh.send(connect);
+  expect<Connack>(fresh);
+  for (int i = 0; i < 5; ++i) {
+    std::string entries;
+    const std::string filter = "other/" + std::to_string(i);
+    mqtt::SubscriptionView entry;
+    entry.filter = filter;
+    mqtt::append_entry(entries, entry);
+    mqtt::SubscribeView subscribe;
+    subscribe.packet_id = PacketId{1};
+    subscribe.entries = {entries, 1};
+    fresh.send(subscribe);
+    expect<mqtt::SubackView>(fresh);
+  }
+  f.settle();
+  CHECK(nothing(fresh));
+  quiescent.offline(WorkerId{0});
+  quiescent.offline(WorkerId{1});
+}
+
 }  // namespace
 }  // namespace iotcore::broker::test

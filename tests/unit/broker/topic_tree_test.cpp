@@ -284,5 +284,23 @@ TEST_CASE("index match = naive match, over random topics and filters") {
   }
 }
 
+TEST_CASE("the members of a group can be asked for by name") {
+  QuiescentDomain domain(1);
+  TopicTree tree(domain);
+  CHECK(tree.group_members("a/+", "g").empty());
+  tree.add("a/+", worker(0), 1);
+  CHECK(tree.group_members("a/+", "g").empty());
+  tree.set_group("a/+", "g", {worker(0), 4, 2});
+  tree.set_group("a/+", "g", {worker(1), 5, 1});
+  tree.set_group("a/+", "h", {worker(1), 6, 1});
+  const std::vector<GroupMembers> members = tree.group_members("a/+", "g");
+  REQUIRE(members.size() == 2);
+  CHECK((members[0].worker == worker(0) && members[0].slot == 4 && members[0].member_count == 2));
+  CHECK((members[1].worker == worker(1) && members[1].slot == 5));
+  tree.set_group("a/+", "g", {worker(0), 4, 0});
+  CHECK(tree.group_members("a/+", "g").size() == 1);
+  CHECK(tree.group_members("a/b", "g").empty());
+}
+
 }  // namespace
 }  // namespace iotcore::broker

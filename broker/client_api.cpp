@@ -1,0 +1,128 @@
+// The part of ClientSession that answers the API about connections.
+#include "broker/client_session.h"
+#include "broker/connections.h"
+
+#include <algorithm>
+
+namespace iotcore::broker {
+namespace {
+
+// Of one client, not confirmed yet.
+constexpr std::size_t kDirectMessagesMax = 64;
+
+}  // namespace
+
+ConnectionInfo ClientSession::info() const {
+  ConnectionInfo info;
+  info.connected = true;
+  info.clean_session = clean_start_;
+  if (permissions_ != nullptr) {
+    info.thing_name = permissions_->thing_name();
+  }
+  info.source_ip = peer_.source_ip;
+  info.source_port = peer_.source_port;
+  info.keep_alive_s = keep_alive_s_;
+  info.session_expiry_s = session_expiry_s_;
+  info.connected_ms = connected_ms_;
+  return info;
+}
+
+void ClientSession::close_by_api(bool clean_session, bool prevent_will) {
+  if (prevent_will) {
+    will_.reset();
+  }
+  if (clean_session) {
+    session_expiry_s_ = 0;
+  }
+  close(CloseReason::kApiRequest, mqtt::Reason::kAdministrativeAction);
+}
+
+void ClientSession::send_direct(const DirectMessage& direct, Function<void(Status)> done) {
+  Message::Ref message = direct.message;
+  const PublishView& publish = message->view();
+  if (!allows(Action::kReceive, publish.topic)) {
+    worker_.counters().dropped_denied.add();
+    done(fail(Errc::kForbidden, "The client is not allowed to receive this topic"));
+    return;
+  }
+  FrameCache frames(publish, worker_.now());
+  DeliveryOptions options;
+  options.qos = direct.confirmation ? Qos::kAtLeastOnce : Qos::kAtMostOnce;
+  if (!fits(frames, options)) {
+    worker_.counters().dropped_too_large.add();
+    done(fail(Errc::kTooLarge, "The message is larger than the client takes"));
+    return;
+  }
+  const bool takes = takes_at_once(Qos::kAtMostOnce) &&
+                     (!direct.confirmation || session_->inflight().has_room(send_window_));
+  if (!takes || (rare_ != nullptr && rare_->direct.size() >= kDirectMessagesMax)) {
+    done(fail(Errc::kThrottled, "The client does not keep up"));
+    return;
+  }
+  if (!direct.confirmation) {
+    send_queued(frames, options, PacketId{}, false);
+    done({});
+    return;
+  }
+  // Half of all identifiers away from those of the session's own messages, which these are not among.
+  constexpr std::uint64_t kAway = 32'768;
+  const PacketId id =
+      Inflight::id_of(session_->inflight().end() + kAway + ++direct_count_ % kDirectMessagesMax);
+  send_queued(frames, options, id, false);
+  const std::uint16_t number = direct_count_;
+  const TimerHandle timer = worker_.timers().schedule(
+      worker_.now() + direct.timeout,
+      [&worker = worker_, handle = handle_, number] {
+        if (ClientSession* session = worker.clients().find(handle); session != nullptr) {
+          session->on_direct_timeout(number);
+        }
+      }
+  );
+  rare().direct.push_back({id, number, timer, std::move(done)});
+}
+
+void ClientSession::on_direct_timeout(std::uint16_t number) {
+  if (rare_ == nullptr) {
+    return;
+  }
+  std::vector<Direct>& waiting = rare_->direct;
+  const auto found = std::find_if(waiting.begin(), waiting.end(), [number](const Direct& each) {
+    return each.number == number;
+  });
+  if (found != waiting.end()) {
+    Function<void(Status)> done = std::move(found->done);
+    waiting.erase(found);
+    done(fail(Errc::kTimeout, "The client did not acknowledge the message in time"));
+  }
+}
+
+void ClientSession::on_direct_puback(const mqtt::Ack& ack) {
+  if (rare_ == nullptr) {
+    return;
+  }
+  std::vector<Direct>& waiting = rare_->direct;
+  const auto found = std::find_if(waiting.begin(), waiting.end(), [&ack](const Direct& each) {
+    return each.id == ack.packet_id;
+  });
+  if (found != waiting.end()) {
+    Direct direct = std::move(*found);
+    waiting.erase(found);
+    worker_.timers().cancel(direct.timer);
+    direct.done(
+        mqtt::is_error(ack.reason) ? Status(fail(Errc::kTimeout, "The client refused the message"))
+                                   : Status()
+    );
+  }
+}
+
+void ClientSession::fail_direct_messages() {
+  if (rare_ == nullptr) {
+    return;
+  }
+  for (Direct& direct : std::exchange(rare_->direct, {})) {
+    worker_.timers().cancel(direct.timer);
+    direct.done(fail(Errc::kTimeout, "The connection ended before the client acknowledged"));
+  }
+}
+
+}  // namespace iotcore::broker

@@ -1,0 +1,183 @@
+#include "broker/connections.h"
+
+#include "tests/unit/broker/packets.h"
+
+namespace iotcore::broker::test {
+namespace {
+
+using mqtt::Ack;
+using mqtt::Disconnect;
+using mqtt::PublishView;
+using mqtt::Version;
+
+// A client on the worker that owns it.
+TestClient& connected_at_home(
+    BrokerFixture& f, std::string_view id, bool persistent = false, std::string_view will = {}
+) {
+  TestClient& client = f.client(Version::kV5, index(f.workers.owner_of(id)));
+  mqtt::ConnectView connect;
+  connect.client_id = id;
+  connect.keep_alive_s = 60;
+  if (persistent) {
+    connect.clean_start = false;
+    connect.properties.set(mqtt::Property::kSessionExpiryInterval, 3600);
+  }
+  if (!will.empty()) {
+    connect.will.emplace();
+    connect.will->topic = will;
+    connect.will->payload = "gone";
+  }
+  client.send(connect);
+  f.settle();
+  expect<mqtt::Connack>(client);
+  return client;
+}
+
+template <typename T>
+struct Answer {
+  std::optional<Result<T>> result;
+
+  Function<void(Result<T>)> taker() {
+    return [this](Result<T> answer) { result = std::move(answer); };
+  }
+};
+
+Result<ConnectionInfo> info_of(BrokerFixture& f, const std::string& id) {
+  Answer<ConnectionInfo> answer;
+  Connections(*f.broker).get(id, answer.taker());
+  f.settle();
+  return *answer.result;
+}
+
+Status removed(BrokerFixture& f, const std::string& id, bool clean, bool prevent_will) {
+  Answer<void> answer;
+  Connections(*f.broker).remove(id, clean, prevent_will, answer.taker());
+  f.settle();
+  return *answer.result;
+}
+
+DirectMessage direct_message(std::string_view topic, bool confirmation) {
+  broker::PublishView view;
+  view.topic = topic;
+  view.payload = "hello";
+  DirectMessage direct;
+  direct.message = Message::make(view);
+  direct.confirmation = confirmation;
+  return direct;
+}
+
+TEST_CASE("what is known of a connection, and of a session whose client is away") {
+  BrokerFixture f(2);
+  CHECK(info_of(f, "nobody").error().code() == Errc::kNotFound);
+  TestClient& client = connected_at_home(f, "device", true);
+  const ConnectionInfo there = *info_of(f, "device");
+  CHECK(there.connected);
+  CHECK_FALSE(there.clean_session);
+  CHECK(there.keep_alive_s == 60);
+  CHECK(there.session_expiry_s == 3600);
+  CHECK(there.connected_ms == to_epoch_ms(f.clock.wall()));
+  f.clock.advance(std::chrono::seconds(5));
+  client.lose();
+  f.settle();
+  const ConnectionInfo away = *info_of(f, "device");
+  CHECK_FALSE(away.connected);
+  CHECK(away.disconnected_ms == to_epoch_ms(f.clock.wall()));
+  CHECK(away.disconnect_reason == CloseReason::kConnectionLost);
+  CHECK(removed(f, "device", false, false));
+  CHECK(info_of(f, "device"));
+  CHECK(removed(f, "device", true, false));
+  CHECK_FALSE(info_of(f, "device"));
+  CHECK(removed(f, "device", true, false).error().code() == Errc::kNotFound);
+}
+
+TEST_CASE("a connection that is deleted is told 0x98; its will and its session go or stay as asked"
+) {
+  const bool prevent_will = GENERATE(true, false);
+  const bool clean = GENERATE(true, false);
+  BrokerFixture f;
+  TestClient& watcher = f.connected("watcher");
+  f.subscribe(watcher, "wills/#");
+  TestClient& device = connected_at_home(f, "device", true, "wills/device");
+  CHECK(removed(f, "device", clean, prevent_will));
+  CHECK(expect<Disconnect>(device).reason == mqtt::Reason::kAdministrativeAction);
+  CHECK(device.close_reason == CloseReason::kApiRequest);
+  CHECK(nothing(watcher) == prevent_will);
+  CHECK(info_of(f, "device").has_value() != clean);
+}
+
+TEST_CASE("subscriptions are listed by filter, connected or not") {
+  BrokerFixture f;
+  TestClient& device = connected_at_home(f, "device", true);
+  f.subscribe(device, "b/+", Qos::kAtLeastOnce);
+  f.subscribe(device, "$share/g/a");
+  const auto list = [&] {
+    Answer<std::vector<SubscriptionInfo>> answer;
+    Connections(*f.broker).subscriptions("device", answer.taker());
+    f.settle();
+    return **answer.result;
+  };
+  REQUIRE(list().size() == 2);
+  CHECK(list()[0].filter == "$share/g/a");
+  CHECK(list()[1].filter == "b/+");
+  CHECK(list()[1].qos == Qos::kAtLeastOnce);
+  device.lose();
+  f.settle();
+  CHECK(list().size() == 2);
+}
+
+TEST_CASE("a direct message needs no subscription, and its confirmation is the client's PUBACK") {
+  BrokerFixture f;
+  TestClient& device = connected_at_home(f, "device");
+  Answer<void> plain;
+  Connections(*f.broker).send("device", direct_message("to/you", false), plain.taker());
+  f.settle();
+  CHECK(plain.result->has_value());
+  CHECK(expect<PublishView>(device).topic == "to/you");
+
+  Answer<void> confirmed;
+  Connections(*f.broker).send("device", direct_message("to/you", true), confirmed.taker());
+  f.settle();
+  const auto got = expect<PublishView>(device);
+  CHECK(got.qos == Qos::kAtLeastOnce);
+  CHECK_FALSE(confirmed.result);
+  Ack ack;
+  ack.packet_id = got.packet_id;
+  device.send(ack);
+  f.settle();
+  CHECK(confirmed.result->has_value());
+
+  Answer<void> late;
+  DirectMessage direct = direct_message("to/you", true);
+  direct.timeout = std::chrono::seconds(3);
+  Connections(*f.broker).send("device", std::move(direct), late.taker());
+  f.settle();
+  pass_time(f, std::chrono::seconds(2));
+  CHECK_FALSE(late.result);
+  pass_time(f, std::chrono::seconds(2));
+  CHECK(late.result->error().code() == Errc::kTimeout);
+
+  Answer<void> cut;
+  Connections(*f.broker).send("device", direct_message("to/you", true), cut.taker());
+  f.settle();
+  device.lose();
+  f.settle();
+  CHECK(cut.result->error().code() == Errc::kTimeout);
+  Answer<void> nobody;
+  Connections(*f.broker).send("device", direct_message("to/you", true), nobody.taker());
+  f.settle();
+  CHECK(nobody.result->error().code() == Errc::kNotFound);
+}
+
+TEST_CASE("a direct message goes only to who may receive its topic") {
+  BrokerFixture f;
+  f.authorizer.denied.emplace_back(Action::kReceive, "secret");
+  TestClient& device = connected_at_home(f, "device");
+  Answer<void> answer;
+  Connections(*f.broker).send("device", direct_message("secret", false), answer.taker());
+  f.settle();
+  CHECK(answer.result->error().code() == Errc::kForbidden);
+  CHECK(nothing(device));
+}
+
+}  // namespace
+}  // namespace iotcore::broker::test
