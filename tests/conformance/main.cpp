@@ -18,7 +18,7 @@ namespace {
 
 constexpr const char* kUsage =
     "conformance FOLDER memory [--only TEXT]              replay against the broker in memory\n"
-    "conformance FOLDER server PORT [--tls CA CERT KEY]   replay against a server\n"
+    "conformance FOLDER server PORT [--tls CA CERT KEY] [--websocket]   replay against a server\n"
     "conformance FOLDER coverage                          every statement has a case or an "
     "argument\n"
     "conformance FOLDER table                             statements and cases as a table in "
@@ -262,8 +262,11 @@ int run(const std::vector<std::string>& arguments) {
     address.certificate = tls[2];
     address.key = tls[3];
   }
+  address.websocket =
+      std::find(arguments.begin(), arguments.end(), "--websocket") != arguments.end();
+  const char* const prefix = address.websocket ? "w" : address.ca.empty() ? "p" : "s";
   Server server(address);
-  run_server(server, runs_of(cases, filter, tls == arguments.end() ? "p" : "s", results), results);
+  run_server(server, runs_of(cases, filter, prefix, results), results);
   return report(results);
 }
 

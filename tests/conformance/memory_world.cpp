@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <functional>
 #include <future>
-#include <map>
 
 namespace iotcore::conformance {
 
@@ -194,10 +193,7 @@ void MemoryWorld::settle() {
       workers.brokers_[i]->end_turn();
     }
     workers.blocking_.run();
-    // What the store reads on threads of its own.
-    std::promise<void> read;
-    store_.readers().post([&read] { read.set_value(); });
-    read.get_future().wait();
+    drain_readers();
     for (const broker::test::QueueExecutor& executor : workers.executors_) {
       again = again || !executor.empty();
     }
@@ -205,6 +201,13 @@ void MemoryWorld::settle() {
       again = wire->finish() || again;
     }
   }
+}
+
+// Waits for what the store reads on threads of its own.
+void MemoryWorld::drain_readers() {
+  std::promise<void> done;
+  store_.readers().post([&done] { done.set_value(); });
+  done.get_future().wait();
 }
 
 void MemoryWorld::wait(std::chrono::milliseconds time) {
@@ -226,8 +229,14 @@ void MemoryWorld::restart() {
   for (MemoryWire* wire : wires_) {
     wire->die();
   }
+  for (auto& worker : process().workers.brokers_) {
+    worker.reset();
+  }
+  drain_readers();
+  process_->workers.drop_tasks();
   process_.reset();
   process();
+  settle();
 }
 
 void MemoryWorld::deny(const std::string& action, const std::string& name) {

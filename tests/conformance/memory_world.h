@@ -40,6 +40,7 @@ class MemoryWorld final : public World {
   struct Process;
 
   Process& process();
+  void drain_readers();
 
   std::size_t worker_count_;
   bool in_pieces_;

@@ -1,6 +1,7 @@
 #include "tests/conformance/socket_world.h"
 
 #include "tests/conformance/failure.h"
+#include "tests/conformance/websocket_wire.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -154,10 +155,13 @@ Server::~Server() {
 
 std::unique_ptr<Wire> Server::open() {
   const int fd = dial(address_);
+  std::unique_ptr<Wire> wire;
   if (tls_ != nullptr) {
-    return std::make_unique<TlsWire>(fd, tls_);
+    wire = std::make_unique<TlsWire>(fd, tls_);
+  } else {
+    wire = std::make_unique<TcpWire>(fd);
   }
-  return std::make_unique<TcpWire>(fd);
+  return address_.websocket ? upgrade_to_websocket(std::move(wire)) : std::move(wire);
 }
 
 void Server::begin_round(std::size_t cases) {

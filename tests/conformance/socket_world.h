@@ -18,6 +18,7 @@ struct Address {
   std::string ca;
   std::string certificate;
   std::string key;
+  bool websocket = false;
 };
 
 // A server that others start, and start again when a line "restart" is written; it answers with a line that has the new port.

@@ -1,4 +1,4 @@
-"""Replays the cases against the real server: over plain TCP on the development face, and over mutual TLS."""
+"""Replays the cases against the real server: over plain TCP and WebSocket on the development faces, and over mutual TLS."""
 import os
 import subprocess
 import sys
@@ -37,6 +37,24 @@ class Conformance(unittest.TestCase):
 
     def test_mutual_tls(self):
         self.replay("mqtts", "--tls", self.server.ca, self.certificate, self.key)
+
+    def test_websocket(self):
+        self.replay("http", "--websocket")
+
+    def test_text_frames_end_a_websocket(self):
+        for opcode, payload in ((1, b"\xc0\x00"), (1, b"text"), (3, b"")):
+            with self.server.raw("http") as connection:
+                connection.sendall(b"GET /mqtt HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                   b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+                                   b"Sec-WebSocket-Protocol: mqtt\r\n\r\n")
+                answer = connection.recv(4096)
+                self.assertTrue(answer.startswith(b"HTTP/1.1 101"), answer)
+                # Unmasked by a mask of zeros.
+                connection.sendall(bytes([0x80 | opcode, 0x80 | len(payload)]) + bytes(4) + payload)
+                rest = b""
+                while part := connection.recv(4096):
+                    rest += part
+                self.assertTrue(rest == b"" or rest[0] == 0x88, rest)  # a Close frame at most
 
 
 if __name__ == "__main__":
