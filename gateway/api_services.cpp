@@ -1,11 +1,13 @@
 // The .proto files of the API, one line each: naming a message of a file is what links its
 // descriptors into the program.
 #include "gateway/operation_table.h"
+#include "proto/api/account.pb.h"
 #include "proto/api/certificates.pb.h"
 #include "proto/api/data.pb.h"
 #include "proto/api/endpoint.pb.h"
 #include "proto/api/policies.pb.h"
 #include "proto/api/rules.pb.h"
+#include "proto/api/thing_groups.pb.h"
 #include "proto/api/things.pb.h"
 
 #include <google/protobuf/descriptor.h>
@@ -17,6 +19,8 @@ namespace iotcore::gateway {
 Result<std::unique_ptr<OperationTable>> OperationTable::of_api() {
   const std::array files = {
       api::CreateThingRequest::descriptor()->file(),
+      api::CreateThingGroupRequest::descriptor()->file(),
+      api::TagResourceRequest::descriptor()->file(),
       api::CreateKeysAndCertificateRequest::descriptor()->file(),
       api::CreatePolicyRequest::descriptor()->file(),
       api::CreateTopicRuleRequest::descriptor()->file(),

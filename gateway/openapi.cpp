@@ -106,6 +106,11 @@ json::object Document::member_schema(const MemberPlan& member) {
     schema["type"] = "object";
     schema["additionalProperties"] =
         value_schema(member, *member.field->message_type()->map_value());
+    if (member.key_bounds != nullptr) {
+      json::object keys;  // OpenAPI 3.0 has no word for it
+      add_bounds(keys, member.key_bounds);
+      schema["x-keys"] = std::move(keys);
+    }
     return schema;
   }
   if (member.field->is_repeated()) {

@@ -13,6 +13,21 @@
 //   a attribute value thing    empty: things by attribute
 //   y type thing               empty: things by type
 //   T type                     record.ThingType
+//   g group                    record.ThingGroup
+//   c parent group             empty: groups by parent; the parent of roots is ""
+//   h ancestor... group        empty: groups by their way from the root
+//   m ancestor... group "" thing   empty: things by group. No name is empty, so that one prefix holds a
+//   group's own things, and a shorter one those of all groups below it, too
+//   Y group                    empty: dynamic groups
+//   D                          empty: written with each change of a dynamic group's query, so that
+//   changing a thing conflicts with it
+//   B billing group            record.BillingGroup
+//   b billing group thing      empty: things by billing group
+//   G resource tag             the tag's value; a resource is what stands behind the account in its ARN
+//   e number                   record.Event: not published yet
+//   E                          record.EventConfigurations
+//   V                          record.LoggingOptions
+//   v target type, name        the log level
 //   l thing principal          record.ThingPrincipal
 //   L principal thing          record.ThingPrincipal
 // table principals
@@ -75,6 +90,92 @@ inline Key thing_types() {
 
 inline Key thing_type(std::string_view name) {
   return Key('T').text(name);
+}
+
+inline Key thing_groups() {
+  return Key('g');
+}
+
+inline Key thing_group(std::string_view name) {
+  return Key('g').text(name);
+}
+
+// Of the roots: "".
+inline Key groups_of_parent(std::string_view parent) {
+  return Key('c').text(parent);
+}
+
+// The row of the group itself, and the prefix of those below it. Ancestors: names, the root first.
+template <typename Ancestors>
+Key group_by_way(const Ancestors& ancestors, std::string_view name) {
+  Key key('h');
+  for (const auto& ancestor : ancestors) {
+    key.text(ancestor);
+  }
+  return key.text(name);
+}
+
+// The prefix of the things in the group and in all below it.
+template <typename Ancestors>
+Key things_below_group(const Ancestors& ancestors, std::string_view name) {
+  Key key('m');
+  for (const auto& ancestor : ancestors) {
+    key.text(ancestor);
+  }
+  return key.text(name);
+}
+
+template <typename Ancestors>
+Key things_of_group(const Ancestors& ancestors, std::string_view name) {
+  return things_below_group(ancestors, name).text({});
+}
+
+inline Key dynamic_groups() {
+  return Key('Y');
+}
+
+inline Key dynamic_group(std::string_view name) {
+  return Key('Y').text(name);
+}
+
+inline Key dynamic_groups_guard() {
+  return Key('D');
+}
+
+inline Key billing_groups() {
+  return Key('B');
+}
+
+inline Key billing_group(std::string_view name) {
+  return Key('B').text(name);
+}
+
+inline Key things_of_billing_group(std::string_view name) {
+  return Key('b').text(name);
+}
+
+inline Key tags_of(std::string_view resource) {
+  return Key('G').text(resource);
+}
+
+inline Key events() {
+  return Key('e');
+}
+
+inline Key event(std::uint64_t number) {
+  return Key('e').u64(number);
+}
+
+inline Key event_configurations() {
+  return Key('E');
+}
+
+inline Key logging_options() {
+  return Key('V');
+}
+
+inline Key logging_levels() {
+  return Key('v');
 }
 
 inline Key principals_of_thing(std::string_view thing) {

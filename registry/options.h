@@ -18,6 +18,11 @@ struct Limits {
   std::size_t policies_per_target_max = 10;
   std::size_t policy_versions_max = 5;
   policy::Limits policy_document = {};
+  std::size_t groups_per_thing_max = 10;
+  std::size_t group_depth_max = 7;
+  std::size_t children_per_group_max = 100;
+  std::size_t attributes_per_group_max = 50;
+  std::size_t dynamic_groups_max = 100;
   // How long a type has been deprecated before it may be deleted.
   std::chrono::milliseconds type_deletion_wait = std::chrono::minutes(5);
 };

@@ -38,6 +38,16 @@ std::string segment_of(std::string_view key, int index) {
   return segment.value_or(std::string());
 }
 
+std::string last_segment_of(std::string_view key) {
+  store::KeyReader reader(key);
+  reader.kind();
+  std::string last;
+  while (auto segment = reader.text()) {
+    last = *std::move(segment);
+  }
+  return last;
+}
+
 Result<std::vector<store::Entry>> PageReader::next(std::size_t wanted) {
   // One more than wanted tells whether there is another page.
   IOTCORE_ASSIGN(

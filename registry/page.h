@@ -63,6 +63,38 @@ inline std::optional<int> optional_size(bool present, int size) {
   return present ? std::optional<int>(size) : std::nullopt;
 }
 
+// One page of rows to a response of AWS's nextToken style: `each` gets every row and gives a Status.
+template <typename Request, typename Response, typename Each>
+Status read_page(
+    store::Store& store,
+    store::Table table,
+    std::string_view prefix,
+    const Request& request,
+    Response& response,
+    Each each
+) {
+  IOTCORE_ASSIGN(
+      PageRequest page,
+      PageRequest::make(
+          table,
+          prefix,
+          optional_text(request.has_next_token(), request.next_token()),
+          optional_size(request.has_max_results(), request.max_results())
+      )
+  );
+  PageReader reader(store, std::move(page));
+  IOTCORE_ASSIGN(const std::vector<store::Entry> rows, reader.page());
+  for (const store::Entry& row : rows) {
+    IOTCORE_TRY(each(row));
+  }
+  if (reader.token()) {
+    response.set_next_token(*reader.token());
+  }
+  return {};
+}
+
+// The last text segment of a key of texts.
+std::string last_segment_of(std::string_view key);
 // The text segment at `index` (from 0) behind the kind of a key; empty if the key has another form.
 std::string segment_of(std::string_view key, int index);
 

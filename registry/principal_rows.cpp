@@ -36,7 +36,9 @@ Status touch_principal(store::Store& store, store::Batch& batch, const Principal
           store, batch, keys::kPrincipals, keys::certificate(principal.name()), absent(principal)
       );
     case Principal::Kind::kThingGroup:
-      return fail(Errc::kNotFound, absent(principal));
+      return touch_row(
+          store, batch, keys::kRegistry, keys::thing_group(principal.name()), absent(principal)
+      );
     case Principal::Kind::kCognito:
       return {};
   }

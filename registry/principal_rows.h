@@ -18,8 +18,7 @@ Status touch_row(
     std::string_view absent
 );
 
-// The row of a certificate. Cognito identities have none and need none; thing groups do not exist:
-// kNotFound.
+// The row of a certificate or a thing group. Cognito identities have none and need none.
 Status touch_principal(store::Store& store, store::Batch& batch, const Principal& principal);
 Status check_principal_exists(store::Store& store, const Principal& principal);
 

@@ -13,9 +13,18 @@ Registry::Registry(
 )
     : store_(store),
       options_(std::move(options)),
-      things_(store, clock, options_),
+      events_(store, clock, options_),
+      tags_(store, options_),
+      dynamic_membership_(store),
+      thing_writer_(store, options_, dynamic_membership_, events_),
+      things_(store, clock, options_, thing_writer_, events_),
       thing_principals_(store, clock, options_),
-      thing_types_(store, clock, options_),
+      thing_types_(store, clock, options_, events_),
+      thing_groups_(store, clock, options_, events_),
+      group_members_(store, options_, thing_writer_, events_),
+      dynamic_groups_(store, clock, options_, thing_writer_, events_, pool),
+      billing_groups_(store, clock, options_, thing_writer_, events_),
+      logging_options_(store),
       certificates_(store, clock, options_, authority),
       policies_(store, clock, options_),
       policy_attachments_(store, clock, options_),
@@ -27,7 +36,8 @@ Status Registry::wipe() {
   store::Batch batch;
   batch.erase_range(keys::kRegistry, {}, "\xff");
   batch.erase_range(keys::kPrincipals, {}, "\xff");
-  return commit(store_, std::move(batch));
+  IOTCORE_TRY(commit(store_, std::move(batch)));
+  return events_.load();
 }
 
 }  // namespace iotcore::registry

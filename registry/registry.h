@@ -1,14 +1,22 @@
 #pragma once
 
+#include "registry/billing_groups.h"
 #include "registry/certificates.h"
+#include "registry/dynamic_groups.h"
 #include "registry/endpoints.h"
+#include "registry/events.h"
 #include "registry/grants.h"
+#include "registry/group_members.h"
 #include "registry/live_devices.h"
+#include "registry/logging_options.h"
 #include "registry/options.h"
 #include "registry/policies.h"
 #include "registry/policy_attachments.h"
+#include "registry/tags.h"
+#include "registry/thing_groups.h"
 #include "registry/thing_principals.h"
 #include "registry/thing_types.h"
+#include "registry/thing_writer.h"
 #include "registry/things.h"
 
 namespace iotcore::registry {
@@ -33,6 +41,20 @@ class Registry {
 
   ThingTypes& thing_types() { return thing_types_; }
 
+  ThingGroups& thing_groups() { return thing_groups_; }
+
+  GroupMembers& group_members() { return group_members_; }
+
+  DynamicGroups& dynamic_groups() { return dynamic_groups_; }
+
+  BillingGroups& billing_groups() { return billing_groups_; }
+
+  Tags& tags() { return tags_; }
+
+  Events& events() { return events_; }
+
+  LoggingOptions& logging_options() { return logging_options_; }
+
   Certificates& certificates() { return certificates_; }
 
   Policies& policies() { return policies_; }
@@ -48,9 +70,18 @@ class Registry {
  private:
   store::Store& store_;
   const Options options_;
+  Events events_;
+  Tags tags_;
+  DynamicMembership dynamic_membership_;
+  ThingWriter thing_writer_;
   Things things_;
   ThingPrincipals thing_principals_;
   ThingTypes thing_types_;
+  ThingGroups thing_groups_;
+  GroupMembers group_members_;
+  DynamicGroups dynamic_groups_;
+  BillingGroups billing_groups_;
+  LoggingOptions logging_options_;
   Certificates certificates_;
   Policies policies_;
   PolicyAttachments policy_attachments_;

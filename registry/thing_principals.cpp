@@ -8,6 +8,7 @@ namespace iotcore::registry {
 namespace {
 
 constexpr std::string_view kExclusive = "EXCLUSIVE_THING";
+constexpr std::string_view kNotExclusive = "NON_EXCLUSIVE_THING";
 
 Status touch_thing(store::Store& store, store::Batch& batch, std::string_view name) {
   return touch_row(
@@ -150,6 +151,83 @@ Result<api::ListPrincipalThingsResponse> ThingPrincipals::list_things(
   if (reader.token()) {
     response.set_next_token(*reader.token());
   }
+  return response;
+}
+
+namespace {
+
+// Rows of one way of attaching are picked from the page, which may then be short.
+Result<std::optional<std::string>> type_if_wanted(
+    const store::Entry& row, bool filtered, std::string_view wanted
+) {
+  IOTCORE_ASSIGN(const auto link, parse_record<record::ThingPrincipal>(row.value));
+  const std::string_view type = link.exclusive() ? kExclusive : kNotExclusive;
+  if (filtered && type != wanted) {
+    return std::nullopt;
+  }
+  return std::string(type);
+}
+
+}  // namespace
+
+Result<api::ListThingPrincipalsV2Response> ThingPrincipals::list_principals_v2(
+    const api::ListThingPrincipalsV2Request& request
+) {
+  IOTCORE_TRY(get_record<record::Thing>(
+      store_,
+      keys::kRegistry,
+      keys::thing(request.thing_name()),
+      "Thing " + request.thing_name() + " does not exist"
+  ));
+  api::ListThingPrincipalsV2Response response;
+  IOTCORE_TRY(read_page(
+      store_,
+      keys::kRegistry,
+      keys::principals_of_thing(request.thing_name()),
+      request,
+      response,
+      [&](const store::Entry& row) -> Status {
+        IOTCORE_ASSIGN(
+            auto type,
+            type_if_wanted(row, request.has_thing_principal_type(), request.thing_principal_type())
+        );
+        if (type) {
+          auto& out = *response.add_thing_principal_objects();
+          out.set_principal(principal_text(options_.account, segment_of(row.key, 1)));
+          out.set_thing_principal_type(*std::move(type));
+        }
+        return {};
+      }
+  ));
+  return response;
+}
+
+Result<api::ListPrincipalThingsV2Response> ThingPrincipals::list_things_v2(
+    const api::ListPrincipalThingsV2Request& request
+) {
+  IOTCORE_ASSIGN(const Principal principal, parse_principal(options_.account, request.principal()));
+  IOTCORE_TRY(check_kind(principal));
+  IOTCORE_TRY(check_principal_exists(store_, principal));
+  api::ListPrincipalThingsV2Response response;
+  IOTCORE_TRY(read_page(
+      store_,
+      keys::kRegistry,
+      keys::things_of_principal(principal.resource),
+      request,
+      response,
+      [&](const store::Entry& row) -> Status {
+        IOTCORE_ASSIGN(
+            auto type,
+            type_if_wanted(row, request.has_thing_principal_type(), request.thing_principal_type())
+        );
+        if (type) {
+          auto& out = *response.add_principal_thing_objects();
+          out.set_thing_name(segment_of(row.key, 1));
+          out.set_thing_principal_type(*std::move(type));
+        }
+        return {};
+      }
+  ));
   return response;
 }
 

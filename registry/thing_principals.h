@@ -24,6 +24,13 @@ class ThingPrincipals {
   Result<api::ListPrincipalThingsResponse> list_things(
       const api::ListPrincipalThingsRequest& request
   );
+  // The same with how each is attached, and for one way of it if the request says so.
+  Result<api::ListThingPrincipalsV2Response> list_principals_v2(
+      const api::ListThingPrincipalsV2Request& request
+  );
+  Result<api::ListPrincipalThingsV2Response> list_things_v2(
+      const api::ListPrincipalThingsV2Request& request
+  );
 
  private:
   Status try_attach(const api::AttachThingPrincipalRequest& request);

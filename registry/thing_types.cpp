@@ -2,7 +2,11 @@
 
 #include "base/crypto.h"
 #include "registry/keys.h"
+#include "registry/named_resource.h"
 #include "registry/page.h"
+#include "registry/tags.h"
+
+#include <set>
 
 namespace iotcore::registry {
 namespace {
@@ -21,15 +25,9 @@ api::ThingTypeMetadata metadata_of(const record::ThingType& type) {
   return metadata;
 }
 
-bool same_configuration(const record::ThingType& a, const record::ThingType& b) {
-  record::ThingType left;
-  *left.mutable_properties() = a.properties();
-  *left.mutable_tags() = a.tags();
-  record::ThingType right;
-  *right.mutable_properties() = b.properties();
-  *right.mutable_tags() = b.tags();
+bool same_properties(const api::ThingTypeProperties& a, const api::ThingTypeProperties& b) {
   // No maps inside: equal messages are equal bytes.
-  return left.SerializeAsString() == right.SerializeAsString();
+  return a.SerializeAsString() == b.SerializeAsString();
 }
 
 }  // namespace
@@ -43,38 +41,25 @@ Result<api::CreateThingTypeResponse> ThingTypes::try_create(
     const api::CreateThingTypeRequest& request
 ) {
   const std::string& name = request.thing_type_name();
-  const std::size_t searchable =
-      static_cast<std::size_t>(request.thing_type_properties().searchable_attributes_size());
-  if (searchable > options_.limits.searchable_attributes_max) {
-    return fail(
-        Errc::kInvalidRequest,
-        "A thing type can have at most " +
-            std::to_string(options_.limits.searchable_attributes_max) +
-            " searchable attributes, not " + std::to_string(searchable)
-    );
-  }
+  IOTCORE_TRY(check_properties(request.thing_type_properties()));
   record::ThingType type;
   type.set_id(new_uuid());
   *type.mutable_properties() = request.thing_type_properties();
-  *type.mutable_tags() = request.tags();
   type.set_created_ms(to_epoch_ms(clock_.wall()));
 
   const auto key = keys::thing_type(name);
   const std::string arn = options_.account.arn("thingtype", name);
   IOTCORE_ASSIGN(const auto existing, find_record<record::ThingType>(store_, keys::kRegistry, key));
-  if (existing && !same_configuration(existing->record, type)) {
-    return fail(Error(
-                    Errc::kAlreadyExists,
-                    "Thing type " + name + " already exists with different properties"
-    )
-                    .with("resourceId", name)
-                    .with("resourceArn", arn));
+  if (existing && !same_properties(existing->record.properties(), type.properties())) {
+    return fail(already_exists(options_.account, "thingtype", "Thing type", name));
   }
   if (!existing) {
-    store::Batch batch;
-    batch.expect_absent(keys::kRegistry, key);
-    batch.put(keys::kRegistry, key, to_row(type));
-    IOTCORE_TRY(commit(store_, std::move(batch)));
+    Change change;
+    change.batch.expect_absent(keys::kRegistry, key);
+    change.batch.put(keys::kRegistry, key, to_row(type));
+    IOTCORE_TRY(Tags::put(change.batch, "thingtype/" + name, request.tags()));
+    add_event(change, name, type, "CREATED");
+    IOTCORE_TRY(events_.commit(std::move(change)));
   }
   api::CreateThingTypeResponse response;
   response.set_thing_type_name(name);
@@ -100,6 +85,107 @@ Result<api::DescribeThingTypeResponse> ThingTypes::describe(
   return response;
 }
 
+Status ThingTypes::check_properties(const api::ThingTypeProperties& properties) const {
+  const std::size_t max = options_.limits.searchable_attributes_max;
+  if (static_cast<std::size_t>(properties.searchable_attributes_size()) > max) {
+    return fail(
+        Errc::kInvalidRequest,
+        "A thing type can have at most " + std::to_string(max) + " searchable attributes, not " +
+            std::to_string(properties.searchable_attributes_size())
+    );
+  }
+  std::set<std::string_view> user_properties;
+  for (const auto& propagating : properties.mqtt5_configuration().propagating_attributes()) {
+    if (propagating.user_property_key().empty() ||
+        propagating.thing_attribute().empty() == propagating.connection_attribute().empty()) {
+      return fail(
+          Errc::kInvalidRequest,
+          "A propagating attribute has a userPropertyKey and either a thingAttribute or a "
+          "connectionAttribute"
+      );
+    }
+    if (!user_properties.insert(propagating.user_property_key()).second) {
+      return fail(
+          Errc::kInvalidRequest,
+          "The userPropertyKey " + propagating.user_property_key() + " is given twice"
+      );
+    }
+  }
+  return {};
+}
+
+void ThingTypes::add_event(
+    Change& change,
+    const std::string& name,
+    const record::ThingType& type,
+    std::string_view operation
+) const {
+  if (!events_.enabled(EventType::kThingType)) {
+    return;
+  }
+  json::object event = events_.begin(EventType::kThingType, operation);
+  event["thingTypeId"] = type.id();
+  event["thingTypeName"] = name;
+  event["isDeprecated"] = type.has_deprecated_ms();
+  event["deprecationDate"] =
+      type.has_deprecated_ms() ? json::value(type.deprecated_ms()) : json::value();
+  json::array searchable;
+  for (const std::string& attribute : type.properties().searchable_attributes()) {
+    searchable.emplace_back(attribute);
+  }
+  event["searchableAttributes"] = std::move(searchable);
+  json::array propagating;
+  for (const auto& attribute : type.properties().mqtt5_configuration().propagating_attributes()) {
+    json::object out{{"userPropertyKey", attribute.user_property_key()}};
+    if (attribute.has_thing_attribute()) {
+      out["thingAttribute"] = attribute.thing_attribute();
+    }
+    if (attribute.has_connection_attribute()) {
+      out["connectionAttribute"] = attribute.connection_attribute();
+    }
+    propagating.push_back(std::move(out));
+  }
+  event["propagatingAttributes"] = std::move(propagating);
+  event["description"] = type.properties().has_thing_type_description()
+                             ? json::value(type.properties().thing_type_description())
+                             : json::value();
+  const std::string_view verb = operation == "CREATED"   ? "/created"
+                                : operation == "UPDATED" ? "/updated"
+                                                         : "/deleted";
+  events_.add(change, "thingType/" + name + std::string(verb), event);
+}
+
+Result<api::UpdateThingTypeResponse> ThingTypes::update(const api::UpdateThingTypeRequest& request
+) {
+  IOTCORE_TRY(until_no_conflict([&] { return try_update(request); }));
+  return api::UpdateThingTypeResponse();
+}
+
+Status ThingTypes::try_update(const api::UpdateThingTypeRequest& request) {
+  const std::string& name = request.thing_type_name();
+  const auto key = keys::thing_type(name);
+  IOTCORE_ASSIGN(
+      auto found, get_record<record::ThingType>(store_, keys::kRegistry, key, absent(name))
+  );
+  const api::ThingTypeProperties& given = request.thing_type_properties();
+  api::ThingTypeProperties& properties = *found.record.mutable_properties();
+  if (given.has_thing_type_description()) {
+    properties.set_thing_type_description(given.thing_type_description());
+  }
+  if (given.searchable_attributes_size() > 0) {
+    *properties.mutable_searchable_attributes() = given.searchable_attributes();
+  }
+  if (given.has_mqtt5_configuration()) {
+    *properties.mutable_mqtt5_configuration() = given.mqtt5_configuration();
+  }
+  IOTCORE_TRY(check_properties(properties));
+  Change change;
+  change.batch.expect_revision(keys::kRegistry, key, found.revision);
+  change.batch.put(keys::kRegistry, key, to_row(found.record));
+  add_event(change, name, found.record, "UPDATED");
+  return events_.commit(std::move(change));
+}
+
 Result<api::DeprecateThingTypeResponse> ThingTypes::deprecate(
     const api::DeprecateThingTypeRequest& request
 ) {
@@ -121,10 +207,11 @@ Status ThingTypes::try_deprecate(const api::DeprecateThingTypeRequest& request) 
   } else {
     found.record.set_deprecated_ms(to_epoch_ms(clock_.wall()));
   }
-  store::Batch batch;
-  batch.expect_revision(keys::kRegistry, key, found.revision);
-  batch.put(keys::kRegistry, key, to_row(found.record));
-  return commit(store_, std::move(batch));
+  Change change;
+  change.batch.expect_revision(keys::kRegistry, key, found.revision);
+  change.batch.put(keys::kRegistry, key, to_row(found.record));
+  add_event(change, name, found.record, "UPDATED");
+  return events_.commit(std::move(change));
 }
 
 Result<api::DeleteThingTypeResponse> ThingTypes::remove(const api::DeleteThingTypeRequest& request
@@ -159,10 +246,12 @@ Status ThingTypes::try_remove(const api::DeleteThingTypeRequest& request) {
         Errc::kInvalidRequest, "Thing type " + name + " is still associated with one or more things"
     );
   }
-  store::Batch batch;
-  batch.expect_revision(keys::kRegistry, key, found.revision);
-  batch.erase(keys::kRegistry, key);
-  return commit(store_, std::move(batch));
+  Change change;
+  change.batch.expect_revision(keys::kRegistry, key, found.revision);
+  change.batch.erase(keys::kRegistry, key);
+  IOTCORE_TRY(Tags::erase(store_, change.batch, "thingtype/" + name));
+  add_event(change, name, found.record, "DELETED");
+  return events_.commit(std::move(change));
 }
 
 Result<api::ListThingTypesResponse> ThingTypes::list(const api::ListThingTypesRequest& request) {

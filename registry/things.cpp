@@ -1,6 +1,7 @@
 #include "registry/things.h"
 
 #include "base/crypto.h"
+#include "registry/billing_groups.h"
 #include "registry/keys.h"
 #include "registry/page.h"
 #include "registry/thing_attributes.h"
@@ -16,35 +17,6 @@ std::string absent(std::string_view thing) {
   return "Thing " + std::string(thing) + " does not exist";
 }
 
-// Brings the index rows from what `before` needs to what `after` needs.
-void update_indexes(
-    store::Batch& batch,
-    std::string_view name,
-    const record::Thing& before,
-    const record::Thing& after
-) {
-  for (const auto& [attribute, value] : before.attributes()) {
-    const auto kept = after.attributes().find(attribute);
-    if (kept == after.attributes().end() || kept->second != value) {
-      batch.erase(keys::kRegistry, keys::things_with_value(attribute, value).text(name));
-    }
-  }
-  for (const auto& [attribute, value] : after.attributes()) {
-    const auto had = before.attributes().find(attribute);
-    if (had == before.attributes().end() || had->second != value) {
-      batch.put(keys::kRegistry, keys::things_with_value(attribute, value).text(name), {});
-    }
-  }
-  if (before.type() != after.type() || before.has_type() != after.has_type()) {
-    if (before.has_type()) {
-      batch.erase(keys::kRegistry, keys::things_of_type(before.type()).text(name));
-    }
-    if (after.has_type()) {
-      batch.put(keys::kRegistry, keys::things_of_type(after.type()).text(name), {});
-    }
-  }
-}
-
 void set_attributes(record::Thing& thing, const Attributes& attributes) {
   thing.mutable_attributes()->clear();
   for (const auto& [name, value] : attributes) {
@@ -54,7 +26,7 @@ void set_attributes(record::Thing& thing, const Attributes& attributes) {
 
 bool same_configuration(const record::Thing& a, const record::Thing& b) {
   return a.has_type() == b.has_type() && a.type() == b.type() &&
-         a.has_billing_group() == b.has_billing_group() && a.billing_group() == b.billing_group() &&
+         a.billing_group().group() == b.billing_group().group() &&
          to_attributes(a.attributes()) == to_attributes(b.attributes());
 }
 
@@ -73,9 +45,11 @@ Result<api::CreateThingResponse> Things::try_create(const api::CreateThingReques
   if (request.has_thing_type_name()) {
     thing.set_type(request.thing_type_name());
   }
+  Change change;
   if (request.has_billing_group_name()) {
-    return fail(
-        Errc::kNotFound, "Billing group " + request.billing_group_name() + " does not exist"
+    IOTCORE_ASSIGN(
+        *thing.mutable_billing_group(),
+        join_billing_group(store_, change.batch, request.billing_group_name())
     );
   }
   set_attributes(
@@ -101,14 +75,12 @@ Result<api::CreateThingResponse> Things::try_create(const api::CreateThingReques
     response.set_thing_id(existing->record.id());
     return response;
   }
-  store::Batch batch;
-  batch.expect_absent(keys::kRegistry, key);
+  change.batch.expect_absent(keys::kRegistry, key);
   if (thing.has_type()) {
-    IOTCORE_TRY(expect_usable_type(batch, thing.type()));
+    IOTCORE_TRY(expect_usable_type(change.batch, thing.type()));
   }
-  batch.put(keys::kRegistry, key, to_row(thing));
-  update_indexes(batch, request.thing_name(), {}, thing);
-  IOTCORE_TRY(commit(store_, std::move(batch)));
+  IOTCORE_TRY(writer_.add(change, {request.thing_name(), nullptr, &thing}));
+  IOTCORE_TRY(events_.commit(std::move(change)));
   response.set_thing_id(thing.id());
   return response;
 }
@@ -130,8 +102,9 @@ Result<api::DescribeThingResponse> Things::describe(const api::DescribeThingRequ
   }
   response.mutable_attributes()->swap(*thing.mutable_attributes());
   response.set_version(thing.version());
-  if (thing.has_billing_group()) {
-    response.set_billing_group_name(thing.billing_group());
+  IOTCORE_ASSIGN(const bool billed, is_in_billing_group(store_, thing));
+  if (billed) {
+    response.set_billing_group_name(thing.billing_group().group());
   }
   return response;
 }
@@ -158,8 +131,8 @@ Status Things::try_update(const api::UpdateThingRequest& request) {
             name + " is at version " + std::to_string(old.version())
     );
   }
-  store::Batch batch;
-  batch.expect_revision(keys::kRegistry, key, before.revision);
+  Change change;
+  change.batch.expect_revision(keys::kRegistry, key, before.revision);
   record::Thing thing = old;
   thing.set_version(old.version() + 1);
   if (request.has_attribute_payload()) {
@@ -176,12 +149,11 @@ Status Things::try_update(const api::UpdateThingRequest& request) {
   }
   if (request.has_thing_type_name()) {
     thing.set_type(request.thing_type_name());
-    IOTCORE_TRY(expect_usable_type(batch, thing.type()));
+    IOTCORE_TRY(expect_usable_type(change.batch, thing.type()));
   }
   IOTCORE_TRY(check_attribute_count(thing));
-  batch.put(keys::kRegistry, key, to_row(thing));
-  update_indexes(batch, name, old, thing);
-  return commit(store_, std::move(batch));
+  IOTCORE_TRY(writer_.add(change, {name, &old, &thing}));
+  return events_.commit(std::move(change));
 }
 
 Result<api::DeleteThingResponse> Things::remove(const api::DeleteThingRequest& request) {
@@ -212,11 +184,10 @@ Status Things::try_remove(const api::DeleteThingRequest& request) {
         "Cannot delete thing " + name + " because it is attached to one or more principals"
     );
   }
-  store::Batch batch;
-  batch.expect_revision(keys::kRegistry, key, found->revision);
-  batch.erase(keys::kRegistry, key);
-  update_indexes(batch, name, found->record, {});
-  return commit(store_, std::move(batch));
+  Change change;
+  change.batch.expect_revision(keys::kRegistry, key, found->revision);
+  IOTCORE_TRY(writer_.add(change, {name, &found->record, nullptr}));
+  return events_.commit(std::move(change));
 }
 
 Result<api::ListThingsResponse> Things::list(const api::ListThingsRequest& request) {

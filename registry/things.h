@@ -4,7 +4,7 @@
 #include "proto/api/things.pb.h"
 #include "proto/record/registry.pb.h"
 #include "registry/options.h"
-#include "registry/rows.h"
+#include "registry/thing_writer.h"
 
 namespace iotcore::registry {
 
@@ -12,8 +12,14 @@ namespace iotcore::registry {
 // thread.
 class Things {
  public:
-  Things(store::Store& store, const Clock& clock, const Options& options)
-      : store_(store), clock_(clock), options_(options) {}
+  Things(
+      store::Store& store,
+      const Clock& clock,
+      const Options& options,
+      ThingWriter& writer,
+      Events& events
+  )
+      : store_(store), clock_(clock), options_(options), writer_(writer), events_(events) {}
 
   // The same configuration again is the same thing; another one is kAlreadyExists.
   Result<api::CreateThingResponse> create(const api::CreateThingRequest& request);
@@ -37,6 +43,8 @@ class Things {
   store::Store& store_;
   const Clock& clock_;
   const Options& options_;
+  ThingWriter& writer_;
+  Events& events_;
 };
 
 }  // namespace iotcore::registry

@@ -3,10 +3,12 @@
 #include "gateway/message_operations.h"
 #include "gateway/retained_operations.h"
 #include "gateway/shadow_operations.h"
+#include "proto/api/account.pb.h"
 #include "proto/api/certificates.pb.h"
 #include "proto/api/endpoint.pb.h"
 #include "proto/api/policies.pb.h"
 #include "proto/api/rules.pb.h"
+#include "proto/api/thing_groups.pb.h"
 #include "proto/api/things.pb.h"
 #include "registry/endpoints.h"
 #include "registry/registry.h"
@@ -48,11 +50,71 @@ void register_things(gateway::OperationRegistry& operations, registry::Registry&
       &ThingPrincipals::list_principals);
   add(operations, "ListPrincipalThings", registry.thing_principals(), &ThingPrincipals::list_things
   );
+  add(operations,
+      "ListThingPrincipalsV2",
+      registry.thing_principals(),
+      &ThingPrincipals::list_principals_v2);
+  add(operations,
+      "ListPrincipalThingsV2",
+      registry.thing_principals(),
+      &ThingPrincipals::list_things_v2);
   add(operations, "CreateThingType", registry.thing_types(), &ThingTypes::create);
+  add(operations, "UpdateThingType", registry.thing_types(), &ThingTypes::update);
   add(operations, "DescribeThingType", registry.thing_types(), &ThingTypes::describe);
   add(operations, "ListThingTypes", registry.thing_types(), &ThingTypes::list);
   add(operations, "DeprecateThingType", registry.thing_types(), &ThingTypes::deprecate);
   add(operations, "DeleteThingType", registry.thing_types(), &ThingTypes::remove);
+}
+
+void register_groups(gateway::OperationRegistry& operations, registry::Registry& registry) {
+  using registry::BillingGroups;
+  using registry::DynamicGroups;
+  using registry::GroupMembers;
+  using registry::ThingGroups;
+  ThingGroups& groups = registry.thing_groups();
+  add(operations, "CreateThingGroup", groups, &ThingGroups::create);
+  add(operations, "DescribeThingGroup", groups, &ThingGroups::describe);
+  add(operations, "UpdateThingGroup", groups, &ThingGroups::update);
+  add(operations, "DeleteThingGroup", groups, &ThingGroups::remove);
+  add(operations, "ListThingGroups", groups, &ThingGroups::list);
+  GroupMembers& members = registry.group_members();
+  add(operations, "AddThingToThingGroup", members, &GroupMembers::add);
+  add(operations, "RemoveThingFromThingGroup", members, &GroupMembers::remove);
+  add(operations, "UpdateThingGroupsForThing", members, &GroupMembers::update);
+  add(operations, "ListThingsInThingGroup", members, &GroupMembers::list_things);
+  add(operations, "ListThingGroupsForThing", members, &GroupMembers::list_groups);
+  DynamicGroups& dynamic = registry.dynamic_groups();
+  add(operations, "CreateDynamicThingGroup", dynamic, &DynamicGroups::create);
+  add(operations, "UpdateDynamicThingGroup", dynamic, &DynamicGroups::update);
+  add(operations, "DeleteDynamicThingGroup", dynamic, &DynamicGroups::remove);
+  BillingGroups& billing = registry.billing_groups();
+  add(operations, "CreateBillingGroup", billing, &BillingGroups::create);
+  add(operations, "DescribeBillingGroup", billing, &BillingGroups::describe);
+  add(operations, "UpdateBillingGroup", billing, &BillingGroups::update);
+  add(operations, "DeleteBillingGroup", billing, &BillingGroups::remove);
+  add(operations, "ListBillingGroups", billing, &BillingGroups::list);
+  add(operations, "AddThingToBillingGroup", billing, &BillingGroups::add_thing);
+  add(operations, "RemoveThingFromBillingGroup", billing, &BillingGroups::remove_thing);
+  add(operations, "ListThingsInBillingGroup", billing, &BillingGroups::list_things);
+}
+
+void register_account(gateway::OperationRegistry& operations, registry::Registry& registry) {
+  using registry::Events;
+  using registry::LoggingOptions;
+  using registry::Tags;
+  add(operations, "TagResource", registry.tags(), &Tags::tag);
+  add(operations, "UntagResource", registry.tags(), &Tags::untag);
+  add(operations, "ListTagsForResource", registry.tags(), &Tags::list);
+  add(operations, "DescribeEventConfigurations", registry.events(), &Events::describe);
+  add(operations, "UpdateEventConfigurations", registry.events(), &Events::update);
+  LoggingOptions& logging = registry.logging_options();
+  add(operations, "SetV2LoggingOptions", logging, &LoggingOptions::set_v2);
+  add(operations, "GetV2LoggingOptions", logging, &LoggingOptions::get_v2);
+  add(operations, "SetV2LoggingLevel", logging, &LoggingOptions::set_level);
+  add(operations, "DeleteV2LoggingLevel", logging, &LoggingOptions::delete_level);
+  add(operations, "ListV2LoggingLevels", logging, &LoggingOptions::list_levels);
+  add(operations, "SetLoggingOptions", logging, &LoggingOptions::set);
+  add(operations, "GetLoggingOptions", logging, &LoggingOptions::get);
 }
 
 void register_certificates(gateway::OperationRegistry& operations, registry::Registry& registry) {
@@ -116,6 +178,8 @@ void register_rules(gateway::OperationRegistry& operations, rules::Engine& engin
 
 void register_operations(gateway::OperationRegistry& operations, const OperationOwners& owners) {
   register_things(operations, owners.registry);
+  register_groups(operations, owners.registry);
+  register_account(operations, owners.registry);
   register_certificates(operations, owners.registry);
   register_policies(operations, owners.registry);
   register_rules(operations, owners.rules);

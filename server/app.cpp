@@ -125,6 +125,7 @@ struct App::Parts {
   Status make_api();
   Status make_tls();
   Status open_faces();
+  Status start_registry();
   Status write_ready_file() const;
   Status reset();
   std::vector<std::string> server_names() const;
@@ -303,6 +304,7 @@ Status App::Parts::open_faces() {
   });
   // Before the first client: what it publishes finds its rules.
   rules->start();
+  IOTCORE_TRY(start_registry());
   rule_folder->scan();
   rule_folder->start();
   IOTCORE_TRY(gateway->open(std::move(faces)));
@@ -310,6 +312,30 @@ Status App::Parts::open_faces() {
   const bool usual_ports = (https == 8443 || https == 443) && gateway->port("mqtts") == 8883;
   endpoint.port = usual_ports ? std::uint16_t{0} : https;
   return {};
+}
+
+// Rules and sessions hear of what the last run had no time to tell.
+Status App::Parts::start_registry() {
+  IOTCORE_TRY(registry->events().start(
+      [this](std::string topic, std::string payload, Function<void()> done) {
+        broker::PublishView view;
+        view.topic = topic;
+        view.payload = payload;
+        view.qos = broker::Qos::kAtLeastOnce;
+        view.origin = broker::Origin::kService;
+        broker::OwnedPublish publish;
+        publish.message = broker::Message::make(view);
+        broker->publish(
+            std::move(publish),
+            [done = std::move(done)](Result<std::uint32_t> receivers) mutable {
+              if (receivers) {
+                done();
+              }
+            }
+        );
+      }
+  ));
+  return registry->dynamic_groups().start();
 }
 
 Status App::Parts::write_ready_file() const {

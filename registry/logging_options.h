@@ -1,0 +1,38 @@
+#pragma once
+
+#include "proto/api/account.pb.h"
+#include "proto/record/registry.pb.h"
+#include "registry/rows.h"
+
+namespace iotcore::registry {
+
+// The operations on logging options, both generations. They are kept and shown; what this server writes to its log is set in its configuration.
+// Blocking; any thread.
+class LoggingOptions {
+ public:
+  explicit LoggingOptions(store::Store& store) : store_(store) {}
+
+  // Role and level stay as they were where they are not given.
+  Result<api::SetV2LoggingOptionsResponse> set_v2(const api::SetV2LoggingOptionsRequest& request);
+  // kNotConfigured until they have been set.
+  Result<api::GetV2LoggingOptionsResponse> get_v2(const api::GetV2LoggingOptionsRequest& request);
+  Result<api::SetV2LoggingLevelResponse> set_level(const api::SetV2LoggingLevelRequest& request);
+  Result<api::DeleteV2LoggingLevelResponse> delete_level(
+      const api::DeleteV2LoggingLevelRequest& request
+  );
+  Result<api::ListV2LoggingLevelsResponse> list_levels(
+      const api::ListV2LoggingLevelsRequest& request
+  );
+  Result<api::SetLoggingOptionsResponse> set(const api::SetLoggingOptionsRequest& request);
+  Result<api::GetLoggingOptionsResponse> get(const api::GetLoggingOptionsRequest& request);
+
+ private:
+  Result<record::LoggingOptions> read(store::Batch& batch);
+  Status try_set_level(const api::SetV2LoggingLevelRequest& request);
+  Status write(store::Batch batch, const record::LoggingOptions& options);
+  Result<record::LoggingOptions> read_configured(store::Batch& batch);
+
+  store::Store& store_;
+};
+
+}  // namespace iotcore::registry

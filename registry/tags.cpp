@@ -1,0 +1,159 @@
+#include "registry/tags.h"
+
+#include "registry/keys.h"
+#include "registry/page.h"
+
+#include <set>
+
+namespace iotcore::registry {
+namespace {
+
+constexpr std::size_t kTagsMax = 50;
+constexpr std::string_view kReserved = "aws:";
+
+Status check_keys(const Tags::List& tags) {
+  std::set<std::string_view> keys;
+  for (const api::Tag& tag : tags) {
+    if (std::string_view(tag.key()).starts_with(kReserved)) {
+      return fail(Errc::kInvalidRequest, "Tag keys that begin with aws: are reserved");
+    }
+    if (!keys.insert(tag.key()).second) {
+      return fail(Errc::kInvalidRequest, "The tag key " + tag.key() + " is given twice");
+    }
+  }
+  return {};
+}
+
+Tags::Kind in_registry(store::Key (*key)(std::string_view)) {
+  return {keys::kRegistry, [key](std::string_view name) { return key(name).take(); }};
+}
+
+Tags::Kind in_principals(store::Key (*key)(std::string_view)) {
+  return {keys::kPrincipals, [key](std::string_view name) { return key(name).take(); }};
+}
+
+}  // namespace
+
+Tags::Tags(store::Store& store, const Options& options) : store_(store), options_(options) {
+  add_kind("thingtype", in_registry(&keys::thing_type));
+  add_kind("thinggroup", in_registry(&keys::thing_group));
+  add_kind("billinggroup", in_registry(&keys::billing_group));
+  add_kind("policy", in_principals(&keys::policy));
+}
+
+Status Tags::put(store::Batch& batch, std::string_view resource, const List& tags) {
+  IOTCORE_TRY(check_keys(tags));
+  for (const api::Tag& tag : tags) {
+    batch.put(keys::kRegistry, keys::tags_of(resource).text(tag.key()), tag.value());
+  }
+  return {};
+}
+
+Status Tags::erase(store::Store& store, store::Batch& batch, std::string_view resource) {
+  IOTCORE_ASSIGN(
+      const std::vector<store::Entry> rows,
+      store.scan(keys::kRegistry, keys::tags_of(resource), {}, kTagsMax)
+  );
+  for (const store::Entry& row : rows) {
+    batch.erase(keys::kRegistry, row.key);
+  }
+  return {};
+}
+
+Result<std::string> Tags::expect_resource(store::Batch& batch, std::string_view arn) {
+  const std::string prefix = options_.account.arn_prefix();
+  const std::size_t slash = arn.find('/', prefix.size());
+  if (!arn.starts_with(prefix) || slash == std::string_view::npos) {
+    return fail(
+        Errc::kInvalidRequest, "Not an ARN of this account: expected " + prefix + "KIND/NAME"
+    );
+  }
+  const auto kind = kinds_.find(arn.substr(prefix.size(), slash - prefix.size()));
+  if (kind == kinds_.end()) {
+    return fail(
+        Errc::kInvalidRequest, "Resources of the ARN " + std::string(arn) + " have no tags"
+    );
+  }
+  const std::string key = kind->second.key(arn.substr(slash + 1));
+  IOTCORE_ASSIGN(const auto row, store_.get(kind->second.table, key));
+  if (!row) {
+    return fail(Errc::kNotFound, "Resource " + std::string(arn) + " does not exist");
+  }
+  batch.expect_revision(kind->second.table, key, row->revision);
+  return std::string(arn.substr(prefix.size()));
+}
+
+Result<api::TagResourceResponse> Tags::tag(const api::TagResourceRequest& request) {
+  IOTCORE_TRY(until_no_conflict([&] { return try_tag(request); }));
+  return api::TagResourceResponse();
+}
+
+Status Tags::try_tag(const api::TagResourceRequest& request) {
+  IOTCORE_TRY(check_keys(request.tags()));
+  store::Batch batch;
+  IOTCORE_ASSIGN(const std::string resource, expect_resource(batch, request.resource_arn()));
+  IOTCORE_ASSIGN(
+      const std::vector<store::Entry> rows,
+      store_.scan(keys::kRegistry, keys::tags_of(resource), {}, kTagsMax + 1)
+  );
+  std::set<std::string> names;
+  for (const store::Entry& row : rows) {
+    names.insert(segment_of(row.key, 1));
+  }
+  for (const api::Tag& tag : request.tags()) {
+    names.insert(tag.key());
+  }
+  if (names.size() > kTagsMax) {
+    return fail(
+        Errc::kLimitExceeded,
+        "A resource can have at most " + std::to_string(kTagsMax) + " tags, not " +
+            std::to_string(names.size())
+    );
+  }
+  IOTCORE_TRY(put(batch, resource, request.tags()));
+  return commit(store_, std::move(batch));
+}
+
+Result<api::UntagResourceResponse> Tags::untag(const api::UntagResourceRequest& request) {
+  IOTCORE_TRY(until_no_conflict([&] { return try_untag(request); }));
+  return api::UntagResourceResponse();
+}
+
+Status Tags::try_untag(const api::UntagResourceRequest& request) {
+  store::Batch batch;
+  IOTCORE_ASSIGN(const std::string resource, expect_resource(batch, request.resource_arn()));
+  for (const std::string& tag : request.tag_keys()) {
+    batch.erase(keys::kRegistry, keys::tags_of(resource).text(tag));
+  }
+  return commit(store_, std::move(batch));
+}
+
+Result<api::ListTagsForResourceResponse> Tags::list(const api::ListTagsForResourceRequest& request
+) {
+  // A batch that goes nowhere.
+  store::Batch batch;
+  IOTCORE_ASSIGN(const std::string resource, expect_resource(batch, request.resource_arn()));
+  IOTCORE_ASSIGN(
+      PageRequest page,
+      PageRequest::make(
+          keys::kRegistry,
+          keys::tags_of(resource),
+          optional_text(request.has_next_token(), request.next_token()),
+          std::nullopt
+      )
+  );
+  PageReader reader(store_, std::move(page));
+  IOTCORE_ASSIGN(const std::vector<store::Entry> rows, reader.page());
+  api::ListTagsForResourceResponse response;
+  for (const store::Entry& row : rows) {
+    auto& tag = *response.add_tags();
+    tag.set_key(segment_of(row.key, 1));
+    tag.set_value(row.value);
+  }
+  if (reader.token()) {
+    response.set_next_token(*reader.token());
+  }
+  return response;
+}
+
+}  // namespace iotcore::registry
