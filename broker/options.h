@@ -23,7 +23,7 @@ enum class QueueOverflow : std::uint8_t { kDropNewest, kDropOldest };
 struct BrokerOptions {
   // Packets and what is in them.
   std::size_t packet_bytes_max = (1U << 20) + (64U << 10);
-  std::size_t payload_bytes_max = 1U << 20;
+  std::size_t payload_bytes_max = 256U << 20;  // whatever a packet can hold
   std::size_t client_id_bytes_max = 1024;
   std::size_t topic_bytes_max = 4096;
   std::size_t topic_levels_max = 128;
