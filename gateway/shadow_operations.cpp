@@ -6,6 +6,7 @@
 #include "registry/http_authorizer.h"
 #include "shadow/service.h"
 
+#include <charconv>
 #include <string>
 #include <utility>
 
@@ -105,6 +106,44 @@ Result<api::ListNamedShadowsForThingResponse> list_named(
   return response;
 }
 
+std::string history_body(const shadow::Service::History& history, std::int64_t now_s) {
+  std::string body = R"({"versions":[)";
+  for (const shadow::document::Document& each : history.versions) {
+    body.append(body.back() == '[' ? "" : ",");
+    body.append(R"({"version":)").append(std::to_string(each.version()));
+    body.append(R"(,"timestamp":)").append(std::to_string(each.record().written_s));
+    body.append(R"(,"state":)").append(each.state_json());
+    body.append(R"(,"metadata":)").append(each.metadata_json()).append("}");
+  }
+  body.append("]");
+  if (history.more) {
+    const std::string last = std::to_string(history.versions.back().version());
+    body.append(R"(,"nextToken":")").append(to_base64(last)).append("\"");
+  }
+  return body.append(R"(,"timestamp":)").append(std::to_string(now_s)).append("}");
+}
+
+Result<api::GetThingShadowHistoryResponse> history(
+    const shadow::Service& shadows, const api::GetThingShadowHistoryRequest& request
+) {
+  std::uint64_t before = 0;
+  if (request.has_next_token()) {
+    const auto last = from_base64(request.next_token());
+    const char* const end = last ? last->data() + last->size() : nullptr;
+    if (!last || std::from_chars(last->data(), end, before).ptr != end || before < 2) {
+      return fail(Errc::kInvalidRequest, "Invalid nextToken");
+    }
+  }
+  const std::size_t limit = request.has_page_size() ? static_cast<std::size_t>(request.page_size())
+                                                    : shadows.options().page_default;
+  IOTCORE_ASSIGN(
+      const shadow::Service::History found, shadows.history(id_of(request), before, limit)
+  );
+  api::GetThingShadowHistoryResponse response;
+  response.set_payload(history_body(found, to_epoch_s(shadows.clock().wall())));
+  return response;
+}
+
 }  // namespace
 
 void register_shadow_operations(
@@ -150,6 +189,16 @@ void register_shadow_operations(
       ) -> Result<api::ListNamedShadowsForThingResponse> {
         IOTCORE_TRY(authorizer.allows(context.peer, Action::kListNamedShadowsForThing, "*"));
         return list_named(shadows, shadows.clock(), request);
+      }
+  );
+  operations.add<api::GetThingShadowHistoryRequest, api::GetThingShadowHistoryResponse>(
+      "GetThingShadowHistory",
+      [&shadows, &authorizer](
+          const CallContext& context, const api::GetThingShadowHistoryRequest& request
+      ) -> Result<api::GetThingShadowHistoryResponse> {
+        // Whoever may read the shadow may read what it was.
+        IOTCORE_TRY(authorizer.allows(context.peer, Action::kGetThingShadow, resource_of(request)));
+        return history(shadows, request);
       }
   );
 }

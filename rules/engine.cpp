@@ -101,7 +101,6 @@ class CommittingFiring final : public broker::PendingAck {
 // What one worker needs to run rules, kept from message to message.
 struct Engine::WorkerState {
   WorkerRandom random;
-  sql::NoExternalFunctions external;
   sql::ParsedPayload payload;
   MessageSource source;
   std::uint64_t trace_high = ByteReader(random_bytes(8)).u64();
@@ -317,6 +316,7 @@ Engine::Engine(
 )
     : broker_(broker),
       options_(std::move(options)),
+      external_(options_.external != nullptr ? *options_.external : no_external_),
       metrics_(broker.metrics()),
       not_found_(metrics_.counter(
           "iotcore_rule_not_found_total", "Basic Ingest publishes that named no enabled rule"
@@ -341,7 +341,7 @@ Engine::Engine(
   for (std::size_t i = 0; i < broker.workers().count(); ++i) {
     workers_.push_back(std::make_unique<WorkerState>());
   }
-  firings_.connect(sinks_, rules_, broker.options().account);
+  firings_.connect(sinks_, rules_, external_, broker.options().account);
 }
 
 Engine::~Engine() {
@@ -402,7 +402,7 @@ void Engine::execute(
         live->rule->program,
         worker.source.view(),
         worker.payload,
-        worker.external,
+        external_,
         worker.random,
         options_.limits
     );

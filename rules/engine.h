@@ -8,6 +8,7 @@
 #include "rules/rule_set.h"
 #include "rules/sink_runner.h"
 #include "rules/sinks.h"
+#include "rules/sql/environment.h"
 #include "rules/sql/evaluation.h"
 #include "store/store.h"
 
@@ -28,6 +29,8 @@ struct EngineOptions {
   FiringLimits dead_letters;
   sql::EvaluationLimits limits;
   sql::CompileOptions compile;
+  // Outlives the engine; called on workers and sink threads, by any of them at once. nullptr: none.
+  sql::ExternalFunctions* external = nullptr;
 };
 
 // The rules engine: rules from the store, run on the workers for every message that they match, their outputs delivered by sinks.
@@ -78,6 +81,8 @@ class Engine final : public RuleExecutor {
 
   broker::Broker& broker_;
   const EngineOptions options_;
+  sql::NoExternalFunctions no_external_;
+  sql::ExternalFunctions& external_;
   Metrics& metrics_;
   Counter& not_found_;
   std::vector<std::unique_ptr<WorkerState>> workers_;

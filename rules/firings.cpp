@@ -103,9 +103,12 @@ Firings::Firings(
       limits_(limits),
       log_limit_(clock) {}
 
-void Firings::connect(Sinks& sinks, RuleSet& rules, std::string account) {
+void Firings::connect(
+    Sinks& sinks, RuleSet& rules, sql::ExternalFunctions& external, std::string account
+) {
   sinks_ = &sinks;
   rules_ = &rules;
+  external_ = &external;
   account_ = std::move(account);
 }
 
@@ -308,9 +311,8 @@ Function<void()> Firings::fire_error_action(
   MessageSource source;
   source.read(message, account_);
   sql::ParsedPayload payload(message.payload());
-  sql::NoExternalFunctions external;
   SystemRandom random;
-  sql::Evaluation evaluation(live->rule->program, source.view(), payload, external, random);
+  sql::Evaluation evaluation(live->rule->program, source.view(), payload, *external_, random);
   const RuleAction& action = *live->rule->error_action;
   Result<Action::Fields> fields = action.action->resolve({evaluation, record->payload, true});
   if (!fields) {

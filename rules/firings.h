@@ -7,6 +7,7 @@
 #include "rules/rule_set.h"
 #include "rules/sink_queue.h"
 #include "rules/sinks.h"
+#include "rules/sql/environment.h"
 
 #include <cstdint>
 #include <map>
@@ -58,7 +59,7 @@ class Firings final : public RecordEnds {
   );
 
   // What it needs and is made after it.
-  void connect(Sinks& sinks, RuleSet& rules, std::string account);
+  void connect(Sinks& sinks, RuleSet& rules, sql::ExternalFunctions& external, std::string account);
   // Sizes up what is there, and drops what is too old. Blocks.
   Status load();
 
@@ -107,6 +108,7 @@ class Firings final : public RecordEnds {
   const FiringLimits limits_;
   Sinks* sinks_ = nullptr;
   RuleSet* rules_ = nullptr;
+  sql::ExternalFunctions* external_ = nullptr;
   std::string account_;
   LogLimit log_limit_;
   std::atomic<std::uint64_t> next_dead_letter_ = 0;

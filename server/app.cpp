@@ -25,8 +25,10 @@
 #include "server/admin.h"
 #include "server/all_operations.h"
 #include "server/api_client.h"
+#include "server/config_shadow.h"
 #include "server/data_dir.h"
 #include "server/http_api.h"
+#include "server/rule_functions.h"
 #include "shadow/service.h"
 #include "store/rocksdb_store.h"
 
@@ -104,6 +106,7 @@ struct App::Parts {
   std::unique_ptr<broker::Broker> broker;
   std::vector<std::unique_ptr<broker::WorkerBroker>> worker_brokers;
   std::unique_ptr<shadow::Service> shadows;
+  std::unique_ptr<RuleFunctions> rule_functions;
   std::unique_ptr<rules::Engine> rules;
   std::unique_ptr<rules::RuleFolder> rule_folder;
   std::unique_ptr<gateway::OperationTable> operation_table;
@@ -172,14 +175,15 @@ Status App::Parts::make_broker() {
 }
 
 Status App::Parts::make_services() {
-  shadow::ServiceOptions shadow_options;
-  shadow_options.document.document_bytes_max = config.shadow_document_bytes_max;
-  shadows = std::make_unique<shadow::Service>(shadow_options, *broker);
+  IOTCORE_ASSIGN(shadow::ServiceOptions shadow_settings, shadow_options(config));
+  shadows = std::make_unique<shadow::Service>(std::move(shadow_settings), *broker);
   shadows->start();
   rules::EngineOptions rule_options;
   rule_options.sink_folder = data->sinks();
   rule_options.allow_absolute_paths = config.rules_allow_absolute_paths;
   rule_options.sink_queue_bytes_max = config.rules_outbox_bytes_max;
+  rule_functions = std::make_unique<RuleFunctions>(*shadows);
+  rule_options.external = rule_functions.get();
   rules = std::make_unique<rules::Engine>(*broker, *store, rule_options);
   IOTCORE_TRY(rules->load());
   rules::SinkEnvironment environment;

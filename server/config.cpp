@@ -1,6 +1,7 @@
 #include "server/config.h"
 
 #include "base/files.h"
+#include "server/config_shadow.h"
 
 #include <toml++/toml.h>
 
@@ -90,6 +91,9 @@ std::string environment_name(std::string_view key) {
 }
 
 Status set_config(Config& config, std::string_view key, std::string_view value) {
+  if (is_thing_type_key(key)) {
+    return set_thing_type_key(config, key, value);
+  }
   const ConfigKey* nearest = nullptr;
   std::size_t nearest_distance = std::numeric_limits<std::size_t>::max();
   for (const ConfigKey& known : config_keys()) {
@@ -162,6 +166,7 @@ Result<Config> load_config(const ConfigSources& sources) {
     config.mqtt = broker::strict_options();
     IOTCORE_TRY(apply_sources(config, sources));
   }
+  IOTCORE_TRY(resolve_thing_types(config));
   for (const ListenSetting* plain : {&config.listen_mqtt, &config.listen_http}) {
     const bool loopback =
         plain->host.starts_with("127.") || plain->host == "::1" || plain->host == "localhost";
@@ -210,7 +215,7 @@ std::string print_config(const Config& config) {
     out +=
         key->name.substr(dot == std::string::npos ? 0 : dot + 1) + " = " + key->get(config) + "\n";
   }
-  return out;
+  return out + print_thing_types(config);
 }
 
 }  // namespace iotcore::server

@@ -26,6 +26,17 @@ struct ListenSetting {
 // Where the settings of the broker start from, before single keys.
 enum class Profile : std::uint8_t { kExtended, kStrict };
 
+// What can be set for all shadows, and for those of the things of one type.
+struct ShadowSetting {
+  std::size_t document_bytes_max = 8192;
+  std::string delta = "always";
+  std::filesystem::path desired_schema;   // empty: none
+  std::filesystem::path reported_schema;  // empty: none
+  std::size_t history_versions = 0;
+  std::uint32_t stale_after_s = 0;
+  std::uint32_t overdue_after_s = 0;
+};
+
 // Everything that an operator can set. Each member has one key in config.cpp, which also documents it.
 struct Config {
   std::filesystem::path data_dir = "iotcore-data";
@@ -49,7 +60,14 @@ struct Config {
   std::filesystem::path rules_dir;  // empty: rules.d in the data folder
   bool rules_allow_absolute_paths = false;
   std::size_t rules_outbox_bytes_max = 4ULL << 30;
-  std::size_t shadow_document_bytes_max = 8192;
+  ShadowSetting shadow;
+  // What is set of the things of one type, as texts by the last part of the key; load_config() makes settings of them.
+  std::map<std::string, std::map<std::string, std::string>> shadow_type_texts;
+  std::map<std::string, ShadowSetting> shadow_by_thing_type;
+  std::size_t shadow_cache_bytes = 512U << 20;
+  std::size_t shadow_waiting_requests_max = 10'000;
+  std::size_t shadow_waiting_bytes_max = 64U << 20;
+  std::uint32_t shadow_tombstone_life_s = 48 * 3600;
   std::size_t connections_max = 1'000'000;
   std::size_t http_body_bytes_max = 1U << 20;
   std::uint32_t drain_ms = 5000;

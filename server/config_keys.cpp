@@ -1,5 +1,6 @@
 #include "server/config.h"
 #include "server/config_key_kinds.h"
+#include "server/config_shadow.h"
 
 #include <algorithm>
 
@@ -142,13 +143,9 @@ std::vector<ConfigKey> make_keys() {
       [](C & c) -> auto& { return c.rules_outbox_bytes_max; },
       1U << 20
   ));
-  k.push_back(number_key<std::size_t>(
-      "shadow.document_bytes_max",
-      "Size of a shadow's desired and reported state together.",
-      [](C & c) -> auto& { return c.shadow_document_bytes_max; },
-      1024,
-      30U << 10
-  ));
+  for (ConfigKey& key : shadow_keys()) {
+    k.push_back(std::move(key));
+  }
   k.push_back(number_key<std::size_t>(
       "limits.connections",
       "Connections at one time.",

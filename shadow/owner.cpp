@@ -1,9 +1,12 @@
 #include "shadow/owner.h"
 
 #include "base/log.h"
+#include "broker/topic_tree.h"
 #include "broker/worker_broker.h"
 #include "shadow/document/names.h"
+#include "shadow/rows.h"
 #include "shadow/turn_commit.h"
+#include "store/keys.h"
 
 #include <algorithm>
 #include <utility>
@@ -44,8 +47,14 @@ void TurnCommit::on_complete(PendingAck& self, std::optional<Errc> failure) {
   }
 }
 
-Owner::Owner(const ServiceOptions& options, broker::Broker& broker, WorkerId worker)
+Owner::Owner(
+    const ServiceOptions& options,
+    const SettingsTable& settings,
+    broker::Broker& broker,
+    WorkerId worker
+)
     : options_(options),
+      settings_(settings),
       broker_(broker),
       worker_(worker),
       cache_(options.cache_bytes_max / std::max<std::size_t>(broker.workers().count(), 1)),
@@ -86,6 +95,8 @@ void Owner::finish_turn() {
   metrics_.cached.set(static_cast<std::int64_t>(cache_.size()));
   metrics_.cached_bytes.set(static_cast<std::int64_t>(cache_.bytes()));
   metrics_.waiting_bytes.set(static_cast<std::int64_t>(waiting_bytes_));
+  metrics_.stale.set(static_cast<std::int64_t>(watch_list_.stale()));
+  metrics_.overdue.set(static_cast<std::int64_t>(watch_list_.overdue()));
 }
 
 void Owner::serve_one(Request request) {
@@ -123,8 +134,9 @@ bool Owner::is_overloaded(const Shadow* shadow, Operation operation) const {
 
 void Owner::refuse(Request request, Error error) {
   Answer answer{.request = std::move(request), .body = fail(std::move(error))};
-  answer.client_token =
-      document::client_token_of(answer.request.message->view().payload, options_.document);
+  answer.client_token = document::client_token_of(
+      answer.request.message->view().payload, options_.settings.document.limits
+  );
   send(std::move(answer));
 }
 
@@ -153,8 +165,9 @@ void Owner::apply(Shadow& shadow, Request request) {
 }
 
 void Owner::get(Shadow& shadow, Answer answer) {
-  answer.client_token =
-      document::client_token_of(answer.request.message->view().payload, options_.document);
+  answer.client_token = document::client_token_of(
+      answer.request.message->view().payload, options_.settings.document.limits
+  );
   if (shadow.document) {
     answer.body = document::get(*shadow.document, now_s(), answer.client_token);
   } else {
@@ -164,8 +177,9 @@ void Owner::get(Shadow& shadow, Answer answer) {
 }
 
 void Owner::update(Shadow& shadow, Answer answer) {
-  document::ParsedUpdate parsed =
-      document::parse_update(answer.request.message->view().payload, options_.document);
+  document::ParsedUpdate parsed = document::parse_update(
+      answer.request.message->view().payload, shadow.settings->document.limits
+  );
   answer.client_token = std::move(parsed.client_token);
   if (!parsed.request) {
     answer.body = fail(std::move(parsed.request).error());
@@ -177,8 +191,8 @@ void Owner::update(Shadow& shadow, Answer answer) {
       tombstone_version(shadow),
       *parsed.request,
       now_s(),
-      options_.document,
-      wanted_of(answer.request)
+      shadow.settings->document,
+      wanted_of(shadow, answer.request)
   );
   if (!applied) {
     answer.body = fail(std::move(applied).error());
@@ -188,22 +202,39 @@ void Owner::update(Shadow& shadow, Answer answer) {
   answer.body = std::move(applied->accepted);
   answer.documents = std::move(applied->documents);
   answer.delta = std::move(applied->delta);
+  const document::Record before = shadow.document && shadow.settings->is_watched()
+                                      ? shadow.document->record()
+                                      : document::Record();
   shadow.document = std::move(applied->document);
   shadow.tombstone.reset();
   changed(shadow, std::move(answer));
+  keep_history(shadow);
+  if (shadow.settings->is_watched()) {
+    tell_recovery(shadow, before);
+    plan(shadow);
+  }
 }
 
-document::Wanted Owner::wanted_of(const Request& request) {
-  return {
-      .accepted = request.call != nullptr || has_receivers(request, "/accepted"),
-      .documents = has_receivers(request, "/documents"),
-      .delta = has_receivers(request, "/delta"),
-  };
+document::Wanted Owner::wanted_of(Shadow& shadow, const Request& request) {
+  // Read first: a subscription that comes meanwhile makes what follows look older than it is.
+  const std::uint64_t generation = broker_.tree().generation();
+  if (shadow.wanted_generation != generation) {
+    shadow.wanted = {
+        .accepted = has_receivers(request, "/accepted"),
+        .documents = has_receivers(request, "/documents"),
+        .delta = has_receivers(request, "/delta"),
+    };
+    shadow.wanted_generation = generation;
+  }
+  document::Wanted wanted = shadow.wanted;
+  wanted.accepted = wanted.accepted || request.call != nullptr;
+  return wanted;
 }
 
 void Owner::erase(Shadow& shadow, Answer answer) {
-  answer.client_token =
-      document::client_token_of(answer.request.message->view().payload, options_.document);
+  answer.client_token = document::client_token_of(
+      answer.request.message->view().payload, options_.settings.document.limits
+  );
   if (!shadow.document) {
     answer.body = fail(document::no_such_shadow(shadow.thing, shadow.name));
     unchanged(shadow, std::move(answer));
@@ -215,15 +246,50 @@ void Owner::erase(Shadow& shadow, Answer answer) {
   shadow.document.reset();
   shadow.tombstone = Tombstone{.version = deleted.tombstone_version, .deleted_at_s = now};
   changed(shadow, std::move(answer));
+  watch_list_.forget(shadow.prefix);
+  if (settings_.any_history()) {
+    worker().durable_batch({}).erase_prefix(
+        store::Table::kShadows, history_of(shadow.thing, shadow.name)
+    );
+  }
+}
+
+void Owner::keep_history(Shadow& shadow) {
+  const std::size_t kept = shadow.settings->history_versions;
+  if (kept == 0) {
+    return;
+  }
+  const std::uint64_t version = shadow.document->version();
+  store::Batch& batch = worker().durable_batch({});
+  batch.put(
+      store::Table::kShadows,
+      history_key(shadow.thing, shadow.name, version),
+      shadow.document->encode()
+  );
+  if (version <= kept) {
+    return;
+  }
+  const std::string oldest = history_key(shadow.thing, shadow.name, version - kept);
+  if (std::exchange(shadow.history_excess, false)) {
+    batch.erase_range(
+        store::Table::kShadows, oldest, store::prefix_end(history_of(shadow.thing, shadow.name))
+    );
+  } else {
+    batch.erase(store::Table::kShadows, oldest);
+  }
 }
 
 void Owner::changed(Shadow& shadow, Answer answer) {
+  mark_dirty(shadow);
+  answer_with_commit(shadow, std::move(answer));
+}
+
+void Owner::mark_dirty(Shadow& shadow) {
   shadow.commit = &commit_of_turn();
   if (!shadow.dirty) {
     shadow.dirty = true;
     dirty_.push_back(&shadow);
   }
-  answer_with_commit(shadow, std::move(answer));
 }
 
 void Owner::unchanged(Shadow& shadow, Answer answer) {
@@ -300,13 +366,14 @@ void Owner::committed(TurnCommit& commit, bool ok) {
       settled(shadow);
     }
   }
+  send_events(commit, ok);
   finish_turn();
 }
 
 void Owner::settled(Shadow& shadow) {
   if (!shadow.doubtful) {
     cache_.settle(shadow);
-  } else if (shadow.waiting != nullptr && !shadow.waiting->empty()) {
+  } else if (shadow.look || (shadow.waiting != nullptr && !shadow.waiting->empty())) {
     shadow.doubtful = false;
     load(shadow);
   } else {
@@ -315,6 +382,7 @@ void Owner::settled(Shadow& shadow) {
 }
 
 void Owner::forget_all() {
+  watch_list_.clear();
   cache_.for_each([this](Shadow& shadow) {
     if (shadow.idle()) {
       cache_.erase(shadow);

@@ -1,6 +1,7 @@
 // The part of Owner that reads shadows from the store.
 #include "base/log.h"
 #include "shadow/owner.h"
+#include "shadow/rows.h"
 
 #include <algorithm>
 #include <utility>
@@ -29,20 +30,16 @@ void Owner::start_loads() {
         to_load_.begin() + static_cast<std::ptrdiff_t>(begin),
         to_load_.begin() + static_cast<std::ptrdiff_t>(end)
     );
-    std::vector<std::string> keys;
-    keys.reserve(shadows.size() * 2);
+    std::vector<ShadowId> ids;
+    ids.reserve(shadows.size());
     for (const Shadow* shadow : shadows) {
-      keys.push_back(document_key(shadow->thing, shadow->name));
-      keys.push_back(tombstone_key(shadow->thing, shadow->name));
+      ids.push_back({ThingName(shadow->thing), ShadowName(shadow->name)});
     }
-    store::Store& store = broker_.store();
     Executor& executor = broker_.workers().executor(worker_);
-    store.readers().post(
-        [this, &store, &executor, shadows = std::move(shadows), keys = std::move(keys)]() mutable {
-          executor.post([this,
-                         shadows = std::move(shadows),
-                         rows = store.multi_get(store::Table::kShadows, keys)]() mutable {
-            loaded(shadows, std::move(rows));
+    broker_.store().readers().post(
+        [this, &executor, shadows = std::move(shadows), ids = std::move(ids)]() mutable {
+          executor.post([this, shadows = std::move(shadows), read = read(ids)]() mutable {
+            loaded(shadows, std::move(read));
           });
         }
     );
@@ -50,7 +47,53 @@ void Owner::start_loads() {
   to_load_.clear();
 }
 
-void Owner::loaded(const std::vector<Shadow*>& shadows, Rows rows) {
+Result<Owner::Loaded> Owner::read(const std::vector<ShadowId>& ids) const {
+  std::vector<std::string> keys;
+  std::vector<std::string> things;
+  keys.reserve(ids.size() * 2);
+  things.reserve(ids.size());
+  for (const ShadowId& id : ids) {
+    keys.push_back(document_key(id.thing.view(), id.shadow.view()));
+    keys.push_back(tombstone_key(id.thing.view(), id.shadow.view()));
+    things.push_back(id.thing.str());
+  }
+  Loaded loaded;
+  IOTCORE_ASSIGN(loaded.settings, settings_.of(things));
+  IOTCORE_ASSIGN(loaded.rows, broker_.store().multi_get(store::Table::kShadows, keys));
+  loaded.history_excess.resize(ids.size());
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const std::optional<store::Row>& document = loaded.rows[2 * i];
+    if (document && loaded.settings[i]->history_versions != 0) {
+      IOTCORE_ASSIGN(
+          loaded.history_excess[i], has_history_excess(ids[i], *document, *loaded.settings[i])
+      );
+    }
+  }
+  return loaded;
+}
+
+Result<bool> Owner::has_history_excess(
+    const ShadowId& id, const store::Row& document, const ShadowSettings& settings
+) const {
+  IOTCORE_ASSIGN(const auto current, document::Document::decode(document.value));
+  if (current.version() <= settings.history_versions) {
+    return false;
+  }
+  IOTCORE_ASSIGN(
+      const auto rows,
+      broker_.store().scan(
+          store::Table::kShadows,
+          history_of(id.thing.view(), id.shadow.view()),
+          history_key(
+              id.thing.view(), id.shadow.view(), current.version() - settings.history_versions
+          ),
+          1
+      )
+  );
+  return !rows.empty();
+}
+
+void Owner::loaded(const std::vector<Shadow*>& shadows, Result<Loaded> read) {
   for (std::size_t i = 0; i < shadows.size(); ++i) {
     Shadow& shadow = *shadows[i];
     metrics_.loading.add(-1);
@@ -58,12 +101,15 @@ void Owner::loaded(const std::vector<Shadow*>& shadows, Rows rows) {
       load(shadow);  // what has been read is of before
       continue;
     }
-    Status status = rows ? fill(shadow, (*rows)[2 * i], (*rows)[2 * i + 1])
-                         : Status(fail(std::move(rows.error())));
+    Status status =
+        read ? fill(shadow, read->rows[2 * i], read->rows[2 * i + 1]) : Status(fail(read.error()));
     if (!status) {
       log(LogLevel::kError,
           "shadow.unreadable",
           {{"thing", shadow.thing}, {"shadow", shadow.name}, {"why", status.error().message()}});
+    } else {
+      shadow.settings = read->settings[i];
+      shadow.history_excess = read->history_excess[i];
     }
     shadow.loading = false;
     serve_waiting(shadow, status);
@@ -90,6 +136,11 @@ void Owner::serve_waiting(Shadow& shadow, const Status& status) {
   const std::unique_ptr<std::deque<Request>> waiting = std::move(shadow.waiting);
   if (!status) {
     cache_.erase(shadow);
+  } else if (std::exchange(shadow.look, false)) {
+    look(shadow);
+  }
+  if (waiting == nullptr) {
+    return;
   }
   for (Request& request : *waiting) {
     waiting_bytes_ -= request.bytes();

@@ -12,6 +12,13 @@ OwnerMetrics::OwnerMetrics(Metrics& metrics)
       ),
       waiting_bytes(metrics.gauge(
           "iotcore_shadow_waiting_bytes", "Shadow requests and answers that wait for the store"
+      )),
+      stale(metrics.gauge(
+          "iotcore_shadows_stale", "Shadows whose devices have not reported for too long"
+      )),
+      overdue(metrics.gauge(
+          "iotcore_shadows_overdue",
+          "Shadows whose devices have not reached what is desired for too long"
       )) {
   for (std::size_t operation = 0; operation < kOperationCount; ++operation) {
     for (std::size_t code = 0; code < kCodes.size(); ++code) {

@@ -22,6 +22,8 @@ class OwnerMetrics {
   Gauge& cached_bytes;
   Gauge& loading;  // shadows
   Gauge& waiting_bytes;
+  Gauge& stale;    // shadows
+  Gauge& overdue;  // shadows
 
  private:
   // Of HTTP and of …/rejected; the last one stands for all others.

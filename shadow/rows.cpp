@@ -17,15 +17,23 @@ std::string documents_of(std::string_view thing) {
   return store::Key(kDocumentKind).text(thing).take();
 }
 
-Result<std::string> shadow_of(std::string_view document_key) {
+std::string history_of(std::string_view thing, std::string_view shadow) {
+  return store::Key(kHistoryKind).text(thing).text(shadow).take();
+}
+
+std::string history_key(std::string_view thing, std::string_view shadow, std::uint64_t version) {
+  return store::Key(kHistoryKind).text(thing).text(shadow).u64(~version).take();
+}
+
+Result<DocumentName> document_name(std::string_view document_key) {
   store::KeyReader reader(document_key);
   const auto kind = reader.kind();
-  const auto thing = reader.text();
+  auto thing = reader.text();
   auto shadow = reader.text();
   if (kind != kDocumentKind || !thing || !shadow) {
     return fail(Errc::kStoreCorrupt, "a shadow's key is damaged");
   }
-  return *std::move(shadow);
+  return DocumentName{*std::move(thing), *std::move(shadow)};
 }
 
 namespace {

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "broker/worker_broker.h"
 #include "broker/workers.h"
+#include "registry/keys.h"
 #include "shadow/owner.h"
 #include "shadow/request_consumer.h"
 #include "shadow/rows.h"
@@ -18,12 +19,27 @@ namespace {
 // The worker whose timer it is that old tombstones are swept by.
 constexpr WorkerId kSweeper = WorkerId(0);
 
+// What is told of differences, documents have to know.
+ServiceOptions with_tracking(ServiceOptions options) {
+  const auto track = [](ShadowSettings& settings) {
+    settings.document.difference_tracked = settings.overdue_after.count() != 0;
+  };
+  track(options.settings);
+  for (auto& [type, settings] : options.by_thing_type) {
+    track(settings);
+  }
+  return options;
+}
+
 }  // namespace
 
 Service::Service(ServiceOptions options, broker::Broker& broker)
-    : options_(std::move(options)), broker_(broker) {
+    : options_(with_tracking(std::move(options))),
+      broker_(broker),
+      settings_(options_, broker.store()) {
   for (std::size_t i = 0; i < broker.workers().count(); ++i) {
-    owners_.push_back(std::make_unique<Owner>(options_, broker, static_cast<WorkerId>(i)));
+    owners_.push_back(std::make_unique<Owner>(options_, settings_, broker, static_cast<WorkerId>(i))
+    );
   }
   consumer_ = std::make_unique<RequestConsumer>(broker.workers(), owners_);
 }
@@ -40,6 +56,26 @@ void Service::start() {
   }
   // Soon, too, so that a server that is restarted every day sweeps at all.
   broker_.workers().executor(kSweeper).post([this] { schedule_sweep(std::chrono::minutes(1)); });
+  if (settings_.has_types()) {
+    things_ = broker_.store().watch(
+        registry::keys::kRegistry,
+        registry::keys::things(),
+        broker_.workers().blocking(),
+        [this](const store::Change& change) { thing_changed(change); }
+    );
+  }
+  if (settings_.any_watched()) {
+    for (std::size_t i = 0; i < owners_.size(); ++i) {
+      broker_.workers().executor(static_cast<WorkerId>(i)).post([&owner = *owners_[i]] {
+        owner.start_watching();
+      });
+    }
+    broker_.workers().blocking().post([this] {
+      if (const Status found = find_watched(); !found) {
+        log(LogLevel::kError, "shadow.watch_failed", {{"why", found.error().message()}});
+      }
+    });
+  }
 }
 
 void Service::schedule_sweep(Duration in) {
@@ -109,8 +145,8 @@ Result<Service::NamedShadows> Service::list_named(
       listed.more = true;
       break;
     }
-    IOTCORE_ASSIGN(std::string shadow, shadow_of(entry.key));
-    listed.names.emplace_back(std::move(shadow));
+    IOTCORE_ASSIGN(DocumentName name, document_name(entry.key));
+    listed.names.emplace_back(std::move(name.shadow));
   }
   return listed;
 }

@@ -5,8 +5,12 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "broker/broker.h"
+#include "shadow/document/document.h"
 #include "shadow/options.h"
+#include "shadow/settings_table.h"
+#include "shadow/shadow_id.h"
 #include "shadow/topics.h"
+#include "store/store.h"
 
 #include <cstddef>
 #include <memory>
@@ -19,13 +23,6 @@ namespace iotcore::shadow {
 
 class Owner;
 class RequestConsumer;
-
-using ShadowName = StrongString<struct ShadowNameTag>;
-
-struct ShadowId {
-  ThingName thing;
-  ShadowName shadow;  // empty: the classic one
-};
 
 // The shadows of all things: answers the requests on `$aws/things/{thing}/shadow/…` and those of the API. Each thing's shadows belong to one worker,
 // which serves their requests one after the other and without a lock; what an update promises is told when it is durable. Any thread.
@@ -57,6 +54,17 @@ class Service {
       const ThingName& thing, const ShadowName& after, std::size_t limit
   ) const;
 
+  // The versions of a shadow that are kept, the newest first, of those before `before` (0: all); at most `limit`. kNotFound: none is. Blocks.
+  struct History {
+    std::vector<document::Document> versions;
+    bool more = false;
+  };
+
+  Result<History> history(const ShadowId& id, std::uint64_t before, std::size_t limit) const;
+
+  // The body of a get, of what has been committed. Blocks for as long as the store's cache takes, so that rules may ask on workers.
+  Result<std::string> read_committed(const ShadowId& id) const;
+
   // Forgets versions of deleted shadows whose time is over. Blocks. Done once an hour by itself.
   Status forget_old_tombstones();
 
@@ -72,11 +80,20 @@ class Service {
   void schedule_sweep(Duration in);
   void call(const ShadowId& id, Operation operation, std::string_view payload, Done done);
 
+  // What comes after changes of things whose settings depend on their types.
+  void thing_changed(const store::Change& change);
+  void renew_settings(const std::string& thing);
+  // Looks for shadows that are to be watched. Blocks.
+  Status find_watched();
+  Status find_watched(const std::vector<store::Entry>& rows);
+
   ServiceOptions options_;
   broker::Broker& broker_;
+  SettingsTable settings_;
   std::vector<std::unique_ptr<Owner>> owners_;  // by worker
   std::unique_ptr<RequestConsumer> consumer_;
   std::vector<broker::ConsumerId> subscriptions_;
+  store::Watch things_;
 };
 
 }  // namespace iotcore::shadow

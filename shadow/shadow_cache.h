@@ -2,6 +2,7 @@
 
 #include "base/ids.h"
 #include "shadow/document/document.h"
+#include "shadow/document/operations.h"
 #include "shadow/request.h"
 #include "shadow/rows.h"
 
@@ -18,6 +19,7 @@
 namespace iotcore::shadow {
 
 class TurnCommit;
+struct ShadowSettings;
 
 // One shadow as its owner knows it. It may run ahead of the store by what is on its way there; nobody is told of that before it has arrived.
 struct Shadow {
@@ -25,15 +27,21 @@ struct Shadow {
   std::string_view thing;
   std::string_view name;  // empty: the classic one
 
+  const ShadowSettings* settings = nullptr;  // known once it is loaded
   std::optional<document::Document> document;
   std::optional<Tombstone> tombstone;  // of the last deletion, if there is no document
   bool tombstone_kept = false;         // the store has a tombstone
   bool loading = false;                // what is above is not known yet
-  bool doubtful = false;  // a commit failed: to be loaded again once nothing is under way
-  bool dirty = false;     // differs from what was handed to the store
-  bool linked = false;    // idle: in the list of those that may be dropped
+  bool doubtful = false;        // a commit failed: to be loaded again once nothing is under way
+  bool look = false;            // it has to be watched for, once it is loaded
+  // Which of its answers anybody gets, as of a generation of all subscriptions (0: not known).
+  document::Wanted wanted = {};
+  std::uint64_t wanted_generation = 0;
+  bool history_excess = false;  // the store has versions older than are to be kept
+  bool dirty = false;           // differs from what was handed to the store
+  bool linked = false;          // idle: in the list of those that may be dropped
 
-  std::uint32_t unanswered = 0;                  // answers that wait for commits
+  std::uint32_t unanswered = 0;                  // answers and events that wait for commits
   TurnCommit* commit = nullptr;                  // the last one that it waits for
   std::unique_ptr<std::deque<Request>> waiting;  // for it to be loaded
 

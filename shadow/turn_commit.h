@@ -4,6 +4,7 @@
 #include "shadow/owner.h"
 
 #include <cstddef>
+#include <string>
 #include <vector>
 
 namespace iotcore::shadow {
@@ -17,12 +18,19 @@ class TurnCommit final : public broker::PendingAck {
     Answer answer;
   };
 
+  struct Event {
+    Shadow* shadow;
+    std::string topic;
+    std::string body;
+  };
+
   explicit TurnCommit(Owner& owner) : PendingAck(&TurnCommit::on_complete), owner_(&owner) {}
 
   // The owner goes before it is complete: nobody is answered.
   void abandon() { owner_ = nullptr; }
 
   std::vector<Waiting> answers;
+  std::vector<Event> events;
 
  private:
   static void on_complete(PendingAck& self, std::optional<Errc> failure);

@@ -8,11 +8,19 @@
 namespace iotcore::shadow::document {
 namespace {
 
-// Layout 1: u8 layout, varint version, varint seconds when it was written, desired, reported; each
-// a varint count of members and the members: u8 kind, text key, then an object's count and members,
+// Layout 2: u8 layout, u8 marks, varint version, varint seconds when it was written, varint age of
+// the last report if kHasReport, varint age of the difference if kDiffers, desired, reported; each a
+// varint count of members and the members: u8 kind, text key, then an object's count and members,
 // or varint age (seconds before the writing) and text. A text is a varint length and that many
-// bytes. Ages, because most leaves are young or of one age: one byte each.
-constexpr char kLayout = 1;
+// bytes. Ages, because most leaves are young or of one age: one byte each. Layout 1 has no marks and no ages of its own.
+constexpr char kLayoutWithoutMarks = 1;
+constexpr char kLayout = 2;
+constexpr std::size_t kMarksAt = 1;
+constexpr std::uint8_t kHasReport = 1;
+constexpr std::uint8_t kDiffers = 2;
+constexpr std::uint8_t kToldStale = 4;
+constexpr std::uint8_t kToldOverdue = 8;
+constexpr std::uint8_t kAllMarks = 15;
 // A bound for damaged bytes only: requests of more levels are refused.
 constexpr int kDepthMax = 64;
 
@@ -87,18 +95,34 @@ class StoredReader {
   bool ok_ = true;
 };
 
-struct Header {
-  char layout;
-  std::uint64_t version;
-  std::int64_t written_s;
-};
+std::int64_t read_age(StoredReader& in, std::int64_t written_s) {
+  return written_s - static_cast<std::int64_t>(in.varint());
+}
 
-Header read_header(StoredReader& in) {
-  Header header{};
-  header.layout = in.byte();
-  header.version = in.varint();
-  header.written_s = static_cast<std::int64_t>(in.varint());
-  return header;
+// Of a known layout; what is before the sections.
+Record read_record(StoredReader& in) {
+  Record record;
+  const char layout = in.byte();
+  const auto marks =
+      layout == kLayoutWithoutMarks ? std::uint8_t{0} : static_cast<std::uint8_t>(in.byte());
+  record.version = in.varint();
+  record.written_s = static_cast<std::int64_t>(in.varint());
+  if ((marks & kHasReport) != 0) {
+    record.reported_at_s = read_age(in, record.written_s);
+  }
+  if ((marks & kDiffers) != 0) {
+    record.differs_since_s = read_age(in, record.written_s);
+  }
+  record.told_stale = (marks & kToldStale) != 0;
+  record.told_overdue = (marks & kToldOverdue) != 0;
+  return record;
+}
+
+std::uint8_t marks_of(const Record& record) {
+  return static_cast<std::uint8_t>(
+      (record.reported_at_s ? kHasReport : 0) | (record.differs_since_s ? kDiffers : 0) |
+      (record.told_stale ? kToldStale : 0) | (record.told_overdue ? kToldOverdue : 0)
+  );
 }
 
 bool is_leaf(char kind) {
@@ -154,15 +178,20 @@ std::string render(const Document& document, const Render& piece) {
 }  // namespace
 
 Result<Document> Document::decode(std::string bytes) {
-  StoredReader in(bytes);
-  const Header header = read_header(in);
-  if (header.layout != kLayout) {
+  const char layout = bytes.empty() ? '\0' : bytes[0];
+  if (layout != kLayout && layout != kLayoutWithoutMarks) {
     return fail(
         Errc::kStoreCorrupt,
-        "stored shadow has layout " + std::to_string(static_cast<int>(header.layout)) +
-            ", known is 1"
+        "stored shadow has layout " + std::to_string(static_cast<int>(layout)) +
+            ", known are 1 and 2"
     );
   }
+  if (layout == kLayout && bytes.size() > kMarksAt &&
+      static_cast<std::uint8_t>(bytes[kMarksAt]) > kAllMarks) {
+    return fail(Errc::kStoreCorrupt, "stored shadow has unknown marks");
+  }
+  StoredReader in(bytes);
+  const Record record = read_record(in);
   if (!check_members(in, 0) || !check_members(in, 0) || in.remaining() != 0) {
     return fail(
         Errc::kStoreCorrupt,
@@ -170,29 +199,66 @@ Result<Document> Document::decode(std::string bytes) {
             " of " + std::to_string(bytes.size())
     );
   }
-  return Document(std::move(bytes), header.version);
+  return Document(std::move(bytes), record.version);
 }
 
 void read_sections(
     const Document& document, SectionsView& sections, std::pmr::memory_resource& memory
 ) {
   StoredReader in(document.encode());
-  const Header header = read_header(in);
-  read_members(in, sections.desired, header.written_s, memory);
-  read_members(in, sections.reported, header.written_s, memory);
+  const Record record = read_record(in);
+  read_members(in, sections.desired, record.written_s, memory);
+  read_members(in, sections.reported, record.written_s, memory);
   IOTCORE_CHECK(in.ok());  // decode() has seen it
 }
 
-Document write_document(const SectionsView& sections, std::uint64_t version, std::int64_t now_s) {
+Document write_document(const SectionsView& sections, const Record& record) {
+  const auto put_age = [&](TextWriter& out, std::optional<std::int64_t> at_s) {
+    if (at_s) {
+      out.put_varint(static_cast<std::uint64_t>(record.written_s - *at_s));
+    }
+  };
   TextWriter out(1024);
   out.put(kLayout);
-  out.put_varint(version);
-  out.put_varint(static_cast<std::uint64_t>(now_s));
-  write_members(out, sections.desired, now_s);
-  write_members(out, sections.reported, now_s);
+  out.put(static_cast<char>(marks_of(record)));
+  out.put_varint(record.version);
+  out.put_varint(static_cast<std::uint64_t>(record.written_s));
+  put_age(out, record.reported_at_s);
+  put_age(out, record.differs_since_s);
+  write_members(out, sections.desired, record.written_s);
+  write_members(out, sections.reported, record.written_s);
   std::string bytes = out.take();
   bytes.shrink_to_fit();  // it may stay in memory for long
-  return {std::move(bytes), version};
+  return {std::move(bytes), record.version};
+}
+
+Record Document::record() const {
+  StoredReader in(bytes_);
+  return read_record(in);
+}
+
+void Document::set_told(bool stale, bool overdue) {
+  if (bytes_[0] == kLayoutWithoutMarks) {
+    bytes_.insert(kMarksAt, 1, '\0');
+    bytes_[0] = kLayout;
+  }
+  Record told = record();
+  told.told_stale = stale;
+  told.told_overdue = overdue;
+  bytes_[kMarksAt] = static_cast<char>(marks_of(told));
+}
+
+bool Document::note_difference(std::int64_t now_s) {
+  Record known = record();
+  Arena<8192> arena;
+  SectionsView sections;
+  read_sections(*this, sections, arena.memory());
+  if (known.differs_since_s || !has_delta(sections, arena.memory())) {
+    return false;
+  }
+  known.differs_since_s = now_s;
+  bytes_ = write_document(sections, known).bytes_;
+  return true;
 }
 
 std::string Document::state_json() const {

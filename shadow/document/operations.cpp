@@ -1,6 +1,7 @@
 #include "shadow/document/operations.h"
 
 #include "base/json.h"
+#include "shadow/document/json_schema.h"
 #include "shadow/document/render.h"
 #include "shadow/document/storage.h"
 #include "shadow/document/text_writer.h"
@@ -63,8 +64,9 @@ std::string accepted_body(
     const Request& request, std::uint64_t version, std::int64_t now_s, Renderer& renderer
 ) {
   const Tree& sent = request.tree();
-  TextWriter out(kEnvelopeBytes);
-  TextWriter metadata(kEnvelopeBytes);
+  // Metadata takes two or three times the bytes of the state.
+  TextWriter out(kEnvelopeBytes + 4 * sent.text_bytes);
+  TextWriter metadata(kEnvelopeBytes + 3 * sent.text_bytes);
   out.put("{\"state\":");
   if (sent.clears_all) {
     out.put("null");
@@ -140,6 +142,81 @@ Status check_version(
   return {};
 }
 
+Status check_section(
+    const NodeView& section,
+    const NodeView* patch,
+    std::string_view name,
+    const JsonSchema* schema,
+    Renderer& renderer
+) {
+  // A section that nobody touches is not held against who updates the other.
+  if (schema == nullptr || patch == nullptr || patch->kind == Kind::kNull) {
+    return {};
+  }
+  TextWriter text(kEnvelopeBytes);
+  renderer.state(text, section);
+  IOTCORE_ASSIGN(const json::value value, parse_json(text.view()));
+  if (const auto violation = schema->check(value)) {
+    return fail(
+        Errc::kInvalidRequest,
+        "State violates its schema at /" + std::string(name) + violation->path + ": " +
+            violation->message
+    );
+  }
+  return {};
+}
+
+Status check_merged(
+    const SectionsView& sections, const Tree& patch, const Settings& settings, Renderer& renderer
+) {
+  if (state_bytes(sections) > settings.limits.document_bytes_max) {
+    return fail(Errc::kTooLarge, "The payload exceeds the maximum size allowed");
+  }
+  IOTCORE_TRY(check_section(
+      sections.desired, patch.desired, "desired", settings.desired_schema.get(), renderer
+  ));
+  return check_section(
+      sections.reported, patch.reported, "reported", settings.reported_schema.get(), renderer
+  );
+}
+
+// The delta's state, to see whether an update changes it.
+std::string delta_state(
+    const SectionsView& sections, Renderer& renderer, std::pmr::memory_resource& memory
+) {
+  TextWriter state(kEnvelopeBytes);
+  TextWriter metadata(kEnvelopeBytes);
+  return put_delta(state, metadata, sections, renderer, memory) ? state.take() : std::string();
+}
+
+// What the new document knows about itself.
+Record next_record(
+    const Document* current,
+    std::uint64_t tombstone_version,
+    const Request& request,
+    std::int64_t now_s,
+    bool differs
+) {
+  Record record = current != nullptr ? current->record() : Record{.version = tombstone_version};
+  ++record.version;
+  record.written_s = now_s;
+  const NodeView* reported = request.tree().reported;
+  if (request.tree().clears_all || (reported != nullptr && reported->kind == Kind::kNull)) {
+    record.reported_at_s.reset();
+    record.told_stale = false;
+  } else if (reported != nullptr) {
+    record.reported_at_s = now_s;
+    record.told_stale = false;
+  }
+  if (!differs) {
+    record.differs_since_s.reset();
+    record.told_overdue = false;
+  } else if (!record.differs_since_s) {
+    record.differs_since_s = now_s;
+  }
+  return record;
+}
+
 }  // namespace
 
 Result<Applied> apply_update(
@@ -147,7 +224,7 @@ Result<Applied> apply_update(
     std::uint64_t tombstone_version,
     const Request& request,
     std::int64_t now_s,
-    const Limits& limits,
+    const Settings& settings,
     Wanted wanted
 ) {
   IOTCORE_TRY(check_version(current, tombstone_version, request));
@@ -165,18 +242,21 @@ Result<Applied> apply_update(
     // Before the update: it changes the tree in place.
     put_previous(documents, sections, current, renderer);
   }
+  const bool delta_compared = wanted.delta && settings.delta_on_change;
+  const std::string delta_before =
+      delta_compared ? delta_state(sections, renderer, arena.memory()) : std::string();
   const Tree& patch = request.tree();
   if (patch.clears_all) {
     sections = SectionsView();
   }
   update_section(sections.desired, patch.desired, now_s, arena.memory());
   update_section(sections.reported, patch.reported, now_s, arena.memory());
-  if (state_bytes(sections) > limits.document_bytes_max) {
-    return fail(Errc::kTooLarge, "The payload exceeds the maximum size allowed");
-  }
+  IOTCORE_TRY(check_merged(sections, patch, settings, renderer));
 
-  const std::uint64_t version = (current != nullptr ? current->version() : tombstone_version) + 1;
-  Applied applied{.document = write_document(sections, version, now_s)};
+  const bool differs = settings.difference_tracked && has_delta(sections, arena.memory());
+  const Record record = next_record(current, tombstone_version, request, now_s, differs);
+  const std::uint64_t version = record.version;
+  Applied applied{.document = write_document(sections, record)};
   if (wanted.accepted) {
     applied.accepted = accepted_body(request, version, now_s, renderer);
   }
@@ -188,7 +268,8 @@ Result<Applied> apply_update(
     documents.put('}');
     applied.documents = documents.take();
   }
-  if (wanted.delta) {
+  if (wanted.delta &&
+      !(delta_compared && delta_state(sections, renderer, arena.memory()) == delta_before)) {
     applied.delta =
         delta_body(sections, version, now_s, request.client_token(), renderer, arena.memory());
   }

@@ -2,8 +2,8 @@
 
 #include "base/result.h"
 #include "shadow/document/document.h"
-#include "shadow/document/limits.h"
 #include "shadow/document/request.h"
+#include "shadow/document/settings.h"
 
 #include <cstdint>
 #include <optional>
@@ -16,7 +16,8 @@ struct Applied {
   // Empty if not wanted.
   std::string accepted = {};
   std::string documents = {};
-  std::optional<std::string> delta = {};  // when desired and reported differ
+  std::optional<std::string> delta =
+      {};  // when desired and reported differ (Settings::delta_on_change: anew)
   Document document;
 };
 
@@ -29,13 +30,13 @@ struct Wanted {
 
 // `current`: nullptr if there is none; then the version continues after `tombstone_version`, the
 // one that a recent delete used up (0: none). `now_s`: seconds since the epoch. kConflict,
-// kTooLarge.
+// kTooLarge, kInvalidRequest (a schema).
 Result<Applied> apply_update(
     const Document* current,
     std::uint64_t tombstone_version,
     const Request& request,
     std::int64_t now_s,
-    const Limits& limits = {},
+    const Settings& settings = {},
     Wanted wanted = {}
 );
 

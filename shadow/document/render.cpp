@@ -258,4 +258,27 @@ bool put_delta(
   return DeltaWriter(state, metadata, renderer, memory).object(sections.desired, sections.reported);
 }
 
+namespace {
+
+bool differs(const NodeView& desired, const NodeView& reported, std::pmr::memory_resource& memory) {
+  MemberFinder finder(reported, memory);
+  for (const NodeView* wanted = desired.first; wanted != nullptr; wanted = wanted->next) {
+    const NodeView* found = finder.find(wanted->key);
+    const bool both_objects =
+        found != nullptr && wanted->kind == Kind::kObject && found->kind == Kind::kObject;
+    const bool differ = both_objects ? differs(*wanted, *found, memory)
+                                     : found == nullptr || !equal_values(*wanted, *found);
+    if (differ) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+bool has_delta(const SectionsView& sections, std::pmr::memory_resource& memory) {
+  return differs(sections.desired, sections.reported, memory);
+}
+
 }  // namespace iotcore::shadow::document

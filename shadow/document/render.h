@@ -55,4 +55,7 @@ bool put_delta(
     std::pmr::memory_resource& memory
 );
 
+// Whether put_delta() would write anything.
+bool has_delta(const SectionsView& sections, std::pmr::memory_resource& memory);
+
 }  // namespace iotcore::shadow::document

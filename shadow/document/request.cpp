@@ -102,6 +102,7 @@ Result<Request> read_request(std::string_view payload, const Limits& limits, Cli
   }
   auto tree = std::make_unique<Tree>();
   std::pmr::memory_resource& memory = tree->arena.memory();
+  tree->text_bytes = payload.size();
   auto* text = static_cast<char*>(memory.allocate(payload.size() + 1, 1));
   std::memcpy(text, payload.data(), payload.size());
   ParsedView parsed;

@@ -12,7 +12,7 @@ void read_sections(
     const Document& document, SectionsView& sections, std::pmr::memory_resource& memory
 );
 
-// `now_s`: when the youngest leaf was set.
-Document write_document(const SectionsView& sections, std::uint64_t version, std::int64_t now_s);
+// `record.written_s`: when the youngest leaf was set.
+Document write_document(const SectionsView& sections, const Record& record);
 
 }  // namespace iotcore::shadow::document

@@ -88,6 +88,7 @@ struct SectionsView {
 // What is under `state` in an update.
 struct Tree {
   Arena<4096> arena;
+  std::size_t text_bytes = 0;         // of the whole request
   bool clears_all = false;            // state: null
   const NodeView* desired = nullptr;  // object or null; absent: nullptr
   const NodeView* reported = nullptr;

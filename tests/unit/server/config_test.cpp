@@ -3,7 +3,12 @@
 #include <catch2/catch.hpp>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <string>
+#include <unistd.h>
+#include <utility>
+#include <vector>
 
 namespace iotcore::server {
 namespace {
@@ -100,6 +105,50 @@ TEST_CASE("what is printed can be read back and says the same") {
   CHECK(print_config(*read) == print_config(*config));
   CHECK(read->listen_admin.host == "::1");
   std::filesystem::remove(file);
+}
+
+TEST_CASE("things of a type have shadow settings that inherit the rest, whatever the order") {
+  ConfigSources sources;
+  sources.overrides = {
+      "shadow.type.pump:1.history_versions=5",
+      "shadow.document_bytes_max=16k",
+      "shadow.type.pump:1.delta=changed",
+      "shadow.type.fan.document_bytes_max=1m",
+      "shadow.delta=always",
+  };
+  const Result<Config> config = load_config(sources);
+  REQUIRE(config);
+  const ShadowSetting& pump = config->shadow_by_thing_type.at("pump:1");
+  CHECK(pump.history_versions == 5);
+  CHECK(pump.delta == "changed");
+  CHECK(pump.document_bytes_max == 16U << 10);
+  CHECK(config->shadow_by_thing_type.at("fan").document_bytes_max == 1U << 20);
+  CHECK(config->shadow.history_versions == 0);
+
+  // What is printed can be read back.
+  const auto file = std::filesystem::temp_directory_path() /
+                    ("iotcore-config-" + std::to_string(::getpid()) + ".toml");
+  std::ofstream(file) << print_config(*config);
+  ConfigSources again;
+  again.file = file;
+  const Result<Config> read = load_config(again);
+  std::filesystem::remove(file);
+  REQUIRE(read);
+  CHECK(print_config(*read) == print_config(*config));
+
+  for (const auto& [text, said] : std::vector<std::pair<std::string, std::string>>{
+           {"shadow.type.pump.histroy=1",
+            "unknown configuration key shadow.type.pump.histroy; a thing type has "
+            "document_bytes_max, delta, "},
+           {"shadow.type.pump.cache_bytes=1", "unknown configuration key"},
+           {"shadow.type.history_versions=1", "write it as shadow.type.NAME.KEY"},
+           {"shadow.type.pump.delta=never",
+            "configuration key shadow.type.pump.delta: \"never\" is not one of always, changed"},
+           {"shadow.document_bytes_max=1048577", "is not"},
+       }) {
+    sources.overrides = {text};
+    CHECK(message_of(load_config(sources)).find(said) != std::string::npos);
+  }
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ Result<Applied> update(
 ) {
   ParsedUpdate parsed = parse_update(payload, limits);
   REQUIRE(parsed.request);
-  return apply_update(current ? &*current : nullptr, 0, *parsed.request, now_s, limits);
+  return apply_update(current ? &*current : nullptr, 0, *parsed.request, now_s, {.limits = limits});
 }
 
 Document document_of(std::string_view payload) {
@@ -247,7 +247,7 @@ TEST_CASE("Damaged stored bytes are refused") {
   }
   CHECK_FALSE(Document::decode(bytes + "x"));
   std::string other_layout = bytes;
-  other_layout[0] = 2;
+  other_layout[0] = 3;
   CHECK_FALSE(Document::decode(other_layout));
 }
 
@@ -278,9 +278,12 @@ TEST_CASE("bodies that nobody wants are not written, and the document is the sam
   const json::value state = parse(all.document.state_json());
   limits.document_bytes_max =
       to_json(state.at("desired")).size() + to_json(state.at("reported")).size();
-  CHECK(apply_update(&current, 0, *parsed.request, 9, limits));
+  CHECK(apply_update(&current, 0, *parsed.request, 9, {.limits = limits}));
   --limits.document_bytes_max;
-  CHECK(apply_update(&current, 0, *parsed.request, 9, limits).error().code() == Errc::kTooLarge);
+  CHECK(
+      apply_update(&current, 0, *parsed.request, 9, {.limits = limits}).error().code() ==
+      Errc::kTooLarge
+  );
 }
 
 }  // namespace
