@@ -42,7 +42,7 @@ std::map<std::string_view, Field> fields(Options& options) {
       stderr,
       "loadgen: {}\nusage: loadgen SCENARIO --port N [--option value]...\n"
       "scenarios: p2p fan-in fan-out single one-topic latency connect tls-resume idle "
-      "subscriptions retained\noptions:{}\n",
+      "subscriptions retained shadow-updates shadow-answered shadow-gets\noptions:{}\n",
       problem,
       names
   );

@@ -17,5 +17,7 @@ void connect_storm(const Options& options, TlsClient* tls, Record& record);
 void idle_memory(const Options& options, TlsClient* tls, Record& record);
 void subscriptions(const Options& options, TlsClient* tls, Record& record);
 void retained(const Options& options, TlsClient* tls, Record& record);
+void shadow_updates(const Options& options, TlsClient* tls, Record& record);
+void shadow_gets(const Options& options, TlsClient* tls, Record& record);
 
 }  // namespace iotcore::bench
