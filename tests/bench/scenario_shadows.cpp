@@ -80,7 +80,7 @@ class ShadowLoad {
   // Every thing once, so that what follows finds a shadow.
   void create() {
     const std::uint64_t count = devices_.size() * devices_.front()->frames.size();
-    run([&] { return done_ >= count; }, count);
+    run([&] { return done_ >= count; }, devices_.front()->frames.size());
   }
 
   void run_for(double seconds) {
@@ -91,7 +91,7 @@ class ShadowLoad {
 
   void drain() {
     const std::uint64_t end = now_ns() + 10'000'000'000;
-    run([&] { return done_ == sent_ || now_ns() >= end; }, sent_);
+    run([&] { return done_ == sent_ || now_ns() >= end; }, 0);
   }
 
   std::uint64_t done() const { return done_; }
@@ -116,13 +116,13 @@ class ShadowLoad {
   }
 
   template <typename Done>
-  void run(const Done& is_done, std::uint64_t sent_max) {
+  void run(const Done& is_done, std::uint64_t each_sends_max) {
     while (!is_done()) {
       if (plan_.rate > 0 && timing) {
         send_due();
       } else {
         for (auto& device : devices_) {
-          fill(*device, sent_max);
+          fill(*device, each_sends_max);
         }
       }
       std::array<epoll_event, 256> events;
@@ -142,9 +142,9 @@ class ShadowLoad {
     return plan_.subscribed ? std::min(device.acknowledged, device.answered) : device.acknowledged;
   }
 
-  void fill(Device& device, std::uint64_t sent_max) {
+  void fill(Device& device, std::uint64_t sends_max) {
     out_.clear();
-    while (sent_ < sent_max && device.sent - done_of(device) < plan_.window &&
+    while (device.sent < sends_max && device.sent - done_of(device) < plan_.window &&
            !device.client->link.has_output()) {
       put(device, now_ns());
       if (out_.size() > 64 * 1024) {
@@ -264,13 +264,6 @@ void measure(const Options& options, TlsClient* tls, const ShadowPlan& plan, Rec
   Dialer dialer(options, tls);
   dialer.open(clients);
   const std::uint32_t things_each = plan.things / connections;
-  {
-    ShadowPlan creation = plan;
-    creation.reads = creation.subscribed = false;
-    creation.rate = 0;
-    ShadowLoad first(options, creation, clients);
-    first.create();
-  }
   if (plan.subscribed) {
     for (std::uint32_t i = 0; i < connections; ++i) {
       for (std::uint32_t thing = i * things_each; thing < (i + 1) * things_each; ++thing) {
@@ -279,8 +272,15 @@ void measure(const Options& options, TlsClient* tls, const ShadowPlan& plan, Rec
         );
       }
     }
-    Dialer subscriber(options, tls);
-    subscriber.subscribe(clients, 0);
+    dialer.subscribe(clients, 0);
+  }
+  {
+    ShadowPlan creation = plan;
+    creation.reads = false;
+    creation.subscribed = plan.subscribed && !plan.reads;
+    creation.rate = 0;
+    ShadowLoad first(options, creation, clients);
+    first.create();
   }
   ShadowLoad load(options, plan, clients);
   load.run_for(options.warmup);
