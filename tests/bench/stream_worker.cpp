@@ -105,7 +105,8 @@ int StreamWorker::timeout_ms() const {
 }
 
 void StreamWorker::turn(int timeout_ms) {
-  const int n = ::epoll_wait(epoll_, events_.data(), static_cast<int>(events_.size()), timeout_ms);
+  const int n =
+      ::epoll_wait(epoll_, events_.data(), static_cast<int>(events_.size()), timeout_ms);
   for (int i = 0; i < n; ++i) {
     const auto event = events_[static_cast<std::size_t>(i)];
     if (event.data.ptr == nullptr) {
