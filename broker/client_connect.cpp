@@ -236,14 +236,61 @@ void ClientSession::refuse_connect(
         connack.properties.clear();  // MQTT-3.2.2-19
       }
     }
-    send(connack);
+    if (mqtt::encoded_size(version_, connack) <= packet_bytes_max_) {
+      send(connack);
+    }
   }
   end_session(close_reason);
   state_ = State::kClosed;
   link_.close(close_reason);
 }
 
+// What CONNACK says to a client of version 5; it points into response_information.
+void ClientSession::describe_connection(
+    mqtt::PropertiesView& properties, std::string& response_information
+) const {
+  const BrokerOptions& options = worker_.options();
+  if (options.receive_maximum != 65'535) {
+    properties.set(mqtt::Property::kReceiveMaximum, options.receive_maximum);
+  }
+  if (options.qos_max < 2) {
+    properties.set(mqtt::Property::kMaximumQos, options.qos_max);
+  }
+  properties.set(
+      mqtt::Property::kMaximumPacketSize, static_cast<std::uint32_t>(options.packet_bytes_max)
+  );
+  if (options.topic_alias_maximum != 0) {
+    properties.set(mqtt::Property::kTopicAliasMaximum, options.topic_alias_maximum);
+  }
+  if (!options.subscription_identifiers) {
+    properties.set(mqtt::Property::kSubscriptionIdentifierAvailable, 0);
+  }
+  if (response_information_ && !options.response_prefix.empty()) {
+    response_information.append(options.response_prefix).append("/").append(client_id());
+    properties.set(mqtt::Property::kResponseInformation, response_information);
+  }
+  if (assigned_client_id_) {
+    properties.set(mqtt::Property::kAssignedClientIdentifier, client_id());
+  }
+  if (session_expiry_cut_) {
+    properties.set(mqtt::Property::kSessionExpiryInterval, session_expiry_s_);
+  }
+  if (server_keep_alive_) {
+    properties.set(mqtt::Property::kServerKeepAlive, keep_alive_s_);
+  }
+}
+
 void ClientSession::accept_connect() {
+  mqtt::Connack connack;
+  std::string response_information;
+  if (is_v5()) {
+    describe_connection(connack.properties, response_information);
+  }
+  if (mqtt::encoded_size(version_, connack) > packet_bytes_max_) {
+    // MQTT-3.1.2-24: a client that takes no CONNACK cannot be served.
+    refuse_connect(mqtt::Reason::kPacketTooLarge, {}, CloseReason::kClientError);
+    return;
+  }
   if (ClientSession* old = worker_.clients().find_by_id(client_id()); old != nullptr) {
     old->close(CloseReason::kDuplicateClientId, mqtt::Reason::kSessionTakenOver);
   }
@@ -254,41 +301,7 @@ void ClientSession::accept_connect() {
   state_ = State::kConnected;
   worker_.counters().connects.add();
 
-  const BrokerOptions& options = worker_.options();
-  mqtt::Connack connack;
   connack.session_present = present;
-  std::string response_information;
-  if (is_v5()) {
-    mqtt::PropertiesView& properties = connack.properties;
-    if (options.receive_maximum != 65'535) {
-      properties.set(mqtt::Property::kReceiveMaximum, options.receive_maximum);
-    }
-    if (options.qos_max < 2) {
-      properties.set(mqtt::Property::kMaximumQos, options.qos_max);
-    }
-    properties.set(
-        mqtt::Property::kMaximumPacketSize, static_cast<std::uint32_t>(options.packet_bytes_max)
-    );
-    if (options.topic_alias_maximum != 0) {
-      properties.set(mqtt::Property::kTopicAliasMaximum, options.topic_alias_maximum);
-    }
-    if (!options.subscription_identifiers) {
-      properties.set(mqtt::Property::kSubscriptionIdentifierAvailable, 0);
-    }
-    if (response_information_ && !options.response_prefix.empty()) {
-      response_information.append(options.response_prefix).append("/").append(client_id());
-      properties.set(mqtt::Property::kResponseInformation, response_information);
-    }
-    if (assigned_client_id_) {
-      properties.set(mqtt::Property::kAssignedClientIdentifier, client_id());
-    }
-    if (session_expiry_cut_) {
-      properties.set(mqtt::Property::kSessionExpiryInterval, session_expiry_s_);
-    }
-    if (server_keep_alive_) {
-      properties.set(mqtt::Property::kServerKeepAlive, keep_alive_s_);
-    }
-  }
   send(connack);
   last_packet_ = worker_.now();
   arm_keep_alive();

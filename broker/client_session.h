@@ -196,6 +196,8 @@ class ClientSession final : public Client {
   void authorize(const mqtt::ConnectView& connect);
   void authorized(Result<std::unique_ptr<Permissions>> answer);
   void refuse_connect(mqtt::Reason reason, std::string_view why, CloseReason close_reason);
+  void describe_connection(mqtt::PropertiesView& properties, std::string& response_information)
+      const;
   void accept_connect();
   void keep_connect(const mqtt::ConnectView& connect);
   void keep_will(const mqtt::ConnectView& connect);
@@ -220,6 +222,7 @@ class ClientSession final : public Client {
   void flush_inbound_acks();
 
   // SUBSCRIBE.
+  bool answer_fits(std::size_t codes);
   mqtt::Reason subscribe_one(
       const mqtt::SubscriptionView& wanted, std::uint32_t subscription_id, bool& is_new
   );

@@ -77,6 +77,9 @@ void ClientSession::on_subscribe(const mqtt::FrameView& frame) {
     on_fault(fault);
     return;
   }
+  if (!answer_fits(packet.entries.count())) {
+    return;
+  }
   for (const mqtt::SubscriptionView wanted : packet.entries) {
     if (wanted.no_local && wanted.filter.starts_with("$share/")) {
       on_fault({Errc::kProtocolError, "MQTT-3.8.3-4: No Local on a shared subscription"});
@@ -129,6 +132,22 @@ void ClientSession::on_subscribe(const mqtt::FrameView& frame) {
     }
   }
   publish_subscriptions(worker_, lifecycle_subject(), true, granted);
+}
+
+// Whether the client takes a SUBACK or UNSUBACK of so many codes (MQTT-3.1.2-24); it is closed if not.
+bool ClientSession::answer_fits(std::size_t codes) {
+  constexpr std::size_t kHeaderMax = 5 + 2 + 1;  // with packet identifier and no properties
+  if (codes + kHeaderMax <= packet_bytes_max_) {
+    return true;
+  }
+  const std::string reasons(codes, '\0');
+  mqtt::SubackView answer;
+  answer.reasons = reasons;
+  if (mqtt::encoded_size(version_, answer) <= packet_bytes_max_) {
+    return true;
+  }
+  on_fault({Errc::kPacketTooLarge, "MQTT-3.1.2-24: the client takes no answer of that length"});
+  return false;
 }
 
 mqtt::Reason ClientSession::subscribe_one(
@@ -200,6 +219,9 @@ void ClientSession::on_unsubscribe(const mqtt::FrameView& frame) {
   mqtt::UnsubscribeView packet;
   if (const mqtt::Fault fault = mqtt::decode_unsubscribe(frame, decode_context(), packet)) {
     on_fault(fault);
+    return;
+  }
+  if (!answer_fits(packet.filters.count())) {
     return;
   }
   std::string reasons;

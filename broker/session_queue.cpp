@@ -257,7 +257,9 @@ bool SessionQueue::send(const Waiting& next) {
     return true;
   }
   const PublishView& publish = next.message->view();
-  if (publish.has_expiry && publish.expires_at <= worker_.now()) {
+  const bool again = next.sequence < sent_;
+  // What was sent before does not expire any more (MQTT-4.3.3-7).
+  if (!again && publish.has_expiry && publish.expires_at <= worker_.now()) {
     counters.dropped_expired.add();
     return false;
   }
@@ -271,7 +273,6 @@ bool SessionQueue::send(const Waiting& next) {
     counters.dropped_too_large.add();
     return false;
   }
-  const bool again = next.sequence < sent_;
   forget_waiting(next.sequence, bytes_of(publish));
   open(next.sequence, next.qos, next.body);
   client.send_queued(frames, options, Inflight::id_of(next.sequence), again);
