@@ -3,6 +3,7 @@
 #include "gateway/operation_table.h"
 #include "proto/api/account.pb.h"
 #include "proto/api/certificates.pb.h"
+#include "proto/api/connections.pb.h"
 #include "proto/api/data.pb.h"
 #include "proto/api/endpoint.pb.h"
 #include "proto/api/policies.pb.h"
@@ -26,6 +27,7 @@ Result<std::unique_ptr<OperationTable>> OperationTable::of_api() {
       api::CreateTopicRuleRequest::descriptor()->file(),
       api::DescribeEndpointRequest::descriptor()->file(),
       api::PublishRequest::descriptor()->file(),
+      api::GetConnectionRequest::descriptor()->file(),
   };
   std::vector<const google::protobuf::ServiceDescriptor*> services;
   for (const auto* file : files) {

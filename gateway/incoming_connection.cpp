@@ -1,6 +1,7 @@
 #include "gateway/incoming_connection.h"
 
 #include "base/log.h"
+#include "base/memory_use.h"
 #include "broker/workers.h"
 #include "gateway/worker_gateway.h"
 
@@ -11,6 +12,8 @@ namespace {
 
 // The first byte of every CONNECT (MQTT5 3.1.1); no HTTP method begins with it.
 constexpr char kMqttConnect = 0x10;
+// More than this is not waited for while memory is full.
+constexpr std::size_t kUnfinishedWhenFullMax = 4 * 1024;
 
 }  // namespace
 
@@ -27,7 +30,9 @@ IncomingConnection::IncomingConnection(WorkerGateway& gateway, Arrival arrival)
   }
 }
 
-IncomingConnection::~IncomingConnection() = default;
+IncomingConnection::~IncomingConnection() {
+  MemoryUse::add(-counted_bytes_);
+}
 
 void IncomingConnection::start() {
   gateway_.set_deadline(*this, gateway_.loop().turn_time() + gateway_.limits().connect_timeout);
@@ -136,6 +141,10 @@ void IncomingConnection::read(bool hung_up) {
       arrival_.bytes.append(buffer.data(), bytes);
       look_at(arrival_.bytes);
     }
+    if (!gone_ && !count_bytes()) {
+      end();
+      return;
+    }
     if (result.drained && !hung_up) {
       return;
     }
@@ -146,6 +155,14 @@ bool IncomingConnection::decode_websocket(std::span<char> wire, std::size_t& pay
   payload_bytes = arrival_.websocket->decoder.decode(wire, arrival_.websocket->out);
   write_websocket();
   return !gone_ && !arrival_.websocket->decoder.closed();
+}
+
+bool IncomingConnection::count_bytes() {
+  const auto bytes = static_cast<std::int64_t>(arrival_.bytes.capacity());
+  MemoryUse::add(bytes - counted_bytes_);
+  counted_bytes_ = bytes;
+  return arrival_.bytes.size() <= kUnfinishedWhenFullMax ||
+         MemoryUse::level() != MemoryUse::Level::kFull;
 }
 
 void IncomingConnection::write_websocket() {

@@ -33,10 +33,13 @@ class IncomingConnection final : public Connection {
   bool decode_websocket(std::span<char> wire, std::size_t& payload_bytes);
   void write_websocket();
   void look_at_mqtt(std::string_view bytes);
+  // Counts what waits. False if that is too much for now.
+  bool count_bytes();
   Arrival leave(std::string_view bytes);
   void end();
 
   Arrival arrival_;  // its stream is in stream_
+  std::int64_t counted_bytes_ = 0;
   Protocol protocol_ = Protocol::kUndecided;
   bool handshaking_;
   bool handshake_queued_ = false;

@@ -1,12 +1,11 @@
 #include "gateway/message_operations.h"
 
-#include "base/crypto.h"
-#include "base/json.h"
 #include "broker/broker.h"
-#include "broker/mqtt/properties.h"
+#include "broker/message_limits.h"
 #include "broker/reserved_topics.h"
 #include "broker/topic.h"
 #include "broker/worker_broker.h"
+#include "gateway/message_properties.h"
 #include "proto/api/data.pb.h"
 #include "registry/http_authorizer.h"
 #include "registry/policy/action.h"
@@ -17,71 +16,19 @@
 namespace iotcore::gateway {
 namespace {
 
-using broker::mqtt::Property;
-
-// `[{"a":"1"},{"a":"2"}]`, as the header x-amz-mqtt5-user-properties has it.
-Status append_user_properties(std::string& out, std::string_view text) {
-  const auto wrong = [] {
-    return fail(
-        Errc::kInvalidRequest,
-        "x-amz-mqtt5-user-properties is not a JSON array of objects with one text each"
-    );
-  };
-  const Result<json::value> parsed = parse_json(text);
-  if (!parsed || !parsed->is_array()) {
-    return wrong();
-  }
-  for (const json::value& element : parsed->get_array()) {
-    if (!element.is_object() || element.get_object().size() != 1) {
-      return wrong();
-    }
-    const auto& member = *element.get_object().begin();
-    if (!member.value().is_string()) {
-      return wrong();
-    }
-    const json::string& value = member.value().get_string();
-    broker::mqtt::append_user_property(
-        out, {member.key().data(), member.key().size()}, {value.data(), value.size()}
-    );
-  }
-  return {};
-}
-
 Result<broker::OwnedPublish> publish_of(
     const CallContext& context, const api::PublishRequest& request, const broker::Broker& broker
 ) {
   const broker::BrokerOptions& options = broker.options();
-  const broker::TopicLimits limits{options.topic_bytes_max, options.topic_levels_max, 128};
-  if (!broker::is_valid_topic(request.topic(), limits) ||
+  const broker::TopicLimits limits = broker::topic_limits(options);
+  if (!broker::is_publish_topic(request.topic(), limits) ||
       !broker::client_may_publish(request.topic())) {
     return fail(Errc::kInvalidRequest, "Topic is not one that can be published to");
   }
-  if (request.payload().size() > options.packet_bytes_max) {
+  if (request.payload().size() > options.payload_bytes_max) {
     return fail(Errc::kTooLarge, "The payload exceeds the maximum size allowed");
   }
-  std::string repeated;
-  if (request.has_user_properties()) {
-    IOTCORE_TRY(append_user_properties(repeated, request.user_properties()));
-  }
-  broker::mqtt::PropertiesView properties;
-  properties.set_repeated(repeated);
-  if (request.payload_format_indicator() == "UTF8_DATA") {
-    properties.set(Property::kPayloadFormatIndicator, 1);
-  }
-  if (request.has_content_type()) {
-    properties.set(Property::kContentType, request.content_type());
-  }
-  if (request.has_response_topic()) {
-    if (!broker::is_valid_topic(request.response_topic(), limits)) {
-      return fail(Errc::kInvalidRequest, "responseTopic is not a valid topic");
-    }
-    properties.set(Property::kResponseTopic, request.response_topic());
-  }
-  if (request.has_correlation_data()) {
-    properties.set(Property::kCorrelationData, request.correlation_data());
-  }
-  std::string forwarded;
-  broker::mqtt::append_forwarded_properties(forwarded, properties);
+  IOTCORE_ASSIGN(const std::string forwarded, forwarded_properties(request, limits));
 
   broker::PublishView view;
   view.topic = request.topic();

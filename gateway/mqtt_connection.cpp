@@ -1,6 +1,7 @@
 #include "gateway/mqtt_connection.h"
 
 #include "base/check.h"
+#include "base/memory_use.h"
 #include "gateway/worker_gateway.h"
 
 #include <algorithm>
@@ -16,6 +17,8 @@ namespace {
 // behind where it lies.
 constexpr std::size_t kCopyKeptMax = 16 * 1024;
 constexpr std::size_t kKeptReadBytes = 64 * 1024;
+// An unfinished packet above this ends its connection while memory is full: thousands of peers that finish none must not fill it.
+constexpr std::size_t kKeptWhenFullMax = 4 * 1024;
 // How much output is framed at a time, so that the broker still sees in Link::out() what waits.
 constexpr std::size_t kWebSocketChunk = 64 * 1024;
 // A peer that pings without reading the answers is no longer answered (RFC 6455 5.5.3 asks for the latest only).
@@ -30,9 +33,12 @@ struct MqttConnection::Kept {
   char* bytes() { return reinterpret_cast<char*>(this + 1); }
 
   std::string_view view() { return {bytes(), size}; }
+
+  std::int64_t memory() const { return static_cast<std::int64_t>(sizeof(Kept) + capacity); }
 };
 
 void MqttConnection::KeptDeleter::operator()(Kept* kept) const {
+  MemoryUse::add(-kept->memory());
   std::free(kept);
 }
 
@@ -54,7 +60,7 @@ void MqttConnection::start(broker::PeerIdentity peer, std::string_view bytes) {
     flush_soon();
   }
   on_read(bytes, false);
-  if (stream_.is_tls()) {
+  if (stream_.is_tls() && state_ != State::kGone) {
     request_read();  // OpenSSL may hold bytes of which epoll knows nothing
   }
 }
@@ -232,6 +238,9 @@ void MqttConnection::on_read(std::string_view bytes, bool bytes_are_kept) {
   } else {
     keep(rest);
   }
+  if (kept_ && kept_->size > kKeptWhenFullMax && MemoryUse::level() == MemoryUse::Level::kFull) {
+    on_lost(broker::CloseReason::kThrottled);
+  }
 }
 
 void MqttConnection::keep(std::string_view bytes) {
@@ -242,6 +251,7 @@ void MqttConnection::keep(std::string_view bytes) {
     }
     fresh->capacity = bytes.size();
     kept_.reset(fresh);
+    MemoryUse::add(kept_->memory());
   }
   kept_->size = bytes.size();
   std::memcpy(kept_->bytes(), bytes.data(), bytes.size());
@@ -250,6 +260,7 @@ void MqttConnection::keep(std::string_view bytes) {
 std::span<char> MqttConnection::reserve_kept(std::size_t bytes) {
   if (kept_->capacity - kept_->size < bytes) {
     const std::size_t capacity = std::max(kept_->size + bytes, kept_->capacity * 2);
+    MemoryUse::add(static_cast<std::int64_t>(capacity - kept_->capacity));
     void* grown = std::realloc(kept_.get(), sizeof(Kept) + capacity);
     if (grown == nullptr) {
       throw std::bad_alloc();

@@ -1,5 +1,6 @@
 #include "server/all_operations.h"
 
+#include "gateway/connection_operations.h"
 #include "gateway/message_operations.h"
 #include "gateway/retained_operations.h"
 #include "gateway/shadow_operations.h"
@@ -196,6 +197,9 @@ void register_operations(gateway::OperationRegistry& operations, const Operation
       }
   );
   gateway::register_message_operations(
+      operations, owners.broker, owners.pool, owners.http_authorizer
+  );
+  gateway::register_connection_operations(
       operations, owners.broker, owners.pool, owners.http_authorizer
   );
   gateway::register_retained_operations(operations, owners.broker, owners.http_authorizer);
