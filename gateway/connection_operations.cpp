@@ -142,7 +142,7 @@ Result<broker::DirectMessage> direct_message_of(
   if (!broker::is_valid_topic(request.topic(), limits) || request.topic().starts_with('$')) {
     return fail(Errc::kInvalidRequest, "Topic is not one that can be sent to");
   }
-  if (request.payload().size() > options.payload_bytes_max) {
+  if (request.payload().size() > std::min(options.payload_bytes_max, options.packet_bytes_max)) {
     return fail(Errc::kTooLarge, "The payload exceeds the maximum size allowed");
   }
   IOTCORE_ASSIGN(const std::string forwarded, forwarded_properties(request, limits));

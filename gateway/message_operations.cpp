@@ -10,6 +10,7 @@
 #include "registry/http_authorizer.h"
 #include "registry/policy/action.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -25,7 +26,7 @@ Result<broker::OwnedPublish> publish_of(
       !broker::client_may_publish(request.topic())) {
     return fail(Errc::kInvalidRequest, "Topic is not one that can be published to");
   }
-  if (request.payload().size() > options.payload_bytes_max) {
+  if (request.payload().size() > std::min(options.payload_bytes_max, options.packet_bytes_max)) {
     return fail(Errc::kTooLarge, "The payload exceeds the maximum size allowed");
   }
   IOTCORE_ASSIGN(const std::string forwarded, forwarded_properties(request, limits));
