@@ -38,49 +38,39 @@ void put_previous(
   }
 }
 
-void put_sent_section(
-    TextWriter& state,
-    TextWriter& metadata,
-    std::string_view name,
-    const NodeView* section,
-    std::int64_t now_s,
-    Renderer& renderer
-) {
-  if (section == nullptr) {
-    return;
+// Both sections of what was sent, nulls included, each as `put_section` writes it.
+template <typename PutSection>
+void put_sent(TextWriter& out, const Tree& sent, const PutSection& put_section) {
+  out.put('{');
+  if (sent.desired != nullptr) {
+    out.put("\"desired\":");
+    put_section(*sent.desired);
   }
-  if (state.back() != '{') {
-    state.put(',');
-    metadata.put(',');
+  if (sent.reported != nullptr) {
+    out.put(sent.desired != nullptr ? ",\"reported\":" : "\"reported\":");
+    put_section(*sent.reported);
   }
-  state.put(name);
-  renderer.state(state, *section);
-  metadata.put(name);
-  renderer.metadata_at(metadata, *section, now_s);
+  out.put('}');
 }
 
-// The request's own state, nulls included, and the metadata of what was sent.
+// The request's own state and the metadata of what was sent.
 std::string accepted_body(
     const Request& request, std::uint64_t version, std::int64_t now_s, Renderer& renderer
 ) {
   const Tree& sent = request.tree();
   // Metadata takes two or three times the bytes of the state.
   TextWriter out(kEnvelopeBytes + 4 * sent.text_bytes);
-  TextWriter metadata(kEnvelopeBytes + 3 * sent.text_bytes);
   out.put("{\"state\":");
   if (sent.clears_all) {
-    out.put("null");
-    renderer.stamp(metadata, now_s);
+    out.put("null,\"metadata\":");
+    renderer.stamp(out, now_s);
   } else {
-    out.put('{');
-    metadata.put('{');
-    put_sent_section(out, metadata, "\"desired\":", sent.desired, now_s, renderer);
-    put_sent_section(out, metadata, "\"reported\":", sent.reported, now_s, renderer);
-    out.put('}');
-    metadata.put('}');
+    put_sent(out, sent, [&](const NodeView& section) { renderer.state(out, section); });
+    out.put(",\"metadata\":");
+    put_sent(out, sent, [&](const NodeView& section) {
+      renderer.metadata_at(out, section, now_s);
+    });
   }
-  out.put(",\"metadata\":");
-  out.put(metadata.view());
   put_version(out, version);
   put_timestamp(out, now_s);
   put_client_token(out, request.client_token());
