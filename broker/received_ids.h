@@ -19,15 +19,20 @@ class ReceivedIds {
   };
 
   State state(PacketId id) const {
-    const auto found = find(id);
-    return found == ids_.end() ? State::kUnknown : found->state;
+    const auto found = std::lower_bound(ids_.begin(), ids_.end(), id, &ReceivedIds::is_before);
+    return found == ids_.end() || found->id != id ? State::kUnknown : found->state;
   }
 
-  void add(PacketId id, State state) { ids_.push_back({id, state}); }
+  // It is not known yet.
+  void add(PacketId id, State state) {
+    ids_.insert(
+        std::lower_bound(ids_.begin(), ids_.end(), id, &ReceivedIds::is_before), {id, state}
+    );
+  }
 
   void set_received(PacketId id) {
     if (const auto found = find(id); found != ids_.end()) {
-      ids_[static_cast<std::size_t>(found - ids_.begin())].state = State::kReceived;
+      found->state = State::kReceived;
     }
   }
 
@@ -51,12 +56,14 @@ class ReceivedIds {
     State state;
   };
 
-  // They are released in the order in which they came, so it is among the first.
-  std::vector<Entry>::const_iterator find(PacketId id) const {
-    return std::find_if(ids_.begin(), ids_.end(), [id](const Entry& e) { return e.id == id; });
+  static bool is_before(const Entry& entry, PacketId id) { return entry.id < id; }
+
+  std::vector<Entry>::iterator find(PacketId id) {
+    const auto found = std::lower_bound(ids_.begin(), ids_.end(), id, &ReceivedIds::is_before);
+    return found == ids_.end() || found->id != id ? ids_.end() : found;
   }
 
-  std::vector<Entry> ids_;
+  std::vector<Entry> ids_;  // rising: a 3.1.1 client may leave 65,535 of them unreleased
 };
 
 }  // namespace iotcore::broker

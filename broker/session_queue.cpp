@@ -14,7 +14,7 @@ namespace iotcore::broker {
 namespace {
 
 // Of one session, in memory, of what waits behind the inflight window.
-constexpr std::size_t kMemoryMessages = 256;
+constexpr std::size_t kMemoryMessages = 1024;
 constexpr std::size_t kMemoryBytes = 256U << 10;
 // Below it the next page is read.
 constexpr std::size_t kLowMessages = 64;
@@ -311,7 +311,13 @@ void SessionQueue::released(const Inflight::Answer& answer) {
 }
 
 void SessionQueue::on_kept(std::uint64_t sequence, bool kept) {
-  std::erase(uncommitted_, sequence);
+  // Commits are done in their order, but for those that went by way of another worker.
+  if (!uncommitted_.empty() && uncommitted_.front() == sequence) {
+    uncommitted_.pop_front();
+  } else if (const auto at = std::find(uncommitted_.begin(), uncommitted_.end(), sequence);
+             at != uncommitted_.end()) {
+    uncommitted_.erase(at);
+  }
   if (!kept) {
     // Its publisher is told, and may try again; whether the row is there nobody knows.
     const auto found = std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& w) {

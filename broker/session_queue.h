@@ -135,12 +135,12 @@ class SessionQueue {
   SessionNumber number_;
   Fifo<Waiting> waiting_;
   std::size_t waiting_bytes_ = 0;
-  std::vector<std::uint64_t> uncommitted_;  // QoS 2, rising
-  std::uint64_t next_ = 0;                  // number of the next message
-  std::uint64_t loaded_ = 0;                // from here on: in the store only
-  std::uint64_t sent_ = 0;                  // below: the client may have seen it
-  std::uint64_t erased_ = 0;                // below: no rows are left
-  std::uint64_t count_ = 0;                 // not sent yet, in memory or not
+  Fifo<std::uint64_t> uncommitted_;  // QoS 2, rising
+  std::uint64_t next_ = 0;           // number of the next message
+  std::uint64_t loaded_ = 0;         // from here on: in the store only
+  std::uint64_t sent_ = 0;           // below: the client may have seen it
+  std::uint64_t erased_ = 0;         // below: no rows are left
+  std::uint64_t count_ = 0;          // not sent yet, in memory or not
   std::uint64_t bytes_ = 0;
   std::uint32_t shared_rows_ = 0;
   std::uint32_t connection_ = 0;
