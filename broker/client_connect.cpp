@@ -1,6 +1,7 @@
 // The CONNECT part of ClientSession (MQTT5 3.1, 3.2).
 #include "base/crypto.h"
 #include "base/log.h"
+#include "broker/client_held_packet.h"
 #include "broker/client_session.h"
 #include "broker/lifecycle_events.h"
 #include "broker/message_limits.h"
@@ -294,15 +295,22 @@ void ClientSession::accept_connect() {
   if (ClientSession* old = worker_.clients().find_by_id(client_id()); old != nullptr) {
     old->close(CloseReason::kDuplicateClientId, mqtt::Reason::kSessionTakenOver);
   }
-  const bool present = find_session();
+  const Found found = find_session();
   worker_.clients().bind_id(client_id(), *this);
   session_number_ = worker_.next_session_number();
   connected_ms_ = to_epoch_ms(worker_.shared().clock().wall());
   state_ = State::kConnected;
   worker_.counters().connects.add();
 
-  connack.session_present = present;
-  send(connack);
+  connack.session_present = found == Found::kResumed;
+  if (found == Found::kDiscarded) {
+    // After a crash the old session may not be there again.
+    worker_.durable_batch((new HeldPacket(*this, connack, {}))->hold());
+    paused_ = true;
+    link_.set_reading(false);
+  } else {
+    send(connack);
+  }
   last_packet_ = worker_.now();
   arm_keep_alive();
   publish_connected(worker_, lifecycle_subject());
@@ -312,19 +320,21 @@ void ClientSession::accept_connect() {
   if (session_->is_persistent()) {
     session_->queue().attach();
   }
-  if (std::exchange(paused_, false)) {
+  if (found != Found::kDiscarded && std::exchange(paused_, false)) {
     link_.set_reading(true);
   }
 }
 
-bool ClientSession::find_session() {
-  std::unique_ptr<Session> found = worker_.sessions().take(client_id());
-  const bool present = found != nullptr && !clean_start_;
-  if (present) {
-    session_ = std::move(found);
+ClientSession::Found ClientSession::find_session() {
+  std::unique_ptr<Session> stored = worker_.sessions().take(client_id());
+  Found found = Found::kNone;
+  if (stored != nullptr && !clean_start_) {
+    found = Found::kResumed;
+    session_ = std::move(stored);
     worker_.counters().sessions_resumed.add();
-  } else if (found != nullptr) {
-    worker_.sessions().discard(std::move(found));
+  } else if (stored != nullptr) {
+    found = Found::kDiscarded;
+    worker_.sessions().discard(std::move(stored));
   }
   session_->set_client(this);
   if (session_expiry_s_ != 0 && !session_->is_persistent()) {
@@ -333,7 +343,7 @@ bool ClientSession::find_session() {
   if (session_->is_persistent()) {
     keep_session();
   }
-  return present;
+  return found;
 }
 
 void ClientSession::keep_session() {

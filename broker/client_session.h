@@ -155,7 +155,7 @@ class ClientSession final : public Client {
   };
   class PublishAck;
   class AckFactory;
-  class HeldSuback;
+  class HeldPacket;
   struct RetainedWanted;
 
   Rare& rare() {
@@ -247,8 +247,9 @@ class ClientSession final : public Client {
   // Everything that the end of a session entails, once.
   void end_session(CloseReason reason);
   void leave_session(CloseReason reason);
-  // True if it was there before.
-  bool find_session();
+  enum class Found : std::uint8_t { kNone, kResumed, kDiscarded };
+  // What was there of the client, which is this connection's now or has been ended.
+  Found find_session();
   void keep_session();
   LifecycleSubject lifecycle_subject() const;
 

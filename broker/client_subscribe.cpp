@@ -1,6 +1,7 @@
 // The SUBSCRIBE and UNSUBSCRIBE part of ClientSession (MQTT5 3.8 to 3.11).
 #include "base/log.h"
 #include "base/memory_use.h"
+#include "broker/client_held_packet.h"
 #include "broker/client_session.h"
 #include "broker/message_limits.h"
 #include "broker/mqtt/encoder.h"
@@ -12,60 +13,6 @@
 #include <algorithm>
 
 namespace iotcore::broker {
-
-// Retained messages that a new subscription is to get.
-struct ClientSession::RetainedWanted {
-  std::string filter;
-  mqtt::Qos qos;
-  std::uint32_t subscription_id;
-};
-
-// A SUBACK or UNSUBACK that waits until a persistent session's subscriptions are kept; the retained messages follow it.
-class ClientSession::HeldSuback final : public PendingAck {
- public:
-  template <typename Packet>
-  HeldSuback(ClientSession& client, const Packet& packet, std::vector<RetainedWanted> retained)
-      : PendingAck(&HeldSuback::on_complete),
-        worker_(&client.worker_),
-        lifeline_(client.worker_.lifeline()),
-        client_(client.handle_),
-        retained_(std::move(retained)) {
-    mqtt::encode(frame_, client.version_, packet);
-  }
-
- private:
-  static void on_complete(PendingAck& self, std::optional<Errc> failure) {
-    auto* held = static_cast<HeldSuback*>(&self);
-    if (WorkerBroker::current() == held->worker_) {
-      held->finish(failure);
-    } else if (!held->lifeline_->post([held, failure] { held->finish(failure); })) {
-      delete held;
-    }
-  }
-
-  void finish(std::optional<Errc> failure) {
-    const std::unique_ptr<HeldSuback> own(this);
-    ClientSession* client = worker_->clients().find(client_);
-    if (client == nullptr || !client->is_connected()) {
-      return;
-    }
-    if (failure) {
-      client->close(CloseReason::kServerError, mqtt::Reason::kUnspecifiedError);
-      return;
-    }
-    client->out().append(frame_);
-    client->link_.flush_soon();
-    for (const RetainedWanted& wanted : retained_) {
-      client->send_retained(wanted.filter, wanted.qos, wanted.subscription_id);
-    }
-  }
-
-  WorkerBroker* worker_;  // looked at only on its thread: a hold may outlive it
-  std::shared_ptr<WorkerLifeline> lifeline_;
-  ClientHandle client_;
-  std::string frame_;
-  std::vector<RetainedWanted> retained_;
-};
 
 void ClientSession::on_subscribe(const mqtt::FrameView& frame) {
   if (state_ != State::kConnected) {
@@ -123,7 +70,7 @@ void ClientSession::on_subscribe(const mqtt::FrameView& frame) {
   suback.packet_id = packet.packet_id;
   suback.reasons = reasons;
   if (session_->is_persistent() && !granted.empty()) {
-    auto* held = new HeldSuback(*this, suback, std::move(retained));
+    auto* held = new HeldPacket(*this, suback, std::move(retained));
     worker_.durable_batch(held->hold());
   } else {
     send(suback);
@@ -238,7 +185,7 @@ void ClientSession::on_unsubscribe(const mqtt::FrameView& frame) {
   unsuback.packet_id = packet.packet_id;
   unsuback.reasons = reasons;
   if (session_->is_persistent() && !gone.empty()) {
-    auto* held = new HeldSuback(*this, unsuback, {});
+    auto* held = new HeldPacket(*this, unsuback, {});
     worker_.durable_batch(held->hold());
   } else {
     send(unsuback);

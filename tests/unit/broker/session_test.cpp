@@ -291,6 +291,67 @@ TEST_CASE("a commit that fails is not acknowledged: a code in 5, a closed connec
   CHECK(expect<PublishView>(sub).payload == "a");
 }
 
+TEST_CASE("a QoS 2 publish for sessions of several workers is kept whole or not at all") {
+  const bool written = GENERATE(false, true);
+  BrokerFixture f(3);
+  for (std::size_t worker = 0; worker < 3; ++worker) {
+    TestClient& client = begin(f, "sub" + std::to_string(worker), {.worker = worker});
+    f.subscribe(client, "t", Qos::kExactlyOnce);
+    client.lose();
+  }
+  TestClient& pub = begin(f, "pub");
+  f.settle();
+  if (!written) {
+    f.fault->break_writes(Error(Errc::kStoreIo, "no disk"));
+  }
+  f.publish(pub, "t", "a", Qos::kExactlyOnce, false, 5);
+  CHECK(mqtt::is_error(expect<Ack>(pub).reason) != written);
+  f.fault->mend();
+  f.settle();
+  CHECK(rows_of(f, store::Table::kQueue).size() == (written ? 3 : 0));
+  CHECK(rows_of(f, store::Table::kSessions, "r").size() == (written ? 1 : 0));
+  for (std::size_t worker = 0; worker < 3; ++worker) {
+    TestClient& client = resume(f, "sub" + std::to_string(worker), {.worker = worker});
+    CHECK(nothing(client) != written);
+  }
+  // It can be tried again with the same identifier.
+  f.publish(pub, "t", "a", Qos::kExactlyOnce, false, 5);
+  expect_ack(pub, PacketType::kPubrec, 5);
+}
+
+TEST_CASE("several workers write a QoS 2 publish in one commit") {
+  BrokerFixture f(2);
+  TestClient& sub = begin(f, "sub", {.worker = 1});
+  f.subscribe(sub, "t", Qos::kExactlyOnce);
+  TestClient& pub = begin(f, "pub");
+  f.settle();
+  f.fault->hold();
+  f.publish(pub, "t", "a", Qos::kExactlyOnce, false, 5);
+  CHECK(f.fault->held() == 1);
+  CHECK(nothing(sub));
+  CHECK(nothing(pub));
+  f.fault->release();
+  f.settle();
+  expect_ack(pub, PacketType::kPubrec, 5);
+  CHECK(expect<PublishView>(sub).payload == "a");
+}
+
+TEST_CASE("that an old session is gone is said when it is gone for good") {
+  BrokerFixture f;
+  TestClient& old = begin(f, "c");
+  f.subscribe(old, "t", Qos::kAtLeastOnce);
+  old.lose();
+  f.settle();
+  f.fault->hold();
+  TestClient& fresh = connect(f, "c", {.clean = true});
+  fresh.send(mqtt::Pingreq{});
+  CHECK(nothing(fresh));
+  f.fault->release();
+  f.settle();
+  CHECK_FALSE(expect<Connack>(fresh).session_present);
+  expect<mqtt::Pingresp>(fresh);
+}
+
 TEST_CASE("the end of a session: clean start, expiry 0, and time") {
   BrokerFixture f;
   TestClient& pub = f.connected("pub");
