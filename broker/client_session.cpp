@@ -332,7 +332,7 @@ bool ClientSession::deliver(
     }
     return send_publish(frames, options, message);
   }
-  if ((rare_ == nullptr || rare_->queue.empty()) && session_->inflight().has_room(send_window_)) {
+  if ((rare_ == nullptr || rare_->queue.empty()) && takes_more(session_->inflight().end())) {
     return send_publish(frames, options, message);
   }
   Rare& state = rare();
@@ -449,6 +449,13 @@ void ClientSession::use_alias(const FrameCache& frames, FrameCache::Receiver& re
   receiver.topic_known = use.is_known;
 }
 
+bool ClientSession::takes_more(std::uint64_t sequence) const {
+  // With nothing under way there would be no acknowledgement either that could send what waits.
+  const Inflight& inflight = session_->inflight();
+  return inflight.has_room(send_window_, sequence) &&
+         (link_.out().size() <= unsent_bytes_max(worker_.options()) || inflight.size() == 0);
+}
+
 bool ClientSession::takes_at_once(Qos qos) const {
   if (state_ != State::kConnected) {
     return false;
@@ -458,7 +465,7 @@ bool ClientSession::takes_at_once(Qos qos) const {
   }
   const bool none_waits = session_->is_persistent() ? session_->queue().waiting_messages() == 0
                                                     : rare_ == nullptr || rare_->queue.empty();
-  return none_waits && session_->inflight().has_room(send_window_);
+  return none_waits && takes_more(session_->inflight().end());
 }
 
 std::size_t ClientSession::load() const {
@@ -489,7 +496,7 @@ std::vector<SharedMessage> ClientSession::take_shared_messages() {
 }
 
 void ClientSession::drain_queue() {
-  while (rare_ != nullptr && !rare_->queue.empty() && session_->inflight().has_room(send_window_)) {
+  while (rare_ != nullptr && !rare_->queue.empty() && takes_more(session_->inflight().end())) {
     Queued next = std::move(rare_->queue.front());
     rare_->queue.pop_front();
     const PublishView& publish = next.message->view();

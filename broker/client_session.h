@@ -96,8 +96,8 @@ class ClientSession final : public Client {
 
   // ---- For the session's queue ----
 
-  // Messages at QoS 1 and 2 that the client takes without having acknowledged them.
-  std::size_t send_window() const { return send_window_; }
+  // Whether a message at QoS 1 or 2 with that number may be sent now: within the client's window, and no more bytes than may be unsent.
+  bool takes_more(std::uint64_t sequence) const;
 
   bool may_receive(std::string_view topic, std::uint64_t topic_hash) {
     return allows(Action::kReceive, topic, topic_hash);

@@ -42,7 +42,7 @@ bool SessionQueue::add(
   }
   const bool at_once = client != nullptr && options.qos != mqtt::Qos::kExactlyOnce &&
                        waiting_.empty() && loaded_ == next_ && uncommitted_.empty() &&
-                       session_.inflight().has_room(client->send_window(), next_);
+                       client->takes_more(next_);
   if (at_once && !client->fits(delivery.frames, options)) {
     counters.dropped_too_large.add();
     return false;
@@ -230,7 +230,7 @@ void SessionQueue::pump() {
     if (!uncommitted_.empty() && next.sequence >= uncommitted_.front()) {
       break;
     }
-    if (!session_.inflight().has_room(client->send_window(), next.sequence)) {
+    if (!client->takes_more(next.sequence)) {
       break;
     }
     const std::size_t bytes = next.message ? bytes_of(next.message->view()) : 0;

@@ -283,6 +283,44 @@ TEST_CASE("while memory is full, nothing new is let in, and what is there goes o
   CHECK_FALSE(mqtt::is_error(expect<Ack>(pub).reason));
 }
 
+TEST_CASE("what is unsent to a client is bounded at QoS 1 too, and goes on when it is acknowledged"
+) {
+  const bool persistent = GENERATE(false, true);
+  BrokerOptions options;
+  options.out_buffer_bytes_max = 10'000;
+  options.queued_messages_max = 20;
+  BrokerFixture f(1, options);
+  TestClient& sub = f.client();
+  mqtt::ConnectView connect;
+  connect.client_id = "sub";
+  if (persistent) {
+    connect.properties.set(Property::kSessionExpiryInterval, 100);
+  }
+  sub.send(connect);
+  f.settle();
+  expect<Connack>(sub);
+  f.subscribe(sub, "t", Qos::kAtLeastOnce);
+  TestClient& pub = f.connected("pub");
+  for (std::uint16_t i = 1; i <= 40; ++i) {
+    f.publish(pub, "t", std::string(1000, 'x'), Qos::kAtLeastOnce, false, i);
+  }
+  std::size_t got = 0;
+  for (;;) {
+    f.settle();
+    const mqtt::PacketView packet = sub.receive();
+    if (std::holds_alternative<std::monostate>(packet)) {
+      break;
+    }
+    ++got;
+    CHECK(got < 31);
+    Ack ack;
+    ack.packet_id = std::get<PublishView>(packet).packet_id;
+    sub.send(ack);
+  }
+  CHECK(got == 30);  // ten and a little unsent, twenty in the queue
+  CHECK(f.workers.brokers_[0]->counters().dropped_queue_full.value() == 10);
+}
+
 TEST_CASE("what is on its way to another worker is bounded at QoS 0, and QoS 1 goes through") {
   BrokerOptions options;
   options.mailbox_bytes_max = 100'000;
