@@ -1,11 +1,13 @@
 #include "registry/grants.h"
 
 #include "proto/record/registry.pb.h"
+#include "registry/group_rows.h"
 #include "registry/keys.h"
 #include "registry/page.h"
 #include "registry/policies.h"
 #include "registry/rows.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace iotcore::registry {
@@ -103,11 +105,19 @@ Result<Grants> GrantReader::read(const DeviceFacts& facts) {
     IOTCORE_ASSIGN(thing, associated_thing(facts));
   }
   std::string thing_name = thing ? thing->name : std::string();
-  IOTCORE_ASSIGN(const Compiled policies, policies_of(certificate_resource(facts.certificate_id)));
+  std::vector<std::string> targets = {certificate_resource(facts.certificate_id)};
+  std::vector<std::string> groups;
+  if (thing) {
+    IOTCORE_TRY(add_groups_of(thing_name, groups));
+  }
+  for (const std::string& group : groups) {
+    targets.push_back("thinggroup/" + group);
+  }
+  IOTCORE_ASSIGN(const Compiled policies, policies_of(targets));
   const policy::Context context = context_of(
       facts, certificate_facts(facts.certificate_id, found->record), std::move(thing), clock_
   );
-  return Grants{policies->bind(context), std::move(thing_name), not_after};
+  return Grants{policies->bind(context), std::move(thing_name), not_after, std::move(groups)};
 }
 
 // The thing that has the certificate exclusively; else the one named like the client id, if the certificate is attached to it.
@@ -145,16 +155,31 @@ Result<std::optional<policy::ThingFacts>> GrantReader::associated_thing(const De
   return out;
 }
 
-Result<GrantReader::Compiled> GrantReader::policies_of(std::string_view target) {
+Status GrantReader::add_groups_of(std::string_view thing, std::vector<std::string>& groups) {
   IOTCORE_ASSIGN(
-      const std::vector<store::Entry> attached,
-      store_.scan(keys::kPrincipals, keys::policies_of_target(target), {}, 1000)
+      const auto found, find_record<record::Thing>(store_, keys::kRegistry, keys::thing(thing))
   );
+  if (found) {
+    IOTCORE_ASSIGN(groups, policy_groups_of(store_, found->record));
+  }
+  return {};
+}
+
+Result<GrantReader::Compiled> GrantReader::policies_of(const std::vector<std::string>& targets) {
   std::vector<std::string> names;
   std::vector<std::string> row_keys;
-  for (const store::Entry& row : attached) {
-    names.push_back(segment_of(row.key, 1));
-    row_keys.push_back(keys::policy(names.back()).take());
+  for (const std::string& target : targets) {
+    IOTCORE_ASSIGN(
+        const std::vector<store::Entry> attached,
+        store_.scan(keys::kPrincipals, keys::policies_of_target(target), {}, 1000)
+    );
+    for (const store::Entry& row : attached) {
+      std::string name = segment_of(row.key, 1);
+      if (std::find(names.begin(), names.end(), name) == names.end()) {
+        row_keys.push_back(keys::policy(name).take());
+        names.push_back(std::move(name));
+      }
+    }
   }
   IOTCORE_ASSIGN(const auto rows, store_.multi_get(keys::kPrincipals, row_keys));
   std::string set;

@@ -31,6 +31,8 @@ struct Grants {
   policy::BoundPolicies policies;
   std::string thing_name;  // the associated thing (auth.md section 7), or empty
   WallTime not_after;      // of the certificate
+  // Whose policies are in it, too: the groups of the thing and those above them.
+  std::vector<std::string> groups = {};
 };
 
 // Works out what a device may do from the rows of its certificate, things and policies. Blocking; any thread.
@@ -47,7 +49,9 @@ class GrantReader {
 
   Status check(const record::Certificate& certificate) const;
   Result<std::optional<policy::ThingFacts>> associated_thing(const DeviceFacts& facts);
-  Result<Compiled> policies_of(std::string_view target);
+  // Adds the groups whose policies reach the thing.
+  Status add_groups_of(std::string_view thing, std::vector<std::string>& groups);
+  Result<Compiled> policies_of(const std::vector<std::string>& targets);
   Result<Compiled> compile(
       const std::vector<std::string>& names, const std::vector<std::optional<store::Row>>& rows
   ) const;

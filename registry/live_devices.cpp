@@ -21,15 +21,22 @@ std::uint64_t key_of(std::string_view text) {
   return text.empty() ? 0 : std::max<std::uint64_t>(stable_hash(text), 1);
 }
 
+// Of a device without grants nobody knows: it may just be read for the first time.
 bool has_policy(const LiveDevice& device, std::string_view name) {
   const auto grants = device.grants();
   if (grants == nullptr) {
-    return false;
+    return true;
   }
   const auto policies = grants->policies.policies().policies();
   return std::any_of(policies.begin(), policies.end(), [name](const auto& policy) {
     return policy.name == name;
   });
+}
+
+bool has_group(const LiveDevice& device, std::string_view name) {
+  const auto grants = device.grants();
+  return grants == nullptr ||
+         std::find(grants->groups.begin(), grants->groups.end(), name) != grants->groups.end();
 }
 
 }  // namespace
@@ -57,6 +64,13 @@ LiveDevices::LiveDevices(store::Store& store, GrantReader& reader, Executor& poo
       keys::things(),
       pool,
       [this](const store::Change& change) { on_thing_row(change); }
+  ));
+  // Attaching a policy to a group writes the group's row.
+  watches_.push_back(store.watch(
+      keys::kRegistry,
+      keys::thing_groups(),
+      pool,
+      [this](const store::Change& change) { on_group_row(change); }
   ));
 }
 
@@ -87,6 +101,15 @@ void LiveDevices::on_principal_row(const store::Change& change) {
 void LiveDevices::on_thing_row(const store::Change& change) {
   const bool range = change.kind == store::Change::Kind::kRangeErased;
   refresh(range ? by_thing_.all() : by_thing_.find(key_of(segment_of(change.key, 0))));
+}
+
+void LiveDevices::on_group_row(const store::Change& change) {
+  Devices concerned = by_certificate_.all();
+  if (change.kind != store::Change::Kind::kRangeErased) {
+    const std::string name = segment_of(change.key, 0);
+    std::erase_if(concerned, [&name](const auto& device) { return !has_group(*device, name); });
+  }
+  refresh(std::move(concerned));
 }
 
 void LiveDevices::refresh(Devices devices) {

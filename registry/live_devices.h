@@ -69,6 +69,7 @@ class LiveDevices {
 
   void on_principal_row(const store::Change& change);
   void on_thing_row(const store::Change& change);
+  void on_group_row(const store::Change& change);
   void refresh(Devices devices);
   void refresh_chunk(const Devices& devices);
   // True: the device has just lost everything.

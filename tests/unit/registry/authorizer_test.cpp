@@ -327,5 +327,54 @@ TEST_CASE("requests over HTTPS are the policies' to allow, without MQTT's variab
   CHECK(code_of(f.http.authenticate(f.peer(std::string(64, '0')))) == Errc::kForbidden);
 }
 
+TEST_CASE("policies of groups hold for the things in them and below them, while they are there") {
+  AuthorizerFixture f;
+  const PeerIdentity peer = f.device(policy_of(
+      statement("Allow", "iot:Connect", "client/*") + "," +
+      statement("Allow", "iot:Publish", "topic/own")
+  ));
+  REQUIRE(f.create_policy("of-root", policy_of(statement("Allow", "iot:Publish", "topic/root"))));
+  REQUIRE(f.create_policy("of-leaf", policy_of(statement("Deny", "iot:Publish", "topic/own"))));
+  const auto create = [&](const std::string& text) {
+    return f.registry.thing_groups().create(Fixture::request<api::CreateThingGroupRequest>(text));
+  };
+  REQUIRE(create("thing_group_name: 'root'"));
+  REQUIRE(create("thing_group_name: 'leaf' parent_group_name: 'root'"));
+  REQUIRE(f.create_thing("thing_name: 'pump'"));
+  REQUIRE(f.attach_thing("pump", f.arn));
+  REQUIRE(f.attach_policy("of-root", std::string(kArn) + "thinggroup/root"));
+  CHECK(
+      code_of(f.attach_policy("of-root", std::string(kArn) + "thinggroup/none")) == Errc::kNotFound
+  );
+
+  const auto permissions = f.connect(peer, "pump");
+  REQUIRE(permissions);
+  // Another client id: not associated with the thing, so that its groups do not count.
+  const auto stranger = f.connect(peer, "other");
+  REQUIRE(stranger);
+  CHECK_FALSE(f.may(**permissions, Action::kPublish, "root"));
+  REQUIRE(f.registry.group_members().add(Fixture::request<api::AddThingToThingGroupRequest>(
+      "thing_name: 'pump' thing_group_name: 'leaf'"
+  )));
+  f.pool.run();
+  CHECK(f.may(**permissions, Action::kPublish, "root"));
+  CHECK(f.may(**permissions, Action::kPublish, "own"));
+  CHECK_FALSE(f.may(**stranger, Action::kPublish, "root"));
+
+  REQUIRE(f.attach_policy("of-leaf", std::string(kArn) + "thinggroup/leaf"));
+  f.pool.run();
+  CHECK_FALSE(f.may(**permissions, Action::kPublish, "own"));
+  CHECK(f.may(**stranger, Action::kPublish, "own"));
+  REQUIRE(f.detach_policy("of-leaf", std::string(kArn) + "thinggroup/leaf"));
+  f.pool.run();
+  CHECK(f.may(**permissions, Action::kPublish, "own"));
+
+  REQUIRE(f.registry.thing_groups().remove(
+      Fixture::request<api::DeleteThingGroupRequest>("thing_group_name: 'leaf'")
+  ));
+  f.pool.run();
+  CHECK_FALSE(f.may(**permissions, Action::kPublish, "root"));
+}
+
 }  // namespace
 }  // namespace iotcore::registry
