@@ -1,11 +1,12 @@
 #include "net/http_client.h"
 
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
+#include "net/http_reply.h"
+
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <array>
 #include <memory>
 #include <netdb.h>
 #include <sys/socket.h>
@@ -15,7 +16,8 @@
 namespace iotcore::net {
 namespace {
 
-namespace http = boost::beast::http;
+// Of an answer's body.
+constexpr std::size_t kReplyBytesMax = 64U << 20;
 
 template <auto Free>
 struct FreeWith {
@@ -185,47 +187,22 @@ Result<HttpResponse> http_call(
   if (!channel.write(text_of(request, server))) {
     return fail(Errc::kUnavailable, address_of(server) + " broke off");
   }
-  http::response_parser<http::string_body> parser;
-  parser.body_limit(64U << 20);
-  parser.eager(true);
-  if (request.method == "HEAD") {
-    parser.skip(true);
-  }
-  std::string buffered;
-  char chunk[16'384];
-  boost::system::error_code error;
-  while (!parser.is_done()) {
-    const long n = channel.read(chunk, sizeof chunk);
+  HttpReplyParser parser(request.method == "HEAD", kReplyBytesMax);
+  std::array<char, 16'384> chunk;
+  while (!parser.done()) {
+    const long n = channel.read(chunk.data(), chunk.size());
     if (n < 0) {
       return fail(Errc::kTimeout, address_of(server) + " broke off, or did not answer in time");
     }
-    if (n == 0) {
-      parser.put_eof(error);
-      if (error) {
-        return fail(Errc::kUnavailable, address_of(server) + " broke off within its answer");
-      }
-      break;
-    }
-    buffered.append(chunk, static_cast<std::size_t>(n));
-    const std::size_t used =
-        parser.put(boost::asio::const_buffer(buffered.data(), buffered.size()), error);
-    buffered.erase(0, used);
-    if (error && error != http::error::need_more) {
+    const Status taken =
+        n == 0 ? parser.put_end() : parser.put({chunk.data(), static_cast<std::size_t>(n)});
+    if (!taken) {
       return fail(
-          Errc::kUnavailable,
-          address_of(server) + " answers with malformed HTTP: " + error.message()
+          Errc::kUnavailable, "the answer of " + address_of(server) + ": " + taken.error().message()
       );
     }
-    error = {};
   }
-  HttpResponse response;
-  const auto& message = parser.get();
-  response.status = static_cast<std::uint16_t>(message.result_int());
-  for (const auto& field : message) {
-    response.headers.add(std::string(field.name_string()), std::string(field.value()));
-  }
-  response.body = message.body();
-  return response;
+  return parser.take();
 }
 
 }  // namespace iotcore::net
