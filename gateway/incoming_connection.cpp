@@ -97,10 +97,10 @@ void IncomingConnection::on_handshake_done() {
   }
   broker::PeerIdentity& peer = arrival_.peer;
   peer.server_name = stream_.server_name();
-  if (auto certificate = stream_.take_peer_certificate()) {
+  if (const net::SharedPeerCertificate certificate = stream_.take_peer_certificate()) {
     peer.kind = broker::PeerIdentity::Kind::kCertificate;
     peer.principal = to_hex(as_text(certificate->fingerprint));
-    peer.certificate_der = std::move(certificate->der);
+    peer.certificate_der = certificate->der;
   }
   const std::string_view alpn = stream_.alpn_protocol();
   if (!alpn.empty()) {

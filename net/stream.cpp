@@ -3,9 +3,7 @@
 #include "net/descriptor_bio.h"
 
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -13,27 +11,6 @@
 
 namespace iotcore::net {
 namespace {
-
-// A key that stands in for those of all peers once their own are not needed any more.
-EVP_PKEY* stand_in_key() {
-  static EVP_PKEY* const key = [] {
-    constexpr unsigned char kBytes[32] = {};
-    return EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, kBytes, sizeof kBytes);
-  }();
-  return key;
-}
-
-// The connection holds on to the parsed certificate for all its life and offers no way to let go of it. Its parts have served: possession of the key is
-// proven, and nothing looks at it again. So they go; the key with its curve's tables is the larger half.
-void shrink(X509* certificate) {
-  static X509_NAME* const no_name = X509_NAME_new();
-  X509_set_pubkey(certificate, stand_in_key());
-  X509_set_subject_name(certificate, no_name);
-  X509_set_issuer_name(certificate, no_name);
-  while (X509_get_ext_count(certificate) > 0) {
-    X509_EXTENSION_free(X509_delete_ext(certificate, X509_get_ext_count(certificate) - 1));
-  }
-}
 
 bool would_block() {
   return errno == EAGAIN || errno == EWOULDBLOCK;
@@ -187,22 +164,14 @@ bool Stream::was_resumed() const {
   return is_tls() && SSL_session_reused(ssl_.get()) == 1;
 }
 
-std::optional<PeerCertificate> Stream::take_peer_certificate() {
-  X509* certificate = is_tls() ? SSL_get0_peer_certificate(ssl_.get()) : nullptr;
-  if (certificate == nullptr) {
-    return std::nullopt;
+SharedPeerCertificate Stream::take_peer_certificate() {
+  SSL_SESSION* session = is_tls() ? SSL_get_session(ssl_.get()) : nullptr;
+  SharedPeerCertificate certificate = peer_certificate_of(session);
+  if (certificate) {
+    set_peer_certificate(session, nullptr);
+    shrink_peer_certificate(ssl_.get());
   }
-  const int size = i2d_X509(certificate, nullptr);
-  if (size <= 0) {
-    return std::nullopt;
-  }
-  PeerCertificate out;
-  out.der.resize(static_cast<std::size_t>(size));
-  auto* at = reinterpret_cast<unsigned char*>(out.der.data());
-  i2d_X509(certificate, &at);
-  out.fingerprint = sha256(out.der);
-  shrink(certificate);
-  return out;
+  return certificate;
 }
 
 std::string Stream::handshake_error() {

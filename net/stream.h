@@ -1,6 +1,6 @@
 #pragma once
 
-#include "base/crypto.h"
+#include "net/peer_certificate.h"
 #include "net/socket.h"
 
 #include <cstddef>
@@ -11,8 +11,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-
-typedef struct ssl_st SSL;
 
 namespace iotcore::net {
 
@@ -37,12 +35,6 @@ struct WriteResult {
 };
 
 enum class HandshakeStatus : std::uint8_t { kDone, kWouldBlock, kFailed };
-
-// A client certificate as it was presented; that the peer has its key is proven, nothing else.
-struct PeerCertificate {
-  Sha256 fingerprint;  // of the DER form: the certificate id
-  std::string der;
-};
 
 // A connected non-blocking socket, plain or TLS. Moves between threads as a value; used by one at a time. OpenSSL works straight on the
 // descriptor: no buffers of ours beside its own.
@@ -86,8 +78,8 @@ class Stream {
   std::string server_name() const;
   std::string_view alpn_protocol() const;
   bool was_resumed() const;
-  // Once; OpenSSL need not keep it afterwards.
-  std::optional<PeerCertificate> take_peer_certificate();
+  // Of the handshake that began the session, this one or the one that it resumes; null: none was shown. Once: the connection then forgets it.
+  SharedPeerCertificate take_peer_certificate();
   // Why the handshake failed, for the log.
   static std::string handshake_error();
 

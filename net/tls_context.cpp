@@ -3,6 +3,8 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "net/descriptor_bio.h"
+#include "net/peer_certificate.h"
+#include "net/tls_library.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -14,15 +16,9 @@
 namespace iotcore::net {
 namespace {
 
-constexpr const char* kSuites13 =
-    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
-constexpr const char* kSuites12 =
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
-constexpr const char* kGroups = "X25519:P-256:P-384:P-521";
-
 constexpr long kSessionSeconds = 24 * 3600;
+// What a client may send as its certificates.
+constexpr long kClientChainBytesMax = 32 * 1024;
 
 struct AlpnProtocol {
   std::string_view name;
@@ -120,10 +116,6 @@ int no_password(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*argumen
   return 0;
 }
 
-int accept_every_certificate(X509_STORE_CTX* /*store*/, void* /*argument*/) {
-  return 1;
-}
-
 bool use_certificate(SSL_CTX* context, const std::string& chain_pem, const std::string& key_pem) {
   const BioPtr chain = memory_bio(chain_pem);
   const X509Ptr own(PEM_read_bio_X509_AUX(chain.get(), nullptr, nullptr, nullptr));
@@ -145,16 +137,6 @@ bool use_certificate(SSL_CTX* context, const std::string& chain_pem, const std::
   const KeyPtr key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, no_password, nullptr));
   return key && SSL_CTX_use_PrivateKey(context, key.get()) == 1 &&
          SSL_CTX_check_private_key(context) == 1;
-}
-
-bool set_versions(SSL_CTX* context, TlsVersions versions) {
-  const int lowest = versions == TlsVersions::k13Only ? TLS1_3_VERSION : TLS1_2_VERSION;
-  const int highest = versions == TlsVersions::k12Only ? TLS1_2_VERSION : TLS1_3_VERSION;
-  return SSL_CTX_set_min_proto_version(context, lowest) == 1 &&
-         SSL_CTX_set_max_proto_version(context, highest) == 1 &&
-         SSL_CTX_set_ciphersuites(context, kSuites13) == 1 &&
-         SSL_CTX_set_cipher_list(context, kSuites12) == 1 &&
-         SSL_CTX_set1_groups_list(context, kGroups) == 1;
 }
 
 // Sessions are kept here and their tickets only name them. Tickets that carry the session would carry the client's certificate too: written, encrypted
@@ -199,15 +181,14 @@ Result<TlsContext::Context> TlsContext::build(
     const std::string& chain_pem, const std::string& key_pem
 ) const {
   ERR_clear_error();
-  Context context(SSL_CTX_new(TLS_server_method()));
+  Context context(SSL_CTX_new_ex(tls_library(), nullptr, TLS_server_method()));
   if (!context) {
     return tls_failure("can't make a TLS context");
   }
   if (!use_certificate(context.get(), chain_pem, key_pem)) {
     return tls_failure("the server's certificate and key can't be used");
   }
-  if (!set_versions(context.get(), config_.versions) ||
-      !set_resumption(context.get(), sessions_.get())) {
+  if (!apply(*config_.policy, context.get()) || !set_resumption(context.get(), sessions_.get())) {
     return tls_failure("can't set up TLS");
   }
   SSL_CTX_set_options(
@@ -222,8 +203,8 @@ Result<TlsContext::Context> TlsContext::build(
   );
   // One system call a record instead of two; buffers are released when empty all the same.
   SSL_CTX_set_read_ahead(context.get(), 1);
-  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
-  SSL_CTX_set_cert_verify_callback(context.get(), accept_every_certificate, nullptr);
+  remember_peer_certificates(context.get());
+  SSL_CTX_set_max_cert_list(context.get(), kClientChainBytesMax);
   auto* self = const_cast<TlsContext*>(this);
   SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, self);
 #pragma GCC diagnostic push

@@ -3,6 +3,7 @@
 #include "base/result.h"
 #include "net/session_cache.h"
 #include "net/stream.h"
+#include "net/tls_policy.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -20,13 +21,11 @@ enum class ClientCertificates : std::uint8_t {
   kByAlpn,  // not from a client that names a protocol other than x-amzn-mqtt-ca and x-amzn-http-ca
 };
 
-enum class TlsVersions : std::uint8_t { k12And13, k13Only, k12Only };
-
 struct TlsServerConfig {
   std::string certificate_chain_pem;  // the server's own first
   std::string private_key_pem;
   ClientCertificates client_certificates = ClientCertificates::kAlways;
-  TlsVersions versions = TlsVersions::k12And13;
+  const TlsPolicy* policy = &tls_policies().front();
   // Kept for clients that come back, some 1 KiB each; 0: none are resumed.
   std::size_t resumable_sessions_max = 20'000;
   // Whether this server answers for that name; a wrong one ends the handshake (mqtt.md 1). Any thread. Empty: it answers for all.

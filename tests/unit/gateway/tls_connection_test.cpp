@@ -30,10 +30,10 @@ using Session = std::unique_ptr<SSL_SESSION, Freed<SSL_SESSION_free>>;
 
 // Self-signed: nobody here looks at who issued it.
 struct Identity {
-  Key key{EVP_EC_gen("P-256")};
+  Key key;
   Certificate certificate{X509_new()};
 
-  explicit Identity(const char* name) {
+  explicit Identity(const char* name, EVP_PKEY* own = EVP_EC_gen("P-256")) : key(own) {
     X509* x = certificate.get();
     X509_set_version(x, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
@@ -50,7 +50,8 @@ struct Identity {
         0
     );
     X509_set_issuer_name(x, X509_get_subject_name(x));
-    X509_sign(x, key.get(), EVP_sha256());
+    const bool pure = EVP_PKEY_is_a(own, "ED25519") == 1 || EVP_PKEY_is_a(own, "ED448") == 1;
+    X509_sign(x, key.get(), pure ? nullptr : EVP_sha256());
   }
 
   std::string der() const {
@@ -88,6 +89,7 @@ struct TlsPeerOptions {
   std::string server_name = {};
   int version = TLS1_3_VERSION;
   SSL_SESSION* session = nullptr;
+  const char* suites = nullptr;
 };
 
 class TlsPeer {
@@ -96,6 +98,10 @@ class TlsPeer {
       : socket_(port), context_(SSL_CTX_new(TLS_client_method())) {
     SSL_CTX_set_min_proto_version(context_.get(), options.version);
     SSL_CTX_set_max_proto_version(context_.get(), options.version);
+    SSL_CTX_set_security_level(context_.get(), 0);  // what is too weak, the server has to find out
+    if (options.suites != nullptr) {
+      SSL_CTX_set_cipher_list(context_.get(), options.suites);
+    }
     if (options.identity != nullptr) {
       SSL_CTX_use_certificate(context_.get(), options.identity->certificate.get());
       SSL_CTX_use_PrivateKey(context_.get(), options.identity->key.get());
@@ -226,6 +232,62 @@ TEST_CASE("A client without a certificate is anonymous") {
   REQUIRE(peer.send(packet(kConnect, "device-1")));
   CHECK(peer.read_packet()[0] == kHello);
   CHECK(server.seen.peers.back().kind == PeerIdentity::Kind::kAnonymous);
+}
+
+TEST_CASE("Clients prove keys of every allowed kind, and no others") {
+  struct Row {
+    const char* name;
+    EVP_PKEY* (*make)();
+    bool allowed;
+  };
+
+  const std::array rows = {
+      Row{"P-384", [] { return EVP_EC_gen("P-384"); }, true},
+      Row{"P-521", [] { return EVP_EC_gen("P-521"); }, true},
+      Row{"RSA 2048", [] { return EVP_RSA_gen(2048); }, true},
+      Row{"Ed25519", [] { return EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"); }, true},
+      Row{"RSA 1024", [] { return EVP_RSA_gen(1024); }, false},
+      Row{"Ed448", [] { return EVP_PKEY_Q_keygen(nullptr, nullptr, "ED448"); }, false},
+  };
+  TlsServer server;
+  const std::uint16_t port = server.open_mqtts();
+  for (const Row& row : rows) {
+    const Identity device("device", row.make());
+    for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+      CAPTURE(row.name, version);
+      TlsPeer peer(port, {.identity = &device, .version = version});
+      peer.send(packet(kConnect, "device"));
+      // A client whose key we cannot check does not show its certificate, and is nobody.
+      const bool answered = peer.read_packet().starts_with(kHello);
+      const std::lock_guard lock(server.seen.mutex);
+      CHECK((answered && server.seen.peers.back().certificate_der == device.der()) == row.allowed);
+    }
+  }
+}
+
+TEST_CASE("Old suites are for listeners whose policy has them") {
+  const auto suite_taken = [](const char* policy, const char* suite) {
+    net::TlsServerConfig config;
+    config.policy = net::find_tls_policy(policy);
+    REQUIRE(config.policy != nullptr);
+    TlsServer server(std::move(config));
+    TlsPeer peer(server.open_mqtts(), {.version = TLS1_2_VERSION, .suites = suite});
+    return peer.connected();
+  };
+  CHECK(suite_taken("default", "ECDHE-ECDSA-AES128-GCM-SHA256"));
+  CHECK(suite_taken("default", "ECDHE-ECDSA-CHACHA20-POLY1305"));
+  CHECK_FALSE(suite_taken("default", "ECDHE-ECDSA-AES128-SHA256"));
+  for (const char* suite :
+       {"ECDHE-ECDSA-AES128-SHA256",
+        "ECDHE-ECDSA-AES256-SHA384",
+        "ECDHE-ECDSA-AES128-SHA",
+        "ECDHE-ECDSA-AES256-SHA"}) {
+    CAPTURE(suite);
+    CHECK(suite_taken("IoTSecurityPolicy_TLS13_1_2_2022_10", suite));
+    CHECK(suite_taken("IoTSecurityPolicy_TLS12_1_0_2015_01", suite));
+  }
+  CHECK_FALSE(suite_taken("IoTSecurityPolicy_TLS13_1_3_2022_10", "ECDHE-ECDSA-AES128-GCM-SHA256"));
+  CHECK(net::find_tls_policy("IoTSecurityPolicy_TLS99") == nullptr);
 }
 
 TEST_CASE("Connections keep their TLS state when they move to the session's worker") {
