@@ -3,17 +3,17 @@
 namespace iotcore::registry {
 
 Result<api::DescribeEndpointResponse> describe_endpoint(
-    const Options& options, const api::DescribeEndpointRequest& request
+    const Endpoints& endpoints, const api::DescribeEndpointRequest& request
 ) {
   const std::string_view type =
       request.has_endpoint_type() ? std::string_view(request.endpoint_type()) : "iot:Data";
   api::DescribeEndpointResponse response;
   if (type == "iot:Data" || type == "iot:Data-ATS") {
-    response.set_endpoint_address(options.data_endpoint);
+    response.set_endpoint_address(endpoints.data);
   } else if (type == "iot:CredentialProvider") {
-    response.set_endpoint_address(options.credentials_endpoint);
+    response.set_endpoint_address(endpoints.credentials);
   } else if (type == "iot:Jobs") {
-    response.set_endpoint_address(options.jobs_endpoint);
+    response.set_endpoint_address(endpoints.jobs);
   } else {
     return fail(
         Errc::kInvalidRequest,

@@ -2,13 +2,21 @@
 
 #include "base/result.h"
 #include "proto/api/endpoint.pb.h"
-#include "registry/options.h"
+
+#include <string>
 
 namespace iotcore::registry {
 
+// Each is host, or host:port where the port is not the one that clients assume.
+struct Endpoints {
+  std::string data;
+  std::string credentials;
+  std::string jobs;
+};
+
 // Where clients find each service; kInvalidRequest for a type that is none of AWS's.
 Result<api::DescribeEndpointResponse> describe_endpoint(
-    const Options& options, const api::DescribeEndpointRequest& request
+    const Endpoints& endpoints, const api::DescribeEndpointRequest& request
 );
 
 }  // namespace iotcore::registry

@@ -31,11 +31,6 @@ struct Options {
   Account account;
   Limits limits;
   pki::KeyType key_type = pki::KeyType::kRsa2048;  // registry.key_type
-  // What DescribeEndpoint answers for each of its types: host, or host:port where the port is not
-  // the one that clients assume.
-  std::string data_endpoint = "localhost";
-  std::string credentials_endpoint = "localhost";
-  std::string jobs_endpoint = "localhost";
 };
 
 }  // namespace iotcore::registry

@@ -186,14 +186,11 @@ void register_operations(gateway::OperationRegistry& operations, const Operation
   register_rules(operations, owners.rules);
   operations.add<api::DescribeEndpointRequest, api::DescribeEndpointResponse>(
       "DescribeEndpoint",
-      [&registry = owners.registry, &endpoint = owners.endpoint](
+      [&endpoint = owners.endpoint](
           const gateway::CallContext&, const api::DescribeEndpointRequest& request
       ) {
-        registry::Options options = registry.options();
-        options.data_endpoint = endpoint.address();
-        options.credentials_endpoint = endpoint.address();
-        options.jobs_endpoint = endpoint.address();
-        return registry::describe_endpoint(options, request);
+        const std::string address = endpoint.address();
+        return registry::describe_endpoint({address, address, address}, request);
       }
   );
   gateway::register_message_operations(

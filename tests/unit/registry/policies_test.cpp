@@ -187,12 +187,9 @@ TEST_CASE("policies are listed by age") {
 }
 
 TEST_CASE("clients are told where to find each service") {
-  Options options;
-  options.data_endpoint = "data:8883";
-  options.jobs_endpoint = "jobs";
-  options.credentials_endpoint = "credentials";
+  const Endpoints endpoints = {"data:8883", "credentials", "jobs"};
   const auto ask = [&](const std::string& text) {
-    return describe_endpoint(options, Fixture::request<api::DescribeEndpointRequest>(text));
+    return describe_endpoint(endpoints, Fixture::request<api::DescribeEndpointRequest>(text));
   };
   CHECK(ask("")->endpoint_address() == "data:8883");
   CHECK(ask("endpoint_type: 'iot:Data'")->endpoint_address() == "data:8883");
