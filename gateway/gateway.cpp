@@ -8,6 +8,19 @@
 
 namespace iotcore::gateway {
 
+Duration AcceptRate::wait(MonotonicTime now) const {
+  return Duration(due_.load(std::memory_order_relaxed)) - kBurst - now.time_since_epoch();
+}
+
+void AcceptRate::take(MonotonicTime now, std::uint32_t per_s_max) {
+  const Duration apart = std::chrono::nanoseconds(1'000'000'000 / per_s_max);
+  Duration::rep due = due_.load(std::memory_order_relaxed);
+  Duration::rep next = 0;
+  do {
+    next = (std::max(Duration(due), now.time_since_epoch()) + apart).count();
+  } while (!due_.compare_exchange_weak(due, next, std::memory_order_relaxed));
+}
+
 Gateway::Gateway(
     WorkerThreads& workers, ClientFactory& clients, Metrics& metrics, GatewayLimits limits
 )

@@ -3,8 +3,10 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "gateway/client_factory.h"
+#include "gateway/face_limits.h"
 #include "gateway/http_handler.h"
 #include "gateway/worker_threads.h"
+#include "net/address_range.h"
 #include "net/socket.h"
 #include "net/tls_context.h"
 
@@ -46,11 +48,29 @@ struct FaceConfig {
   HttpHandler* http = nullptr;           // nullptr: no HTTP. Outlives the gateway
   std::string websocket_path = "/mqtt";  // empty: no MQTT over WebSocket
   bool development = false;              // PeerIdentity::development of those who come this way
+  // Connections come from a load balancer with a PROXY header (version 2) before everything else, and only from there.
+  bool proxy_protocol = false;
+  std::vector<net::AddressRange> trusted_proxies;
+  FaceLimits limits;
+};
+
+// New connections of a face, spread evenly over time up to a tenth of a second's worth at once. Any thread.
+class AcceptRate {
+ public:
+  // How long the next one has to wait; zero or less: it may come.
+  Duration wait(MonotonicTime now) const;
+  void take(MonotonicTime now, std::uint32_t per_s_max);
+
+ private:
+  static constexpr Duration kBurst = std::chrono::milliseconds(100);
+
+  std::atomic<Duration::rep> due_ = 0;  // when the next one would come at an even pace
 };
 
 struct Face {
   FaceConfig config;
   std::uint16_t port = 0;
+  mutable AcceptRate accept_rate;  // counted by the listeners of all workers
   Gauge* open = nullptr;
   Counter* accepted = nullptr;
 };

@@ -21,6 +21,9 @@ IncomingConnection::IncomingConnection(WorkerGateway& gateway, Arrival arrival)
     : Connection(gateway, std::move(arrival.stream), *arrival.face),
       arrival_(std::move(arrival)),
       handshaking_(stream_.is_tls() && !arrival_.websocket) {
+  if (face_->config.proxy_protocol && !arrival_.websocket) {
+    proxy_ = std::make_unique<net::ProxyHeaderDecoder>();
+  }
   if (arrival_.websocket) {
     protocol_ = Protocol::kMqtt;
   } else if (face_->config.http == nullptr) {
@@ -35,7 +38,13 @@ IncomingConnection::~IncomingConnection() {
 }
 
 void IncomingConnection::start() {
-  gateway_.set_deadline(*this, gateway_.loop().turn_time() + gateway_.limits().connect_timeout);
+  if (handshaking_) {
+    gateway_.set_deadline(
+        *this, gateway_.loop().turn_time() + face_->config.limits.handshake_timeout
+    );
+  } else {
+    set_connect_deadline();
+  }
   gateway_.loop().add(stream_.fd(), *this);
   if (arrival_.websocket) {
     write_websocket();
@@ -48,15 +57,48 @@ void IncomingConnection::start() {
   }
 }
 
+void IncomingConnection::set_connect_deadline() {
+  const std::chrono::milliseconds own = face_->config.limits.connect_timeout;
+  const std::chrono::milliseconds wait = own.count() != 0 ? own : gateway_.limits().connect_timeout;
+  gateway_.set_deadline(*this, gateway_.loop().turn_time() + wait);
+}
+
+bool IncomingConnection::read_proxy_header() {
+  while (proxy_->wanted() > 0) {
+    const std::span<char> buffer = gateway_.loop().read_buffer().first(proxy_->wanted());
+    const net::ReadResult result = stream_.read_raw(buffer);
+    if (result.status == net::IoStatus::kWouldBlock) {
+      return false;
+    }
+    const bool fine = result.status == net::IoStatus::kOk &&
+                      proxy_->put({buffer.data(), result.bytes}).has_value();
+    if (!fine) {
+      gateway_.counters().proxy_refused.add();
+      end();
+      return false;
+    }
+  }
+  if (const std::optional<net::PeerAddress>& source = proxy_->source()) {
+    arrival_.peer.source_ip = source->ip;
+    arrival_.peer.source_port = source->port;
+  }
+  proxy_.reset();
+  return true;
+}
+
+void IncomingConnection::queue_handshake() {
+  if (!handshake_queued_) {
+    handshake_queued_ = true;
+    gateway_.queue_handshake(*this);
+  }
+}
+
 void IncomingConnection::on_io(std::uint32_t events) {
-  if (gone_) {
+  if (gone_ || (proxy_ && !read_proxy_header())) {
     return;
   }
   if (handshaking_) {
-    if (!handshake_queued_) {
-      handshake_queued_ = true;
-      gateway_.queue_handshake(*this);
-    }
+    queue_handshake();
     return;
   }
   if ((events & EPOLLOUT) != 0 && arrival_.websocket) {
@@ -91,6 +133,7 @@ void IncomingConnection::continue_handshake() {
 
 void IncomingConnection::on_handshake_done() {
   handshaking_ = false;
+  set_connect_deadline();
   gateway_.counters().handshakes_ok.add();
   if (stream_.was_resumed()) {
     gateway_.counters().handshakes_resumed.add();
@@ -230,6 +273,9 @@ void IncomingConnection::end() {
 
 void IncomingConnection::on_deadline() {
   gateway_.counters().connect_timeouts.add();
+  if (handshaking_) {
+    gateway_.counters().handshakes_failed.add();
+  }
   end();
 }
 

@@ -1,10 +1,11 @@
 #pragma once
 
 #include "gateway/connection.h"
+#include "net/proxy_header.h"
 
 namespace iotcore::gateway {
 
-// A connection until it is known what it is and where it belongs: the TLS handshake, the choice between MQTT and HTTP, and, for MQTT, the wait
+// A connection until it is known what it is and where it belongs: the proxy's header, the TLS handshake, the choice between MQTT and HTTP, and, for MQTT, the wait
 // for a whole CONNECT. Then the stream goes to its driver, together with the bytes read, of which nothing has been consumed.
 class IncomingConnection final : public Connection {
  public:
@@ -26,7 +27,11 @@ class IncomingConnection final : public Connection {
 
   enum class Protocol : std::uint8_t { kUndecided, kMqtt, kHttp };
 
+  // True when the header is whole; the connection may be gone instead.
+  bool read_proxy_header();
+  void queue_handshake();
   void on_handshake_done();
+  void set_connect_deadline();
   void read(bool hung_up);
   // `bytes` is all that has come and was not consumed. Gives the stream away if it can.
   void look_at(std::string_view bytes);
@@ -38,7 +43,8 @@ class IncomingConnection final : public Connection {
   Arrival leave(std::string_view bytes);
   void end();
 
-  Arrival arrival_;  // its stream is in stream_
+  Arrival arrival_;                                 // its stream is in stream_
+  std::unique_ptr<net::ProxyHeaderDecoder> proxy_;  // until its header is whole
   std::int64_t counted_bytes_ = 0;
   Protocol protocol_ = Protocol::kUndecided;
   bool handshaking_;

@@ -23,15 +23,35 @@ Listener::Listener(WorkerGateway& gateway, const Face& face, net::UniqueFd socke
 }
 
 Listener::~Listener() {
+  gateway_.loop().timers().cancel(resume_);
   gateway_.loop().forget(*this);
 }
 
 void Listener::on_io(std::uint32_t /*events*/) {
+  const std::uint32_t per_s_max = face_.config.limits.accepts_per_s_max;
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
+    if (per_s_max != 0) {
+      const Duration wait = face_.accept_rate.wait(gateway_.loop().turn_time());
+      if (wait > Duration::zero()) {
+        pause(wait);
+        return;
+      }
+    }
     if (!accept_one()) {
       return;
     }
+    if (per_s_max != 0) {
+      face_.accept_rate.take(gateway_.loop().turn_time(), per_s_max);
+    }
   }
+}
+
+void Listener::pause(Duration duration) {
+  net::EventLoop& loop = gateway_.loop();
+  loop.remove(socket_.get(), *this);
+  resume_ = loop.timers().schedule(loop.turn_time() + duration, [this] {
+    gateway_.loop().add_listener(socket_.get(), *this);
+  });
 }
 
 bool Listener::accept_one() {

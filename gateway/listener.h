@@ -22,6 +22,8 @@ class Listener final : public net::IoHandler {
   static constexpr int kAcceptsPerTurn = 64;
 
   bool accept_one();
+  // Stops listening for that long.
+  void pause(Duration duration);
   void on_out_of_descriptors();
 
   WorkerGateway& gateway_;
@@ -29,6 +31,7 @@ class Listener final : public net::IoHandler {
   net::UniqueFd socket_;
   // Given up for a moment when descriptors run out, so that a waiting connection can be taken and closed instead of waking us for ever.
   net::UniqueFd spare_;
+  TimerHandle resume_;
 };
 
 }  // namespace iotcore::gateway

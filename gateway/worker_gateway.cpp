@@ -33,6 +33,10 @@ WorkerCounters::WorkerCounters(Metrics& metrics)
       )),
       connect_timeouts(metrics.counter(
           "iotcore_connect_timeouts_total", "Connections that said nothing useful in time."
+      )),
+      proxy_refused(metrics.counter(
+          "iotcore_proxy_refused_total",
+          "Connections to a face for proxies from elsewhere, or without a PROXY header."
       )) {
   for (std::size_t i = 0; i < closed.size(); ++i) {
     const auto reason = static_cast<broker::CloseReason>(i);
@@ -61,11 +65,28 @@ WorkerId WorkerGateway::owner_of(std::string_view client_id) const {
   return gateway_.workers_.owner_of(client_id);
 }
 
-void WorkerGateway::accept(const Face& face, net::UniqueFd fd, net::PeerAddress peer) {
+bool WorkerGateway::may_enter(const Face& face, const net::PeerAddress& peer) {
+  const FaceConfig& config = face.config;
+  if (config.proxy_protocol && !net::contains(config.trusted_proxies, peer.ip)) {
+    counters_.proxy_refused.add();
+    return false;
+  }
+  const std::size_t face_max = config.limits.connections_max;
+  if (face_max != 0 && face.open->value() >= static_cast<std::int64_t>(face_max)) {
+    counters_.refused.add();
+    return false;
+  }
   if (gateway_.open_connections_.fetch_add(1, std::memory_order_relaxed) >=
       gateway_.limits_.connections_max) {
     gateway_.open_connections_.fetch_sub(1, std::memory_order_relaxed);
     counters_.refused.add();
+    return false;
+  }
+  return true;
+}
+
+void WorkerGateway::accept(const Face& face, net::UniqueFd fd, net::PeerAddress peer) {
+  if (!may_enter(face, peer)) {
     return;
   }
   face.open->add(1);

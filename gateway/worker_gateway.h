@@ -31,6 +31,7 @@ struct WorkerCounters {
   Counter& handshakes_failed;
   Counter& refused;  // over connections_max
   Counter& connect_timeouts;
+  Counter& proxy_refused;
   std::array<Counter*, kCloseReasons> closed;  // MQTT connections by broker::CloseReason
 };
 
@@ -61,7 +62,7 @@ class WorkerGateway {
 
   void listen(const Face& face, net::UniqueFd socket);
   void stop_listening();
-  // Takes a fresh connection, or refuses it by closing.
+  // Takes a fresh connection, or refuses it by closing: at a limit, or where only proxies may come.
   void accept(const Face& face, net::UniqueFd fd, net::PeerAddress peer);
 
   // The next driver of a connection, which is out of the loop by now. An MQTT connection goes to the worker that owns its session.
@@ -122,6 +123,7 @@ class WorkerGateway {
   void take_out(Connection& connection);
   void adopt_mqtt(Arrival arrival);
   void drop(Arrival& arrival);
+  bool may_enter(const Face& face, const net::PeerAddress& peer);
   void run_handshakes();
   void flush();
   void end_turn();

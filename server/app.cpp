@@ -14,7 +14,7 @@
 #include "gateway/operation_table.h"
 #include "gateway/operations.h"
 #include "gateway/worker_threads.h"
-#include "net/tls_context.h"
+#include "net/address_range.h"
 #include "registry/access_keys.h"
 #include "registry/device_authorizer.h"
 #include "registry/http_authorizer.h"
@@ -29,10 +29,12 @@
 #include "server/data_dir.h"
 #include "server/http_api.h"
 #include "server/rule_functions.h"
+#include "server/tls_faces.h"
 #include "shadow/service.h"
 #include "store/rocksdb_store.h"
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <functional>
 #include <future>
@@ -114,8 +116,7 @@ struct App::Parts {
   std::unique_ptr<gateway::Dispatcher> dispatcher;
   std::unique_ptr<HttpApi> api;
   std::unique_ptr<AdminApi> admin;
-  std::unique_ptr<net::TlsContext> mqtts_tls;
-  std::unique_ptr<net::TlsContext> https_tls;
+  std::unique_ptr<TlsFaces> tls;
   std::unique_ptr<gateway::BrokerClients> clients;
   std::unique_ptr<gateway::Gateway> gateway;
 
@@ -127,6 +128,7 @@ struct App::Parts {
   Status make_services();
   Status make_api();
   Status make_tls();
+  void set_up(gateway::FaceConfig& face) const;
   Status open_faces();
   Status start_registry();
   Status write_ready_file() const;
@@ -209,7 +211,8 @@ Status App::Parts::make_api() {
       gateway::Dispatcher::Site{config.aws_region, config.aws_account}
   );
   api = std::make_unique<HttpApi>(
-      HttpApi::Options{config.aws_region, config.dev},
+      HttpApi::Options{
+          config.aws_region, config.dev, std::chrono::seconds(config.websocket_life_s)},
       *dispatcher,
       *keys,
       clock,
@@ -245,25 +248,31 @@ std::vector<std::string> App::Parts::server_names() const {
 }
 
 Status App::Parts::make_tls() {
-  IOTCORE_ASSIGN(
-      const registry::pki::ServerCertificate certificate,
-      authority->server_certificate(data->path(), server_names())
-  );
-  net::TlsServerConfig tls;
-  tls.certificate_chain_pem = certificate.certificate_pem;
-  tls.private_key_pem = certificate.private_key_pem;
-  IOTCORE_ASSIGN(mqtts_tls, net::TlsContext::make(tls));
-  // On 443 AWS asks for a certificate only where ALPN names a protocol that needs one; on 8443 always.
-  tls.client_certificates = config.listen_https.port == 443 ? net::ClientCertificates::kByAlpn
-                                                            : net::ClientCertificates::kAlways;
-  IOTCORE_ASSIGN(https_tls, net::TlsContext::make(tls));
+  IOTCORE_ASSIGN(tls, TlsFaces::make(config, *authority, data->path(), server_names()));
   return {};
+}
+
+// What the operator says of the face beside where it listens.
+void App::Parts::set_up(gateway::FaceConfig& face) const {
+  constexpr std::array<std::string_view, 4> kNames = {"mqtt", "mqtts", "http", "https"};
+  const auto* named = std::find(kNames.begin(), kNames.end(), face.name);
+  if (named != kNames.end()) {
+    face.limits = config.face_limits[static_cast<std::size_t>(named - kNames.begin())];
+  }
+  const auto& proxied = config.proxy_faces;
+  face.proxy_protocol = std::find(proxied.begin(), proxied.end(), face.name) != proxied.end();
+  if (face.proxy_protocol) {
+    face.trusted_proxies = net::parse_address_ranges(config.proxy_trusted).value();
+  }
 }
 
 Status App::Parts::open_faces() {
   gateway::GatewayLimits limits;
   limits.connections_max = config.connections_max;
   limits.http_body_bytes_max = config.http_body_bytes_max;
+  // Frames are passed on as they come, so that their size costs nothing; but a packet has to fit into one.
+  limits.websocket_frame_bytes_max =
+      std::max(limits.websocket_frame_bytes_max, 2 * config.mqtt.packet_bytes_max);
   clients = std::make_unique<gateway::BrokerClients>(*workers, config.mqtt.packet_bytes_max);
   gateway = std::make_unique<gateway::Gateway>(*workers, *clients, metrics, limits);
   std::vector<gateway::FaceConfig> faces;
@@ -283,7 +292,7 @@ Status App::Parts::open_faces() {
   if (config.listen_mqtts.is_on()) {
     gateway::FaceConfig* face = add("mqtts", config.listen_mqtts);
     face->mqtt = true;
-    face->tls = mqtts_tls.get();
+    face->tls = &tls->mqtts();
   }
   if (config.listen_http.is_on()) {
     gateway::FaceConfig* face = add("http", config.listen_http);
@@ -294,12 +303,15 @@ Status App::Parts::open_faces() {
     gateway::FaceConfig* face = add("https", config.listen_https);
     face->mqtt = true;
     face->http = api.get();
-    face->tls = https_tls.get();
+    face->tls = &tls->https();
   }
   if (config.listen_admin.is_on()) {
     gateway::FaceConfig* face = add("admin", config.listen_admin);
     face->http = admin.get();
     face->websocket_path.clear();
+  }
+  for (gateway::FaceConfig& face : faces) {
+    set_up(face);
   }
   workers->start();
   workers->run_on_each([this](WorkerId id) {
@@ -415,6 +427,14 @@ void App::stop() {
   parts_->workers->stop();
   parts_->gateway.reset();
   log(LogLevel::kInfo, "server.stopped");
+}
+
+void App::reload() {
+  parts_->tls->reload();
+}
+
+void App::poll() {
+  parts_->tls->poll();
 }
 
 std::string App::greeting() const {

@@ -21,6 +21,10 @@ class App {
   // Lets connections end in good order for drain_ms, then stops. Called once.
   void stop();
 
+  // Takes over what may change without a restart: the server certificate. poll(), once a second, notices by itself.
+  void reload();
+  void poll();
+
   // What to say to the one who started it: addresses, files, the first commands.
   std::string greeting() const;
 

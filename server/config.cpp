@@ -6,6 +6,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 namespace iotcore::server {
@@ -155,6 +156,31 @@ Status apply_sources(Config& config, const ConfigSources& sources) {
   return {};
 }
 
+std::string table_of(const ConfigKey& key) {
+  const std::size_t dot = key.name.find('.');
+  return dot == std::string::npos ? std::string() : key.name.substr(0, dot);
+}
+
+Status check_transports(const Config& config) {
+  constexpr std::array<std::string_view, 5> kFaces = {"mqtt", "mqtts", "http", "https", "admin"};
+  for (const std::string& face : config.proxy_faces) {
+    if (std::find(kFaces.begin(), kFaces.end(), face) == kFaces.end()) {
+      return fail(
+          Errc::kInvalidRequest,
+          "configuration key proxy_protocol.faces: \"" + face +
+              "\" is not one of mqtt, mqtts, http, https, admin"
+      );
+    }
+  }
+  if (config.tls_certificate_file.empty() != config.tls_key_file.empty()) {
+    return fail(
+        Errc::kInvalidRequest,
+        "configuration keys tls.certificate_file and tls.key_file: the one needs the other"
+    );
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Config> load_config(const ConfigSources& sources) {
@@ -164,6 +190,8 @@ Result<Config> load_config(const ConfigSources& sources) {
     // The profile comes before every other key, wherever it stands.
     config = {};
     config.mqtt = broker::strict_options();
+    config.tls_resumable_sessions = 0;  // AWS refuses session tickets
+    config.websocket_life_s = 24 * 3600;
     IOTCORE_TRY(apply_sources(config, sources));
   }
   IOTCORE_TRY(resolve_thing_types(config));
@@ -184,6 +212,7 @@ Result<Config> load_config(const ConfigSources& sources) {
       );
     }
   }
+  IOTCORE_TRY(check_transports(config));
   config.mqtt.region = config.aws_region;
   config.mqtt.account = config.aws_account;
   if (config.rules_dir.empty()) {
@@ -193,11 +222,18 @@ Result<Config> load_config(const ConfigSources& sources) {
 }
 
 std::string print_config(const Config& config) {
-  // Keys without a dot first: in TOML they cannot follow a table.
+  // Keys without a dot first: in TOML they cannot follow a table. A table may stand there only once.
+  std::vector<std::string> tables = {""};
+  for (const ConfigKey& key : config_keys()) {
+    if (const std::string table = table_of(key);
+        std::find(tables.begin(), tables.end(), table) == tables.end()) {
+      tables.push_back(table);
+    }
+  }
   std::vector<const ConfigKey*> ordered;
-  for (const bool top : {true, false}) {
+  for (const std::string& table : tables) {
     for (const ConfigKey& key : config_keys()) {
-      if ((key.name.find('.') == std::string::npos) == top) {
+      if (table_of(key) == table) {
         ordered.push_back(&key);
       }
     }
@@ -206,7 +242,7 @@ std::string print_config(const Config& config) {
   std::string section;
   for (const ConfigKey* key : ordered) {
     const std::size_t dot = key->name.find('.');
-    const std::string table = dot == std::string::npos ? "" : key->name.substr(0, dot);
+    const std::string table = table_of(*key);
     if (table != section) {
       out += "\n[" + table + "]\n";
       section = table;

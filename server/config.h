@@ -3,7 +3,9 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "broker/options.h"
+#include "gateway/face_limits.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -37,6 +39,9 @@ struct ShadowSetting {
   std::uint32_t overdue_after_s = 0;
 };
 
+// The faces that devices and their operators come by.
+enum class FaceKind : std::uint8_t { kMqtt, kMqtts, kHttp, kHttps };
+
 // Everything that an operator can set. Each member has one key in config.cpp, which also documents it.
 struct Config {
   std::filesystem::path data_dir = "iotcore-data";
@@ -47,6 +52,12 @@ struct Config {
   ListenSetting listen_https = {"0.0.0.0", 8443};
   ListenSetting listen_admin = {"127.0.0.1", 9443};
   std::vector<std::string> tls_server_names;
+  std::string tls_policy = "default";
+  std::filesystem::path tls_certificate_file;  // empty: the own CA's
+  std::filesystem::path tls_key_file;
+  std::size_t tls_resumable_sessions = 20'000;
+  std::vector<std::string> proxy_faces;
+  std::string proxy_trusted = "127.0.0.0/8,::1";
   std::string aws_region = "us-east-1";
   std::string aws_account = "000000000000";
   std::string endpoint_host;
@@ -69,6 +80,8 @@ struct Config {
   std::size_t shadow_waiting_bytes_max = 64U << 20;
   std::uint32_t shadow_tombstone_life_s = 48 * 3600;
   std::size_t connections_max = 1'000'000;
+  std::array<gateway::FaceLimits, 4> face_limits;  // by FaceKind
+  std::uint32_t websocket_life_s = 0;              // 0: no limit
   std::size_t http_body_bytes_max = 1U << 20;
   std::uint32_t drain_ms = 5000;
   Profile mqtt_profile = Profile::kExtended;

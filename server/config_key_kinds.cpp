@@ -87,6 +87,26 @@ ConfigKey path_key(
       [at](const Config& config) { return toml_text(at(const_cast<Config&>(config)).string()); }};
 }
 
+ConfigKey milliseconds_key(
+    std::string name,
+    std::string help,
+    std::function<std::chrono::milliseconds&(Config&)> at,
+    std::uint32_t min,
+    std::uint32_t max
+) {
+  return {
+      std::move(name),
+      std::move(help),
+      [at, min, max](Config& config, std::string_view text) -> Status {
+        IOTCORE_ASSIGN(const std::uint64_t value, parse_number(text, min, max));
+        at(config) = std::chrono::milliseconds(value);
+        return {};
+      },
+      [at](const Config& config) {
+        return std::to_string(at(const_cast<Config&>(config)).count());
+      }};
+}
+
 ConfigKey flag_key(std::string name, std::string help, std::function<bool&(Config&)> at) {
   return {
       std::move(name),

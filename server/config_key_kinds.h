@@ -2,6 +2,7 @@
 
 #include "server/config.h"
 
+#include <chrono>
 #include <functional>
 #include <limits>
 #include <string>
@@ -50,6 +51,14 @@ ConfigKey path_key(
     std::string name, std::string help, std::function<std::filesystem::path&(Config&)> at
 );
 
+ConfigKey milliseconds_key(
+    std::string name,
+    std::string help,
+    std::function<std::chrono::milliseconds&(Config&)> at,
+    std::uint32_t min,
+    std::uint32_t max
+);
+
 ConfigKey flag_key(std::string name, std::string help, std::function<bool&(Config&)> at);
 
 ConfigKey listen_key(std::string name, std::string help, std::function<ListenSetting&(Config&)> at);
@@ -91,5 +100,7 @@ ConfigKey choice_key(
 
 // The keys of mqtt.*.
 void append_mqtt_keys(std::vector<ConfigKey>& keys);
+// The keys of listeners and TLS.
+void append_gateway_keys(std::vector<ConfigKey>& keys);
 
 }  // namespace iotcore::server

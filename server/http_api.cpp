@@ -139,7 +139,15 @@ void HttpApi::authorize_websocket(
     answer(fail(Errc::kForbidden, caller.error().message()));
     return;
   }
-  answer(std::move(caller->peer));
+  broker::PeerIdentity known = std::move(caller->peer);
+  if (options_.websocket_life.count() != 0) {
+    auto evidence = known.evidence ? std::make_shared<broker::PeerEvidence>(*known.evidence)
+                                   : std::make_shared<broker::PeerEvidence>();
+    evidence->session_end = {
+        clock_.now() + options_.websocket_life, broker::CloseReason::kWebsocketTtl};
+    known.evidence = std::move(evidence);
+  }
+  answer(std::move(known));
 }
 
 net::HttpResponse HttpApi::error_response(const Error& error) {

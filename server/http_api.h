@@ -4,6 +4,7 @@
 #include "gateway/http_handler.h"
 #include "gateway/operations.h"
 
+#include <chrono>
 #include <functional>
 #include <span>
 #include <string>
@@ -21,7 +22,8 @@ class HttpApi final : public gateway::HttpHandler {
  public:
   struct Options {
     std::string region;
-    bool any_region = false;  // --dev: signatures of any region are right
+    bool any_region = false;                 // --dev: signatures of any region are right
+    std::chrono::seconds websocket_life{0};  // of a connection over a signed WebSocket; 0: no limit
   };
 
   // All of it outlives this and every reply. `reset` empties the account; called on the pool.

@@ -38,11 +38,12 @@ int report(const iotcore::Error& error, int exit_code) {
 }
 
 int serve(const Config& config, const std::string& ready_file) {
-  // Taken by sigwait below; threads inherit the mask.
+  // Taken by sigtimedwait below; threads inherit the mask.
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   iotcore::configure_log(config.log_level, config.log_format);
@@ -52,8 +53,15 @@ int serve(const Config& config, const std::string& ready_file) {
   }
   std::fputs((*app)->greeting().c_str(), stdout);
   std::fflush(stdout);
-  int received = 0;
-  sigwait(&signals, &received);
+  constexpr timespec kPollEvery = {1, 0};
+  for (int received = 0; received != SIGTERM && received != SIGINT;) {
+    received = sigtimedwait(&signals, nullptr, &kPollEvery);
+    if (received == SIGHUP) {
+      (*app)->reload();
+    } else if (received < 0) {
+      (*app)->poll();
+    }
+  }
   // A second signal does not wait for anybody.
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   const auto exit_at_once = [](int) { _exit(1); };
