@@ -57,26 +57,56 @@ void FrameCache::append(OutBuffer& out, const Receiver& receiver) {
   const std::size_t kind = (receiver.version == mqtt::Version::kV5 ? 8U : 0U) |
                            (static_cast<unsigned>(receiver.qos) << 1U) |
                            (receiver.retain ? 1U : 0U);
+  if (arenas_ != nullptr) {
+    append_shared(out, receiver, kind);
+    return;
+  }
   Encoded& encoded = encoded_[kind];
   if (encoded.bytes == nullptr) {
     encode(out, receiver, &encoded);
     return;
   }
+  copy(out, encoded, receiver.packet_id);
+}
+
+void FrameCache::append_shared(OutBuffer& out, const Receiver& receiver, std::size_t kind) {
+  FrameArena& arena = (*arenas_)[kind];
+  Encoded& encoded = encoded_[kind];
+  if (encoded.bytes == nullptr) {
+    const std::size_t size = packet_bytes(receiver);
+    const std::size_t at = arena.allocate(size);
+    encode_at(arena.chunk().data() + at, size, receiver, &encoded);
+  }
+  // Clients that have had the same messages so far are at the same packet identifier, too.
+  if (receiver.packet_id == encoded.packet_id) {
+    const auto at = static_cast<std::size_t>(encoded.bytes - arena.chunk().data());
+    out.append_shared(arena.chunk(), at, encoded.size);
+    return;
+  }
+  copy(out, encoded, receiver.packet_id);
+}
+
+void FrameCache::copy(OutBuffer& out, const Encoded& encoded, PacketId packet_id) {
   char* at = out.extend(encoded.size);
   std::memcpy(at, encoded.bytes, encoded.size);
   if (encoded.packet_id_at != 0) {
-    const auto id = static_cast<std::uint16_t>(receiver.packet_id);
+    const auto id = static_cast<std::uint16_t>(packet_id);
     at[encoded.packet_id_at] = static_cast<char>(id >> 8U);
     at[encoded.packet_id_at + 1] = static_cast<char>(id);
   }
 }
 
 void FrameCache::encode(OutBuffer& out, const Receiver& receiver, Encoded* remember) {
-  const mqtt::PublishCommon common = common_of(publish_);
-  const mqtt::PublishDelivery delivery = delivery_of(receiver, publish_, expiry_s_);
-  const std::size_t size = mqtt::publish_size(receiver.version, common, delivery);
-  char* const start = out.extend(size);
-  char* const payload = mqtt::write_publish_head(start, receiver.version, common, delivery);
+  const std::size_t size = packet_bytes(receiver);
+  encode_at(out.extend(size), size, receiver, remember);
+}
+
+void FrameCache::encode_at(
+    char* start, std::size_t size, const Receiver& receiver, Encoded* remember
+) {
+  char* const payload = mqtt::write_publish_head(
+      start, receiver.version, common_of(publish_), delivery_of(receiver, publish_, expiry_s_)
+  );
   if (!publish_.payload.empty()) {
     std::memcpy(payload, publish_.payload.data(), publish_.payload.size());
   }
@@ -85,6 +115,7 @@ void FrameCache::encode(OutBuffer& out, const Receiver& receiver, Encoded* remem
   }
   remember->bytes = start;
   remember->size = size;
+  remember->packet_id = receiver.packet_id;
   if (receiver.qos != mqtt::Qos::kAtMostOnce) {
     const std::size_t body = size < 2 + 128         ? 2
                              : size < 3 + 16'384    ? 3

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "broker/frame_chunk.h"
 #include "broker/message.h"
 #include "broker/mqtt/packet.h"
 #include "broker/out_buffer.h"
@@ -13,8 +14,8 @@
 namespace iotcore::broker {
 
 // One publish on its way to many receivers of one worker, encoded once for each kind of receiver (version, packet id or
-// none, retain flag). The first receiver's own buffer holds the encoding that the next ones copy, so it lives for one
-// delivery: nothing may be written out or appended otherwise meanwhile.
+// none, retain flag). With few receivers the first one's own buffer holds the encoding that the next ones copy; with many, an arena does, and their
+// buffers refer to it. It lives for one delivery: nothing may be written out or appended otherwise meanwhile.
 class FrameCache {
  public:
   struct Receiver {
@@ -28,9 +29,15 @@ class FrameCache {
     bool topic_known = false;                         // the alias stands for the topic already
   };
 
+  static constexpr std::size_t kKinds = 16;
+  using Arenas = std::array<FrameArena, kKinds>;
+
   FrameCache(const PublishView& publish, MonotonicTime now);
 
   const PublishView& publish() const { return publish_; }
+
+  // There are many receivers, whose buffers are to refer to frames in these.
+  void share(Arenas& arenas) { arenas_ = &arenas; }
 
   // Size of the packet for a receiver like that.
   std::size_t packet_bytes(const Receiver& receiver) const;
@@ -41,13 +48,18 @@ class FrameCache {
     const char* bytes = nullptr;
     std::size_t size = 0;
     std::size_t packet_id_at = 0;
+    PacketId packet_id{};
   };
 
+  static void copy(OutBuffer& out, const Encoded& encoded, PacketId packet_id);
+  void append_shared(OutBuffer& out, const Receiver& receiver, std::size_t kind);
+  void encode_at(char* start, std::size_t size, const Receiver& receiver, Encoded* remember);
   void encode(OutBuffer& out, const Receiver& receiver, Encoded* remember);
 
   const PublishView& publish_;
   std::uint32_t expiry_s_ = 0;
-  std::array<Encoded, 16> encoded_;
+  Arenas* arenas_ = nullptr;
+  std::array<Encoded, kKinds> encoded_;
 };
 
 }  // namespace iotcore::broker

@@ -10,11 +10,12 @@ namespace iotcore::broker {
 void OutBuffer::make_room(std::size_t n) {
   const std::size_t used = size();
   // Moving what is unsent to the front is worth it only where that frees most of the buffer.
-  if (begin_ > capacity_ / 2 && used + n <= capacity_) {
+  if (shared_ == nullptr && begin_ > capacity_ / 2 && used + n <= capacity_) {
     std::memmove(data_, data_ + begin_, used);
   } else {
-    const std::size_t capacity =
-        std::max<std::size_t>(std::max<std::size_t>(512, capacity_ * 2), used + n);
+    const std::size_t capacity = std::max<std::size_t>(
+        shared_ != nullptr ? 512 : std::max<std::size_t>(512, capacity_ * 2), used + n
+    );
     char* grown = static_cast<char*>(std::malloc(capacity));
     if (grown == nullptr) {
       throw std::bad_alloc();
@@ -22,8 +23,8 @@ void OutBuffer::make_room(std::size_t n) {
     if (used != 0) {
       std::memcpy(grown, data_ + begin_, used);
     }
-    std::free(data_);
-    MemoryUse::add(static_cast<std::int64_t>(capacity - capacity_));
+    give_back();
+    MemoryUse::add(static_cast<std::int64_t>(capacity));
     data_ = grown;
     capacity_ = capacity;
   }
@@ -32,8 +33,14 @@ void OutBuffer::make_room(std::size_t n) {
 }
 
 void OutBuffer::give_back() {
-  std::free(std::exchange(data_, nullptr));
-  MemoryUse::add(-static_cast<std::int64_t>(std::exchange(capacity_, 0)));
+  if (shared_ != nullptr) {
+    std::exchange(shared_, nullptr)->release();
+  } else if (data_ != nullptr) {
+    std::free(data_);
+    MemoryUse::add(-static_cast<std::int64_t>(capacity_));
+  }
+  data_ = nullptr;
+  capacity_ = 0;
 }
 
 }  // namespace iotcore::broker

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/check.h"
+#include "broker/frame_chunk.h"
 
 #include <cstddef>
 #include <cstdlib>
@@ -11,7 +12,7 @@
 namespace iotcore::broker {
 
 // Bytes on their way to one socket: a flat buffer that exists only while there is something in it, so that an idle connection
-// pays for a pointer. One thread.
+// pays for a pointer. While all that it holds is a piece of a FrameChunk, it refers to that; whatever else comes has it copied first. One thread.
 class OutBuffer {
  public:
   OutBuffer() = default;
@@ -20,7 +21,8 @@ class OutBuffer {
       : data_(std::exchange(other.data_, nullptr)),
         begin_(std::exchange(other.begin_, 0)),
         end_(std::exchange(other.end_, 0)),
-        capacity_(std::exchange(other.capacity_, 0)) {}
+        capacity_(std::exchange(other.capacity_, 0)),
+        shared_(std::exchange(other.shared_, nullptr)) {}
 
   OutBuffer& operator=(OutBuffer&& other) noexcept {
     if (this != &other) {
@@ -29,6 +31,7 @@ class OutBuffer {
       begin_ = std::exchange(other.begin_, 0);
       end_ = std::exchange(other.end_, 0);
       capacity_ = std::exchange(other.capacity_, 0);
+      shared_ = std::exchange(other.shared_, nullptr);
     }
     return *this;
   }
@@ -65,26 +68,51 @@ class OutBuffer {
 
   void push_back(char c) { *extend(1) = c; }
 
+  // n bytes at that offset of the chunk: referred to if nothing else is here, or what comes before them in the chunk; else copied.
+  void append_shared(FrameChunk& chunk, std::size_t at, std::size_t n) {
+    if (shared_ == &chunk && end_ == at) {
+      end_ = capacity_ = at + n;
+    } else if (empty()) {
+      give_back();
+      chunk.acquire();
+      shared_ = &chunk;
+      data_ = chunk.data();
+      begin_ = at;
+      end_ = capacity_ = at + n;
+    } else {
+      append(chunk.data() + at, n);
+    }
+  }
+
+  // Takes a copy of what it refers to: for bytes that have to wait, which must not keep a chunk alive.
+  void own() {
+    if (shared_ != nullptr) {
+      make_room(0);
+    }
+  }
+
   // The first n bytes are out. An emptied buffer of more than `keep_bytes` is given back.
   void consume(std::size_t n, std::size_t keep_bytes = 0) {
     IOTCORE_DCHECK(n <= size());
     begin_ += n;
     if (begin_ == end_) {
-      begin_ = end_ = 0;
-      if (capacity_ > keep_bytes) {
+      if (shared_ != nullptr || capacity_ > keep_bytes) {
         give_back();
       }
+      begin_ = end_ = 0;
     }
   }
 
  private:
   void make_room(std::size_t n);
+  // Leaves no memory, and the offsets to be set.
   void give_back();
 
-  char* data_ = nullptr;
+  char* data_ = nullptr;  // the bytes of `shared_`, or our own
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
-  std::size_t capacity_ = 0;
+  std::size_t capacity_ = 0;  // of a shared one: its end, so that there is never room in it
+  FrameChunk* shared_ = nullptr;
 };
 
 }  // namespace iotcore::broker

@@ -342,6 +342,7 @@ class WorkerBroker {
   ClientTable clients_;
   std::unique_ptr<WorkerSessions> sessions_;
   TopicCache cache_;
+  FrameCache::Arenas frame_arenas_;
   std::vector<RemoteBatch> remote_;
   std::vector<WorkerId> remote_touched_;
   std::vector<SlotTarget>

@@ -9,6 +9,12 @@
 #include <algorithm>
 
 namespace iotcore::broker {
+namespace {
+
+// From so many receivers on it pays to encode apart from their buffers, and to have them all send the same bytes.
+constexpr std::size_t kShareFramesFrom = 2;
+
+}  // namespace
 
 // True if a client has got it; what goes to a queue counts later.
 bool WorkerBroker::deliver_or_collect(
@@ -49,7 +55,11 @@ std::uint32_t WorkerBroker::deliver_local(
     return deliver_merged(publish, topic_hash, message, slots, from_session, frames, keeper);
   }
   std::uint32_t delivered = 0;
-  for (const Subscriber& subscriber : subscribers_.slot(slots[0].slot).subscribers) {
+  const auto& subscribers = subscribers_.slot(slots[0].slot).subscribers;
+  if (subscribers.size() >= kShareFramesFrom) {
+    frames.share(frame_arenas_);
+  }
+  for (const Subscriber& subscriber : subscribers) {
     if (subscriber.no_local && subscriber.session == from_session) {
       continue;
     }

@@ -298,6 +298,9 @@ bool MqttConnection::write_out() {
   }
   const net::WriteResult result = stream_.write(out_.view());
   out_.consume(result.bytes);
+  if (result.status == net::IoStatus::kWouldBlock) {
+    out_.own();
+  }
   return on_written(result);
 }
 
