@@ -2,6 +2,7 @@
 
 #include "broker/mqtt/encoder.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace iotcore::broker {
@@ -36,10 +37,13 @@ mqtt::PublishDelivery delivery_of(
 
 FrameCache::FrameCache(const PublishView& publish, MonotonicTime now) : publish_(publish) {
   if (publish.has_expiry && publish.expires_at > now) {
-    // Rounded up: what is left of a second is still a second (0 would mean that it is over).
-    const auto left = publish.expires_at - now + std::chrono::seconds(1) - Duration(1);
-    expiry_s_ =
-        static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(left).count());
+    // Rounded up: what is left of a second is still a second (0 would mean that it is over). But `now` is when this worker's turn began, and the message
+    // may have come to another worker since: not more than was given (MQTT-3.3.2-6).
+    constexpr Duration kTurnMax = std::chrono::milliseconds(100);
+    const auto left = publish.expires_at - now + std::chrono::seconds(1) - kTurnMax;
+    expiry_s_ = static_cast<std::uint32_t>(
+        std::max<std::int64_t>(std::chrono::duration_cast<std::chrono::seconds>(left).count(), 1)
+    );
   }
 }
 

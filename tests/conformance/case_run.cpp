@@ -208,6 +208,9 @@ void CaseRun::send_packet(Connection& connection, const std::string& type, const
   if (connection.wire == nullptr) {
     connection.wire = world_.open();
   }
+  if (type == "connect") {
+    connection.packet_bytes_max = number_of(field_or(fields, "max-packet", "0"));
+  }
   connection.wire->send(encode(type, fields, connection.version));
 }
 
@@ -218,7 +221,13 @@ bool CaseRun::read(Connection& connection, milliseconds patience) {
     return false;
   }
   connection.end_seen = !connection.wire->receive(connection.unread, patience);
+  std::size_t before = connection.unread.size();
   while (std::optional<Packet> packet = take_packet(connection.unread, connection.version)) {
+    const std::size_t bytes = before - connection.unread.size();
+    before = connection.unread.size();
+    if (connection.packet_bytes_max != 0 && bytes > connection.packet_bytes_max) {
+      throw Failure("larger than the client's maximum packet size: " + packet->text());
+    }
     connection.packets.push_back(std::move(*packet));
   }
   return true;

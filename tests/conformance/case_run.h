@@ -30,6 +30,7 @@ class CaseRun {
     bool end_seen = false;       // the server closed
     bool over = false;           // and the case knows, or dropped it itself
     unsigned next_id = 101;
+    unsigned long packet_bytes_max = 0;  // that the client said; 0: did not
   };
 
   using Words = std::vector<std::string>;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <future>
 
 namespace iotcore::conformance {
 
@@ -193,7 +192,7 @@ void MemoryWorld::settle() {
       workers.brokers_[i]->end_turn();
     }
     workers.blocking_.run();
-    drain_readers();
+    store_.run_reads();
     for (const broker::test::QueueExecutor& executor : workers.executors_) {
       again = again || !executor.empty();
     }
@@ -201,13 +200,6 @@ void MemoryWorld::settle() {
       again = wire->finish() || again;
     }
   }
-}
-
-// Waits for what the store reads on threads of its own.
-void MemoryWorld::drain_readers() {
-  std::promise<void> done;
-  store_.readers().post([&done] { done.set_value(); });
-  done.get_future().wait();
 }
 
 void MemoryWorld::wait(std::chrono::milliseconds time) {
@@ -232,7 +224,7 @@ void MemoryWorld::restart() {
   for (auto& worker : process().workers.brokers_) {
     worker.reset();
   }
-  drain_readers();
+  store_.run_reads();
   process_->workers.drop_tasks();
   process_.reset();
   process();

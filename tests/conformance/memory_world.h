@@ -1,5 +1,6 @@
 #pragma once
 
+#include "tests/conformance/turn_store.h"
 #include "tests/conformance/world.h"
 #include "tests/unit/broker/broker_fixture.h"
 
@@ -40,13 +41,12 @@ class MemoryWorld final : public World {
   struct Process;
 
   Process& process();
-  void drain_readers();
 
   std::size_t worker_count_;
   bool in_pieces_;
   broker::BrokerOptions options_;
   ManualClock clock_;
-  store::MemoryStore store_;
+  TurnStore store_;
   broker::test::TestAuthorizer authorizer_;
   std::vector<MemoryWire*> wires_;
   std::unique_ptr<Process> process_;
