@@ -36,21 +36,6 @@ class Docs(unittest.TestCase):
         self.assertIn('"thingName": "lamp"', done.stdout)
         self.assertIn('"desired":{"on":true}', done.stdout)
 
-    def test_the_registry_guide_works_as_written(self):
-        server = Server(dev=False)
-        self.addCleanup(server.close)
-        script = "\n".join(blocks((ROOT / "docs" / "registry.md").read_text(), "sh"))
-        script = script.replace("8443", str(server.port("https")))
-        os.symlink(server.data_dir, os.path.join(server.folder, "iotcore-data"))
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script], cwd=server.folder, capture_output=True, text=True, timeout=280,
-            env=dict(os.environ, AWS_PAGER="", PATH="/usr/bin:/bin"),
-        )
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr + server.read_log())
-        self.assertIn('"battery": "15"', done.stdout)
-        self.assertIn('"queryString": "thingTypeName:lamp AND attributes.battery<20"', done.stdout)
-        self.assertIn('"Value": "42"', done.stdout)
-
     def test_every_key_is_documented_with_its_default(self):
         document = (ROOT / "docs" / "configuration.md").read_text()
         printed = subprocess.run([BINARY, "config", "print"], capture_output=True, text=True, check=True, cwd="/").stdout
