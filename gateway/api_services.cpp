@@ -1,12 +1,17 @@
 // The .proto files of the API, one line each: naming a message of a file is what links its
 // descriptors into the program.
 #include "gateway/operation_table.h"
+#include "proto/api/access_keys.pb.h"
 #include "proto/api/account.pb.h"
+#include "proto/api/authorizers.pb.h"
+#include "proto/api/ca_certificates.pb.h"
 #include "proto/api/certificates.pb.h"
 #include "proto/api/connections.pb.h"
 #include "proto/api/data.pb.h"
+#include "proto/api/domain_configurations.pb.h"
 #include "proto/api/endpoint.pb.h"
 #include "proto/api/policies.pb.h"
+#include "proto/api/role_aliases.pb.h"
 #include "proto/api/rules.pb.h"
 #include "proto/api/thing_groups.pb.h"
 #include "proto/api/things.pb.h"
@@ -23,7 +28,12 @@ Result<std::unique_ptr<OperationTable>> OperationTable::of_api() {
       api::CreateThingGroupRequest::descriptor()->file(),
       api::TagResourceRequest::descriptor()->file(),
       api::CreateKeysAndCertificateRequest::descriptor()->file(),
+      api::RegisterCACertificateRequest::descriptor()->file(),
       api::CreatePolicyRequest::descriptor()->file(),
+      api::CreateAccessKeyRequest::descriptor()->file(),
+      api::CreateAuthorizerRequest::descriptor()->file(),
+      api::CreateRoleAliasRequest::descriptor()->file(),
+      api::CreateDomainConfigurationRequest::descriptor()->file(),
       api::CreateTopicRuleRequest::descriptor()->file(),
       api::DescribeEndpointRequest::descriptor()->file(),
       api::PublishRequest::descriptor()->file(),
@@ -35,7 +45,9 @@ Result<std::unique_ptr<OperationTable>> OperationTable::of_api() {
       services.push_back(file->service(i));
     }
   }
-  return build(services);
+  IOTCORE_ASSIGN(std::unique_ptr<OperationTable> table, build(services));
+  IOTCORE_TRY(table->add_others());
+  return table;
 }
 
 }  // namespace iotcore::gateway

@@ -1,5 +1,7 @@
 #include "gateway/operation_table.h"
 
+#include "gateway/aws_operations.h"
+
 #include <fmt/format.h>
 #include <google/protobuf/descriptor.h>
 
@@ -36,6 +38,38 @@ bool is_label(std::string_view segment) {
 bool is_greedy(std::string_view segment) {
   return is_label(segment) && segment[segment.size() - 2] == '+';
 }
+
+// What a label of a path stands for in ARNs, where the description says nothing else.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 28> kResourceOfLabel = {{
+    {"authorizerName", "authorizer/"},
+    {"billingGroupName", "billinggroup/"},
+    {"caCertificateId", "cacert/"},
+    {"certificateId", "cert/"},
+    {"certificateProviderName", "certificateprovider/"},
+    {"clientId", "client/"},
+    {"commandId", "command/"},
+    {"dimensionName", "dimension/"},
+    {"name", "dimension/"},
+    {"domainConfigurationName", "domainconfiguration/"},
+    {"indexName", "index/"},
+    {"jobId", "job/"},
+    {"jobTemplateId", "jobtemplate/"},
+    {"metricName", "custommetric/"},
+    {"actionName", "mitigationaction/"},
+    {"otaUpdateId", "otaupdate/"},
+    {"packageName", "package/"},
+    {"policyName", "policy/"},
+    {"roleAlias", "rolealias/"},
+    {"ruleName", "rule/"},
+    {"scheduledAuditName", "scheduledaudit/"},
+    {"securityProfileName", "securityprofile/"},
+    {"streamId", "stream/"},
+    {"templateName", "provisioningtemplate/"},
+    {"thingGroupName", "thinggroup/"},
+    {"thingName", "thing/"},
+    {"thingTypeName", "thingtype/"},
+    {"topic", "topic/"},
+}};
 
 tl::unexpected<Error> bad_operation(const Operation& operation, std::string_view what) {
   return fail(
@@ -188,8 +222,61 @@ Status OperationTable::add(const google::protobuf::ServiceDescriptor& service) {
     if (request.has(Place::kPayload) && request.has(Place::kBody)) {
       return bad_operation(*operation, "a payload leaves no room for body members");
     }
+    IOTCORE_TRY(add_resources(*operation, rule));
     IOTCORE_TRY(add_route(*operation));
     operations_.push_back(std::move(operation));
+  }
+  return {};
+}
+
+Status OperationTable::add_resources(Operation& operation, const api::OperationRule& rule) {
+  const char* service = operation.plane == api::IOT_JOBS_DATA ? "iotjobsdata:" : "iot:";
+  operation.action = rule.action().empty() ? service + operation.name : rule.action();
+  operation.unmodelled = rule.unmodelled();
+  const auto member_named = [&operation](std::string_view name) -> const MemberPlan* {
+    for (const MemberPlan& member : operation.request->members) {
+      if (member.name == name || member.wire_name == name) {
+        return &member;
+      }
+    }
+    return nullptr;
+  };
+  for (const std::string& pattern : rule.resources()) {
+    const std::size_t brace = std::min(pattern.find('{'), pattern.size());
+    ResourcePattern resource{pattern.substr(0, brace), nullptr};
+    if (brace < pattern.size()) {
+      resource.member = member_named(pattern.substr(brace + 1, pattern.size() - brace - 2));
+      if (resource.member == nullptr) {
+        return bad_operation(operation, "no member for its resource " + pattern);
+      }
+    }
+    operation.resources.push_back(std::move(resource));
+  }
+  if (!rule.resources().empty()) {
+    return {};
+  }
+  for (const std::string& label : operation.labels) {
+    for (const auto& [name, prefix] : kResourceOfLabel) {
+      if (name == label) {
+        operation.resources.push_back({std::string(prefix), member_named(label)});
+      }
+    }
+  }
+  return {};
+}
+
+Status OperationTable::add_others() {
+  for (const AwsOperation& known : aws_operations()) {
+    if (find(known.plane, known.name) != nullptr) {
+      continue;
+    }
+    auto operation = std::make_unique<Operation>();
+    operation->name = known.name;
+    operation->plane = known.plane;
+    operation->method = known.method;
+    operation->path = known.path;
+    IOTCORE_TRY(add_route(*operation));
+    others_.push_back(std::move(operation));
   }
   return {};
 }

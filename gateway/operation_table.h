@@ -20,7 +20,13 @@ class ServiceDescriptor;
 
 namespace iotcore::gateway {
 
-// One rpc of the API.
+// What an operation is about, as a part of ARNs: fixed text, then a member of the request.
+struct ResourcePattern {
+  std::string prefix;                  // "thing/"; empty before a member that holds an ARN
+  const MemberPlan* member = nullptr;  // may be null: the text is all
+};
+
+// One rpc of the API; or an operation of AWS's that is not described, of which only the route is known.
 struct Operation {
   std::string name;   // "CreateThing"
   std::string group;  // the proto service that holds it
@@ -29,7 +35,10 @@ struct Operation {
   std::string path;                 // the template
   std::vector<std::string> labels;  // in the order of the template
   std::vector<std::string> errors;  // modelled; without "Exception"
-  const MessagePlan* request = nullptr;
+  std::string action;               // as policies name it: "iot:CreateThing"
+  std::vector<ResourcePattern> resources;
+  bool unmodelled = false;               // ours, not AWS's
+  const MessagePlan* request = nullptr;  // null: not described
   const MessagePlan* response = nullptr;
 
   bool models(std::string_view error) const;
@@ -52,7 +61,7 @@ struct RouteMatchView {
 // All operations and their routes. Immutable once built; any thread.
 class OperationTable {
  public:
-  // Every service of the API that this program is linked with.
+  // Every service of the API that this program is linked with, and the routes of what AWS has besides.
   static Result<std::unique_ptr<OperationTable>> of_api();
   // Refuses services whose operations cannot be told apart or have options that make no sense.
   static Result<std::unique_ptr<OperationTable>> build(
@@ -77,10 +86,14 @@ class OperationTable {
 
   OperationTable();
   Status add(const google::protobuf::ServiceDescriptor& service);
+  Status add_resources(Operation& operation, const api::OperationRule& rule);
+  // Every operation of AWS's that is not described.
+  Status add_others();
   Status add_route(const Operation& operation);
 
   MessagePlans plans_;
   std::vector<std::unique_ptr<Operation>> operations_;
+  std::vector<std::unique_ptr<Operation>> others_;
   std::map<const google::protobuf::Descriptor*, const Operation*> by_request_;
   std::array<std::unique_ptr<Node>, 3> roots_;  // by plane
 };

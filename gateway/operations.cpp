@@ -13,7 +13,8 @@ namespace {
 RouteScope scope_of(const CallerIdentity& caller) {
   return {
       .signing_service = caller.signing_service,
-      .device = caller.peer.kind == broker::PeerIdentity::Kind::kCertificate};
+      .device = caller.peer.kind == broker::PeerIdentity::Kind::kCertificate ||
+                caller.peer.kind == broker::PeerIdentity::Kind::kCustomAuthorizer};
 }
 
 // The plane whose error form suits a caller that reached no operation.
@@ -50,71 +51,129 @@ const OperationRegistry::Entry* OperationRegistry::find(const Operation& operati
   return it == entries_.end() ? nullptr : &it->second;
 }
 
+// One call on its way through dispatch().
+struct Dispatcher::Call {
+  const Operation* operation = nullptr;
+  const OperationRegistry::Entry* entry = nullptr;
+  CallerIdentity caller;
+  CallContext context;
+  std::unique_ptr<google::protobuf::Message> message;
+  std::vector<std::string> resources;
+  Function<void(net::HttpResponse)> reply;
+};
+
+void Dispatcher::finish(Call& call, Result<std::unique_ptr<google::protobuf::Message>> result)
+    const {
+  const CallContext& context = call.context;
+  net::HttpResponse response;
+  if (result) {
+    response = encode(*call.operation, **result);
+    response.headers.add("x-amzn-RequestId", context.request_id);
+  } else {
+    response = error_response(result.error(), call.operation, context.plane, context.request_id);
+  }
+  if (control_.audit != nullptr && context.plane == api::IOT) {
+    const std::string* error = response.headers.find("x-amzn-ErrorType");
+    control_.audit->record(
+        {.caller = call.caller,
+         .operation = call.operation == nullptr ? std::string_view() : call.operation->name,
+         .resources = call.resources,
+         .request_id = context.request_id,
+         .user_agent = context.user_agent,
+         .status = response.status,
+         .error = error == nullptr ? std::string_view() : std::string_view(*error)}
+    );
+  }
+  call.reply(std::move(response));
+}
+
+void Dispatcher::run(std::unique_ptr<Call> call) const {
+  // Second owner: the reply, which may come while the handler still looks at the context.
+  const std::shared_ptr<Call> shared = std::move(call);
+  OperationRegistry::RawReply send = [this, shared](
+                                         Result<std::unique_ptr<google::protobuf::Message>> result
+                                     ) { finish(*shared, std::move(result)); };
+  shared->entry->handler(shared->context, std::move(shared->message), std::move(send));
+}
+
 void Dispatcher::dispatch(
     net::HttpRequest request, CallerIdentity caller, Function<void(net::HttpResponse)> reply
 ) const {
-  auto context = std::make_unique<CallContext>();
-  context->request_id = new_uuid();
-  const RouteScope scope = scope_of(caller);
+  auto call = std::make_unique<Call>();
+  call->reply = std::move(reply);
+  CallContext& context = call->context;
+  context.request_id = new_uuid();
+  context.peer = caller.peer;
+  context.signer = caller.signer;
+  context.region = site_.region;
+  context.account = site_.account;
+  if (const std::string* user_agent = request.headers.find("user-agent")) {
+    context.user_agent = *user_agent;
+  }
+  call->caller = std::move(caller);
+  const RouteScope scope = scope_of(call->caller);
+  context.plane = plane_of(scope);
   const auto match = table_.route(request.method, net::split_target(request.target).path, scope);
   if (!match) {
-    reply(error_response(match.error(), nullptr, plane_of(scope), context->request_id));
+    finish(*call, fail(match.error()));
     return;
   }
-  const Operation& operation = *match->operation;
-  context->plane = operation.plane;
-  const auto answer_error = [&](const Error& error) {
-    reply(error_response(error, &operation, operation.plane, context->request_id));
-  };
-  const OperationRegistry::Entry* entry = registry_.find(operation);
-  if (entry == nullptr) {
-    answer_error(
-        {Errc::kNotImplemented, fmt::format("{} is not implemented here yet.", operation.name)}
+  call->operation = match->operation;
+  context.plane = match->operation->plane;
+  call->entry = registry_.find(*match->operation);
+  if (call->entry == nullptr) {
+    finish(
+        *call,
+        fail(
+            Errc::kNotImplemented,
+            fmt::format("{} is not implemented here yet.", match->operation->name)
+        )
     );
     return;
   }
   auto message = decode(request, *match);
   if (!message) {
-    answer_error(message.error());
+    finish(*call, fail(message.error()));
     return;
   }
-  context->peer = std::move(caller.peer);
-  context->region = site_.region;
-  context->account = site_.account;
-  if (const std::string* user_agent = request.headers.find("user-agent")) {
-    context->user_agent = *user_agent;
-  }
-
-  OperationRegistry::RawReply send =
-      [&operation, id = context->request_id, reply = std::move(reply)](
-          Result<std::unique_ptr<google::protobuf::Message>> result
-      ) mutable {
-        if (!result) {
-          reply(error_response(result.error(), &operation, operation.plane, id));
-          return;
-        }
-        net::HttpResponse response = encode(operation, **result);
-        response.headers.add("x-amzn-RequestId", std::move(id));
-        reply(std::move(response));
-      };
-  if (entry->thread == OperationRegistry::Thread::kCaller) {
-    entry->handler(*context, std::move(*message), std::move(send));
-    return;
-  }
-  pool_.post(
-      [entry, context = std::move(context), message = std::move(*message), send = std::move(send)](
-      ) mutable { entry->handler(*context, std::move(message), std::move(send)); }
+  call->message = std::move(*message);
+  call->resources = resources_of(
+      *call->operation,
+      *call->message,
+      fmt::format("arn:aws:iot:{}:{}:", site_.region, site_.account)
   );
+  const bool ask = control_.access != nullptr && !control_.access->is_unrestricted(call->caller);
+  if (!ask && call->entry->thread == OperationRegistry::Thread::kCaller) {
+    run(std::move(call));
+    return;
+  }
+  pool_.post([this, ask, call = std::move(call)]() mutable {
+    if (ask) {
+      auto allowed =
+          control_.access->allows(call->caller, call->operation->action, call->resources);
+      if (!allowed) {
+        finish(*call, fail(std::move(allowed).error()));
+        return;
+      }
+    }
+    run(std::move(call));
+  });
 }
 
 net::HttpResponse Dispatcher::refuse(
     const net::HttpRequest& request, const CallerIdentity& caller, const Error& error
 ) const {
-  const RouteScope scope = scope_of(caller);
+  Call call;
+  call.caller = caller;
+  const RouteScope scope = scope_of(call.caller);
   const auto match = table_.route(request.method, net::split_target(request.target).path, scope);
-  const Operation* operation = match ? match->operation : nullptr;
-  const api::Plane plane = operation != nullptr ? operation->plane : plane_of(scope);
-  return error_response(error, operation, plane, new_uuid());
+  net::HttpResponse response;
+  call.operation = match ? match->operation : nullptr;
+  call.context.request_id = new_uuid();
+  call.context.plane = call.operation != nullptr ? call.operation->plane : plane_of(scope);
+  call.reply = [&response](net::HttpResponse made) { response = std::move(made); };
+  finish(call, fail(error));
+  return response;
 }
 
 }  // namespace iotcore::gateway

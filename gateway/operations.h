@@ -4,6 +4,7 @@
 #include "base/function.h"
 #include "base/result.h"
 #include "broker/authorizer.h"
+#include "gateway/call_control.h"
 #include "gateway/operation_table.h"
 #include "net/http_message.h"
 
@@ -23,6 +24,8 @@ struct CallerIdentity {
   // Of the signature's credential scope, which says what plane is meant; empty when nothing is
   // signed.
   std::string signing_service;
+  // Who signed; null for devices, and on a development face for anybody. Second owner: the connection that it opened.
+  std::shared_ptr<const registry::Operator> signer;
 };
 
 // What a handler may want to know beside the request. The plane distinguishes operations of one
@@ -34,6 +37,7 @@ struct CallContext {
   std::string account;
   std::string user_agent;
   api::Plane plane = api::IOT;
+  std::shared_ptr<const registry::Operator> signer;  // as in CallerIdentity
 };
 
 // The answer to one call, to be given once, from any thread. One that is dropped unanswered answers
@@ -142,7 +146,7 @@ class OperationRegistry {
   std::map<const Operation*, Entry> entries_;
 };
 
-// From an authenticated HTTP request to its response: route, decode, handle, encode. Any thread.
+// From an authenticated HTTP request to its response: route, decode, ask for access, handle, encode. Any thread.
 class Dispatcher {
  public:
   struct Site {
@@ -150,11 +154,30 @@ class Dispatcher {
     std::string account;
   };
 
+  // Either may be null: then nobody is refused, or nothing is recorded.
+  struct Control {
+    AccessControl* access = nullptr;
+    CallAudit* audit = nullptr;
+  };
+
   // All of it outlives the dispatcher and every reply.
+  Dispatcher(
+      const OperationTable& table,
+      const OperationRegistry& registry,
+      Executor& pool,
+      Site site,
+      Control control
+  )
+      : table_(table),
+        registry_(registry),
+        pool_(pool),
+        site_(std::move(site)),
+        control_(control) {}
+
   Dispatcher(
       const OperationTable& table, const OperationRegistry& registry, Executor& pool, Site site
   )
-      : table_(table), registry_(registry), pool_(pool), site_(std::move(site)) {}
+      : Dispatcher(table, registry, pool, std::move(site), Control()) {}
 
   // `reply` is called once: before this returns or later, on any thread.
   void dispatch(
@@ -167,10 +190,16 @@ class Dispatcher {
   ) const;
 
  private:
+  struct Call;
+
+  void run(std::unique_ptr<Call> call) const;
+  void finish(Call& call, Result<std::unique_ptr<google::protobuf::Message>> result) const;
+
   const OperationTable& table_;
   const OperationRegistry& registry_;
   Executor& pool_;
   Site site_;
+  Control control_;
 };
 
 }  // namespace iotcore::gateway

@@ -12,6 +12,7 @@ namespace iotcore::net {
 namespace {
 
 constexpr std::string_view kUnsignedPayload = "UNSIGNED-PAYLOAD";
+constexpr std::string_view kStreaming = "STREAMING-";
 enum class TokenInQuery : std::uint8_t { kLeftOut, kKept };
 
 std::string with_single_spaces(std::string_view text) {
@@ -185,10 +186,22 @@ Status check_time(const SigV4Claim& claim, WallTime now, const SigV4Rules& rules
   return {};
 }
 
-Status check_payload_hash(const HttpRequest& request, const SigV4Rules& rules) {
+// The body counts: neither left out of the signature nor signed in chunks, which are S3's ways.
+Status check_payload_hash(const HttpRequest& request) {
   const std::string* given = request.headers.find("x-amz-content-sha256");
-  if (given == nullptr || (*given == kUnsignedPayload && rules.unsigned_payload_allowed) ||
-      to_lower(*given) == to_hex(as_text(sha256(request.body)))) {
+  if (given == nullptr) {
+    return {};
+  }
+  if (*given == kUnsignedPayload || given->starts_with(kStreaming)) {
+    return fail(
+        Errc::kInvalidSignature,
+        fmt::format(
+            "x-amz-content-sha256: {} is not supported here; sign the payload with its SHA-256.",
+            *given == kUnsignedPayload ? kUnsignedPayload : kStreaming
+        )
+    );
+  }
+  if (to_lower(*given) == to_hex(as_text(sha256(request.body)))) {
     return {};
   }
   return fail(
@@ -224,7 +237,7 @@ Status verify_sigv4(
     );
   }
   IOTCORE_TRY(check_time(claim, now, rules));
-  IOTCORE_TRY(check_payload_hash(request, rules));
+  IOTCORE_TRY(check_payload_hash(request));
   const auto matches = [&](TokenInQuery token) {
     return equal_in_constant_time(signature_of(request, claim, secret, token), claim.signature);
   };

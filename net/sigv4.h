@@ -47,8 +47,6 @@ struct SigV4Rules {
   std::chrono::seconds clock_skew = std::chrono::minutes(5);
   // Of a query signature without X-Amz-Expires.
   std::chrono::seconds default_expiry = std::chrono::minutes(5);
-  // x-amz-content-sha256: UNSIGNED-PAYLOAD is for connections that protect the body by themselves.
-  bool unsigned_payload_allowed = true;
 };
 
 // Whether the claim was made with that secret, over this request, in time.

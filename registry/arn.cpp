@@ -7,6 +7,12 @@ namespace {
 
 constexpr std::string_view kCertificate = "cert/";
 constexpr std::string_view kThingGroup = "thinggroup/";
+constexpr std::string_view kUser = "user/";
+constexpr std::string_view kRole = "role/";
+
+std::string iam_prefix(const Account& account) {
+  return "arn:aws:iam::" + account.id + ":";
+}
 
 bool is_certificate_id(std::string_view id) {
   return id.size() == 64 && id.find_first_not_of("0123456789abcdef") == std::string_view::npos;
@@ -33,9 +39,37 @@ bool is_cognito_identity(std::string_view text) {
 
 }  // namespace
 
+std::string normal_certificate_id(std::string_view id) {
+  if (id.substr(0, 2) == "0x") {
+    id.remove_prefix(2);
+  }
+  std::string out(id);
+  for (char& c : out) {
+    c = c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return out;
+}
+
+bool is_iam_name(std::string_view name) {
+  return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("_+=,.@-").find(c) != std::string_view::npos;
+  });
+}
+
 Result<Principal> parse_principal(const Account& account, std::string_view text) {
   if (is_cognito_identity(text)) {
     return Principal{Principal::Kind::kCognito, std::string(text)};
+  }
+  const std::string iam = iam_prefix(account);
+  if (text.substr(0, iam.size()) == iam) {
+    const std::string_view resource = text.substr(iam.size());
+    if (resource.substr(0, kUser.size()) == kUser && is_iam_name(resource.substr(kUser.size()))) {
+      return Principal{Principal::Kind::kUser, std::string(resource)};
+    }
+    if (resource.substr(0, kRole.size()) == kRole && is_iam_name(resource.substr(kRole.size()))) {
+      return Principal{Principal::Kind::kRole, std::string(resource)};
+    }
   }
   const std::string prefix = account.arn_prefix();
   if (text.substr(0, prefix.size()) == prefix) {
@@ -56,12 +90,15 @@ Result<Principal> parse_principal(const Account& account, std::string_view text)
   }
   return fail(
       Errc::kInvalidRequest,
-      "Neither the ARN of a certificate or a thing group nor a Cognito identity id"
+      "Neither the ARN of a certificate, a thing group, a user or a role nor a Cognito identity id"
   );
 }
 
 std::string principal_text(const Account& account, std::string_view resource) {
   const bool cognito = resource.find('/') == std::string_view::npos;
+  if (resource.substr(0, kUser.size()) == kUser || resource.substr(0, kRole.size()) == kRole) {
+    return iam_prefix(account).append(resource);
+  }
   return cognito ? std::string(resource) : account.arn(resource);
 }
 

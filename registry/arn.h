@@ -24,14 +24,18 @@ struct Account {
 };
 
 // What a principal or a policy target is to us, short ("cert/<id>"): rows hold this, so that a
-// change of region or account touches none of them.
+// change of region or account touches none of them. Users are operators, whose access keys sign; roles are what temporary credentials stand for, and
+// are nothing but a name here.
 struct Principal {
-  enum class Kind { kCertificate, kThingGroup, kCognito };
+  enum class Kind { kCertificate, kThingGroup, kCognito, kUser, kRole };
 
   Kind kind;
   std::string resource;
 
-  // The id of a certificate, the name of a group.
+  // A device's: what things have, and what connects.
+  bool is_device() const { return kind == Kind::kCertificate || kind == Kind::kCognito; }
+
+  // The id of a certificate, the name of a group, a user or a role.
   std::string_view name() const {
     return std::string_view(resource).substr(resource.find('/') + 1);
   }
@@ -41,8 +45,26 @@ inline std::string certificate_resource(std::string_view id) {
   return std::string("cert/").append(id);
 }
 
-// An ARN of this account, or a Cognito identity ("us-east-1:<uuid>"). kInvalidRequest if it is
-// neither.
+// As rows have it: lower case, without the 0x that AWS's model allows.
+std::string normal_certificate_id(std::string_view id);
+
+inline std::string thing_group_resource(std::string_view name) {
+  return std::string("thinggroup/").append(name);
+}
+
+inline std::string user_resource(std::string_view name) {
+  return std::string("user/").append(name);
+}
+
+inline std::string role_resource(std::string_view name) {
+  return std::string("role/").append(name);
+}
+
+// What a user or a role may be called.
+bool is_iam_name(std::string_view name);
+
+// An ARN of this account (of iot: a certificate, a thing group; of iam: a user, a role), or a Cognito identity ("us-east-1:<uuid>"). kInvalidRequest if
+// it is neither.
 Result<Principal> parse_principal(const Account& account, std::string_view text);
 // The way back.
 std::string principal_text(const Account& account, std::string_view resource);

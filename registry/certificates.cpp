@@ -1,6 +1,6 @@
 #include "registry/certificates.h"
 
-#include "base/crypto.h"
+#include "registry/certificate_rows.h"
 #include "registry/keys.h"
 #include "registry/page.h"
 #include "registry/pki/certificate.h"
@@ -10,85 +10,59 @@ namespace {
 
 constexpr std::size_t kPageDefault = 25;
 
-// As rows have it: lower case, without the 0x that the model allows.
-std::string normal_id(std::string_view id) {
-  if (id.substr(0, 2) == "0x") {
-    id.remove_prefix(2);
+void add_transfer(api::TransferData& out, const record::CertificateTransfer& transfer) {
+  out.set_transfer_date(transfer.offered_ms());
+  if (transfer.has_message()) {
+    out.set_transfer_message(transfer.message());
   }
-  std::string out(id);
-  for (char& c : out) {
-    c = c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
+  if (transfer.has_reject_reason()) {
+    out.set_reject_reason(transfer.reject_reason());
   }
-  return out;
-}
-
-std::string absent(std::string_view id) {
-  return "Certificate " + std::string(id) + " does not exist";
-}
-
-void put_age_rows(store::Batch& batch, std::string_view id, std::int64_t created_ms) {
-  for (const bool oldest_first : {true, false}) {
-    batch.put(
-        keys::kPrincipals,
-        keys::certificates_by_age(oldest_first)
-            .u64(keys::age_segment(oldest_first, created_ms))
-            .text(id),
-        {}
-    );
+  if (transfer.has_accepted_ms()) {
+    out.set_accept_date(transfer.accepted_ms());
   }
-}
-
-void erase_age_rows(store::Batch& batch, std::string_view id, std::int64_t created_ms) {
-  for (const bool oldest_first : {true, false}) {
-    batch.erase(
-        keys::kPrincipals,
-        keys::certificates_by_age(oldest_first)
-            .u64(keys::age_segment(oldest_first, created_ms))
-            .text(id)
-    );
+  if (transfer.has_rejected_ms()) {
+    out.set_reject_date(transfer.rejected_ms());
   }
-}
-
-void set_attributes(
-    google::protobuf::RepeatedPtrField<record::NameAttribute>& out,
-    const pki::NameAttributes& attributes
-) {
-  for (const auto& [name, values] : attributes) {
-    record::NameAttribute& attribute = *out.Add();
-    attribute.set_name(name);
-    attribute.mutable_values()->Assign(values.begin(), values.end());
-  }
-}
-
-std::string id_in_age_row(std::string_view key) {
-  store::KeyReader reader(key);
-  reader.kind();
-  reader.u64();
-  return reader.text().value_or(std::string());
 }
 
 }  // namespace
 
+Status add_summaries(
+    google::protobuf::RepeatedPtrField<api::ListCertificatesResponse::Certificate>& out,
+    store::Store& store,
+    const Account& account,
+    const std::vector<std::string>& ids
+) {
+  std::vector<std::string> row_keys;
+  for (const std::string& id : ids) {
+    row_keys.push_back(keys::certificate(id).take());
+  }
+  IOTCORE_ASSIGN(const auto found, store.multi_get(keys::kPrincipals, row_keys));
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    if (!found[i]) {
+      continue;  // deleted since the index was read
+    }
+    IOTCORE_ASSIGN(const auto record, parse_record<record::Certificate>(found[i]->value));
+    auto& summary = *out.Add();
+    summary.set_certificate_arn(account.arn("cert", ids[i]));
+    summary.set_certificate_id(ids[i]);
+    summary.set_status(record::CertificateStatus_Name(record.status()));
+    summary.set_certificate_mode(record::CertificateMode_Name(record.mode()));
+    summary.set_creation_date(record.created_ms());
+  }
+  return {};
+}
+
 Result<std::string> Certificates::add(std::string_view pem, bool active) {
   IOTCORE_ASSIGN(const pki::Certificate certificate, pki::parse_certificate_pem(pem));
-  const std::int64_t now_ms = to_epoch_ms(clock_.wall());
-  record::Certificate record;
-  record.set_der(certificate.der);
-  record.set_status(active ? record::ACTIVE : record::INACTIVE);
-  record.set_mode(record::DEFAULT);
-  record.set_created_ms(now_ms);
-  record.set_modified_ms(now_ms);
-  record.set_not_before_ms(to_epoch_ms(certificate.not_before));
-  record.set_not_after_ms(to_epoch_ms(certificate.not_after));
-  record.set_customer_version(1);
-  record.set_generation_id(new_uuid());
-  record.set_serial_number(certificate.serial_number);
-  set_attributes(*record.mutable_subject(), certificate.subject);
-  set_attributes(*record.mutable_issuer(), certificate.issuer);
+  const record::Certificate record = certificate_record(
+      certificate,
+      {.status = active ? record::ACTIVE : record::INACTIVE, .ca_certificate_id = {}},
+      to_epoch_ms(clock_.wall())
+  );
   store::Batch batch;
-  batch.expect_absent(keys::kPrincipals, keys::certificate(certificate.id));
-  batch.put(keys::kPrincipals, keys::certificate(certificate.id), to_row(record));
-  put_age_rows(batch, certificate.id, now_ms);
+  put_new_certificate(batch, certificate.id, record);
   IOTCORE_TRY(commit(store_, std::move(batch)));
   return certificate.id;
 }
@@ -124,11 +98,8 @@ Result<api::CreateCertificateFromCsrResponse> Certificates::create_from_csr(
 Result<api::DescribeCertificateResponse> Certificates::describe(
     const api::DescribeCertificateRequest& request
 ) {
-  const std::string id = normal_id(request.certificate_id());
-  IOTCORE_ASSIGN(
-      const auto found,
-      get_record<record::Certificate>(store_, keys::kPrincipals, keys::certificate(id), absent(id))
-  );
+  const std::string id = normal_certificate_id(request.certificate_id());
+  IOTCORE_ASSIGN(const auto found, read_certificate(store_, id));
   const record::Certificate& record = found.record;
   api::DescribeCertificateResponse response;
   api::CertificateDescription& out = *response.mutable_certificate_description();
@@ -144,6 +115,12 @@ Result<api::DescribeCertificateResponse> Certificates::describe(
   out.set_last_modified_date(record.modified_ms());
   out.set_customer_version(record.customer_version());
   out.set_generation_id(record.generation_id());
+  if (record.has_transfer()) {
+    add_transfer(*out.mutable_transfer_data(), record.transfer());
+    if (record.transfer().has_accepted_ms()) {
+      out.set_previous_owned_by(options_.account.id);
+    }
+  }
   out.mutable_validity()->set_not_before(record.not_before_ms());
   out.mutable_validity()->set_not_after(record.not_after_ms());
   out.set_certificate_mode(record::CertificateMode_Name(record.mode()));
@@ -158,20 +135,9 @@ Result<api::UpdateCertificateResponse> Certificates::update(
 }
 
 Status Certificates::try_update(const api::UpdateCertificateRequest& request) {
-  record::CertificateStatus status = record::INACTIVE;
-  if (!record::CertificateStatus_Parse(request.new_status(), &status) ||
-      (status != record::ACTIVE && status != record::INACTIVE && status != record::REVOKED)) {
-    return fail(
-        Errc::kInvalidRequest,
-        "newStatus must be ACTIVE, INACTIVE or REVOKED: " + request.new_status() +
-            " is not for callers to set"
-    );
-  }
-  const std::string id = normal_id(request.certificate_id());
-  const auto key = keys::certificate(id);
-  IOTCORE_ASSIGN(
-      auto found, get_record<record::Certificate>(store_, keys::kPrincipals, key, absent(id))
-  );
+  IOTCORE_ASSIGN(const record::CertificateStatus status, status_from_request(request.new_status()));
+  const std::string id = normal_certificate_id(request.certificate_id());
+  IOTCORE_ASSIGN(auto found, read_certificate(store_, id));
   record::Certificate& record = found.record;
   if (record.status() == record::PENDING_TRANSFER) {
     return fail(Errc::kCertificateState, "Certificate " + id + " is being transferred");
@@ -183,8 +149,7 @@ Status Certificates::try_update(const api::UpdateCertificateRequest& request) {
   record.set_modified_ms(to_epoch_ms(clock_.wall()));
   record.set_customer_version(record.customer_version() + 1);
   store::Batch batch;
-  batch.expect_revision(keys::kPrincipals, key, found.revision);
-  batch.put(keys::kPrincipals, key, to_row(record));
+  put_certificate(batch, id, found);
   return commit(store_, std::move(batch));
 }
 
@@ -196,13 +161,18 @@ Result<api::DeleteCertificateResponse> Certificates::remove(
 }
 
 Status Certificates::try_remove(const api::DeleteCertificateRequest& request) {
-  const std::string id = normal_id(request.certificate_id());
+  const std::string id = normal_certificate_id(request.certificate_id());
   const auto key = keys::certificate(id);
   const std::string resource = certificate_resource(id);
   const std::string arn = options_.account.arn(resource);
-  IOTCORE_ASSIGN(
-      const auto found, get_record<record::Certificate>(store_, keys::kPrincipals, key, absent(id))
-  );
+  IOTCORE_ASSIGN(const auto found, read_certificate(store_, id));
+  if (found.record.status() == record::PENDING_TRANSFER) {
+    return fail(
+        Errc::kCertificateState,
+        "The certificate is offered to another account; cancel the transfer first (arn: " + arn +
+            ")"
+    );
+  }
   if (found.record.status() == record::ACTIVE) {
     return fail(
         Errc::kCertificateState,
@@ -229,8 +199,7 @@ Status Certificates::try_remove(const api::DeleteCertificateRequest& request) {
   }
   store::Batch batch;
   batch.expect_revision(keys::kPrincipals, key, found.revision);
-  batch.erase(keys::kPrincipals, key);
-  erase_age_rows(batch, id, found.record.created_ms());
+  erase_certificate(batch, id, found.record);
   for (const store::Entry& policy : policies) {
     batch.erase(keys::kPrincipals, policy.key);
     batch.erase(
@@ -255,25 +224,11 @@ Result<api::ListCertificatesResponse> Certificates::list(const api::ListCertific
   PageReader reader(store_, std::move(page));
   IOTCORE_ASSIGN(const std::vector<store::Entry> rows, reader.page());
   std::vector<std::string> ids;
-  std::vector<std::string> row_keys;
   for (const store::Entry& row : rows) {
     ids.push_back(id_in_age_row(row.key));
-    row_keys.push_back(keys::certificate(ids.back()).take());
   }
-  IOTCORE_ASSIGN(const auto found, store_.multi_get(keys::kPrincipals, row_keys));
   api::ListCertificatesResponse response;
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    if (!found[i]) {
-      continue;  // deleted since the index was read
-    }
-    IOTCORE_ASSIGN(const auto record, parse_record<record::Certificate>(found[i]->value));
-    auto& out = *response.add_certificates();
-    out.set_certificate_arn(options_.account.arn("cert", ids[i]));
-    out.set_certificate_id(ids[i]);
-    out.set_status(record::CertificateStatus_Name(record.status()));
-    out.set_certificate_mode(record::CertificateMode_Name(record.mode()));
-    out.set_creation_date(record.created_ms());
-  }
+  IOTCORE_TRY(add_summaries(*response.mutable_certificates(), store_, options_.account, ids));
   if (reader.token()) {
     response.set_next_marker(*reader.token());
   }

@@ -49,4 +49,12 @@ class Certificates {
   const pki::CertificateAuthority& authority_;
 };
 
+// Those of the ids that there are, in their order, as lists show them.
+Status add_summaries(
+    google::protobuf::RepeatedPtrField<api::ListCertificatesResponse::Certificate>& out,
+    store::Store& store,
+    const Account& account,
+    const std::vector<std::string>& ids
+);
+
 }  // namespace iotcore::registry

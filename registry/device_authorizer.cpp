@@ -2,7 +2,9 @@
 
 #include "base/log.h"
 #include "registry/device_permissions.h"
+#include "registry/operators.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace iotcore::registry {
@@ -10,7 +12,6 @@ namespace {
 
 DeviceFacts facts_of(const broker::ConnectRequest& request) {
   DeviceFacts facts;
-  facts.certificate_id = request.peer.principal;
   facts.client_id = request.client_id;
   facts.source_ip = request.peer.source_ip;
   facts.server_name = request.peer.server_name;
@@ -32,9 +33,17 @@ std::string_view authentication_code(const Error& error) {
   return "INTERNAL_SERVER_ERROR";
 }
 
-DeviceAuthorizer::DeviceAuthorizer(LiveDevices& devices, broker::Workers& workers, Metrics& metrics)
+DeviceAuthorizer::DeviceAuthorizer(
+    LiveDevices& devices,
+    Helpers helpers,
+    broker::Workers& workers,
+    const Clock& clock,
+    Metrics& metrics
+)
     : devices_(devices),
+      helpers_(helpers),
       workers_(workers),
+      clock_(clock),
       not_authenticated_(metrics.counter(
           "iotcore_authentication_failures_total", "Connections of unknown or inactive principals"
       )),
@@ -45,41 +54,151 @@ DeviceAuthorizer::DeviceAuthorizer(LiveDevices& devices, broker::Workers& worker
 void DeviceAuthorizer::connect(const broker::ConnectRequest& request, Answer answer) {
   using Kind = broker::PeerIdentity::Kind;
   const broker::PeerIdentity& peer = request.peer;
-  if (peer.kind == Kind::kAccessKey || (peer.kind == Kind::kAnonymous && peer.development)) {
-    answer(every_permission());
-    return;
+  DeviceFacts facts = facts_of(request);
+  switch (peer.kind) {
+    case Kind::kCertificate:
+      facts.certificate_id = peer.principal;
+      connect_device(std::move(facts), peer.certificate_der, request.worker, std::move(answer));
+      return;
+    case Kind::kAccessKey: {
+      const auto* const signer =
+          peer.evidence == nullptr
+              ? nullptr
+              : dynamic_cast<const OperatorPeer*>(peer.evidence->authenticated.get());
+      if (signer == nullptr) {
+        answer(fail(Errc::kNotAuthorized, "nobody is known to have signed for this connection"));
+      } else if (signer->who.administrator) {
+        answer(every_permission());
+      } else {
+        facts.operator_resource = signer->who.resource;
+        facts.access_key_id = signer->who.access_key_id;
+        connect_device(std::move(facts), {}, request.worker, std::move(answer));
+      }
+      return;
+    }
+    case Kind::kAnonymous:
+    case Kind::kCustomAuthorizer:
+      break;
   }
-  if (peer.kind == Kind::kAnonymous) {
+  if (peer.development && !parse_user_name(request.user_name).authorizer_name) {
+    answer(every_permission());
+  } else if (helpers_.custom != nullptr) {
+    connect_custom(request, std::move(answer));
+  } else {
     not_authenticated_.add_shared();
     answer(fail(Errc::kNotAuthorized, "a client certificate is needed to connect here"));
-    return;
   }
-  workers_.blocking().post([this,
-                            facts = facts_of(request),
-                            worker = request.worker,
-                            answer = std::move(answer)]() mutable {
-    workers_.executor(worker).post([answer = std::move(answer), admitted = admit(std::move(facts))](
+}
+
+void DeviceAuthorizer::connect_device(
+    DeviceFacts facts, std::string der, WorkerId worker, Answer answer
+) {
+  workers_.blocking().post(
+      [this, facts = std::move(facts), der = std::move(der), worker, answer = std::move(answer)](
+      ) mutable {
+        workers_.executor(worker).post([answer = std::move(answer),
+                                        admitted = admit(std::move(facts), der)]() mutable {
+          answer(std::move(admitted));
+        });
+      }
+  );
+}
+
+void DeviceAuthorizer::connect_custom(const broker::ConnectRequest& request, Answer answer) {
+  AuthorizerRequest asked;
+  asked.server_name = request.peer.server_name;
+  asked.source_ip = request.peer.source_ip;
+  asked.protocol = request.over_websocket ? policy::Protocol::kWebSocket : policy::Protocol::kMqtt;
+  asked.persistent_connect = request.persistent_connect;
+  asked.has_will = request.has_will;
+  AuthorizerEvent::Mqtt& mqtt = asked.mqtt.emplace();
+  mqtt.client_id = request.client_id;
+  if (!request.user_name.empty()) {
+    mqtt.user_name = request.user_name;
+  }
+  if (!request.password.empty()) {
+    mqtt.password = request.password;
+  }
+  if (const broker::PeerEvidence* evidence = request.peer.evidence.get();
+      evidence != nullptr && request.over_websocket) {
+    asked.http.emplace();
+    asked.http->headers = evidence->headers;
+    asked.http->query_string = evidence->query.empty() ? "" : "?" + evidence->query;
+  }
+  helpers_.custom->pool().post([this,
+                                asked = std::move(asked),
+                                worker = request.worker,
+                                answer = std::move(answer)]() mutable {
+    workers_.executor(worker).post([answer = std::move(answer), admitted = admit_custom(asked)](
                                    ) mutable { answer(std::move(admitted)); });
   });
 }
 
-Result<std::unique_ptr<broker::Permissions>> DeviceAuthorizer::admit(DeviceFacts facts) {
-  const std::string client_id = facts.client_id;
+Result<std::unique_ptr<broker::Permissions>> DeviceAuthorizer::refuse(
+    const DeviceFacts& facts, const Error& why
+) {
+  not_authenticated_.add_shared();
+  log(LogLevel::kInfo,
+      "connection.authn_error",
+      {{"code", authentication_code(why)},
+       {"principal", facts.principal()},
+       {"client_id", facts.client_id},
+       {"source_ip", facts.source_ip},
+       {"reason", why.message()}});
+  return fail(
+      why.code() == Errc::kNotAuthorized ? Errc::kNotAuthorized : Errc::kServerUnavailable,
+      why.message()
+  );
+}
+
+Result<std::unique_ptr<broker::Permissions>> DeviceAuthorizer::admit_custom(
+    const AuthorizerRequest& request
+) {
+  const auto peer = helpers_.custom->authorize(request);
+  if (!peer) {
+    DeviceFacts facts;
+    facts.client_id = request.mqtt->client_id.value_or("");
+    facts.source_ip = request.source_ip;
+    return refuse(facts, peer.error());
+  }
+  const std::shared_ptr<LiveDevice>& device = (*peer)->device;
+  const std::string& client_id = device->facts().client_id;
+  const auto grants = device->grants();
+  if (grants == nullptr ||
+      !grants->policies.decide(policy::Action::kConnect, client_id).allowed()) {
+    denied_.add_shared();
+    log_refusal(device->facts(), grants.get(), policy::Action::kConnect, client_id);
+    return fail(Errc::kNotAuthorized, "no policy allows iot:Connect as " + client_id);
+  }
+  return std::unique_ptr<broker::Permissions>(
+      std::make_unique<CustomPermissions>(device, denied_, clock_.now() + (*peer)->disconnect_after)
+  );
+}
+
+Result<std::shared_ptr<LiveDevice>> DeviceAuthorizer::open(
+    const DeviceFacts& facts, const std::string& certificate_der
+) {
   auto device = devices_.open(facts);
+  if (device || helpers_.registration == nullptr || certificate_der.empty()) {
+    return device;
+  }
+  const auto& details = device.error().details();
+  const bool may_register = std::any_of(details.begin(), details.end(), [](const auto& detail) {
+    return detail.first == GrantReader::kMayRegister;
+  });
+  if (may_register && helpers_.registration->on_connect(certificate_der, facts.client_id)) {
+    return devices_.open(facts);
+  }
+  return device;
+}
+
+Result<std::unique_ptr<broker::Permissions>> DeviceAuthorizer::admit(
+    DeviceFacts facts, const std::string& certificate_der
+) {
+  const std::string client_id = facts.client_id;
+  auto device = open(facts, certificate_der);
   if (!device) {
-    const Error& error = device.error();
-    not_authenticated_.add_shared();
-    log(LogLevel::kInfo,
-        "connection.authn_error",
-        {{"code", authentication_code(error)},
-         {"principal", facts.certificate_id},
-         {"client_id", client_id},
-         {"source_ip", facts.source_ip},
-         {"reason", error.message()}});
-    return fail(
-        error.code() == Errc::kNotAuthorized ? Errc::kNotAuthorized : Errc::kServerUnavailable,
-        error.message()
-    );
+    return refuse(facts, device.error());
   }
   const auto grants = (*device)->grants();
   const bool allowed =

@@ -3,24 +3,49 @@
 #include "base/metrics.h"
 #include "broker/authorizer.h"
 #include "broker/workers.h"
+#include "registry/auto_registration.h"
+#include "registry/custom_authorizers.h"
 #include "registry/live_devices.h"
 
 namespace iotcore::registry {
 
-// Decides on MQTT connections and what they may do (auth.md): devices by their certificates and the policies attached to these; whoever signed with an
-// access key, and anybody on a development listener, may do everything. Any worker.
+// Decides on MQTT connections and what they may do (auth.md): devices by their certificates and the policies attached to these and to their groups,
+// operators who signed by theirs, others by what a custom authorizer says. Anybody on a development listener may do everything. Any worker.
 class DeviceAuthorizer final : public broker::Authorizer {
  public:
-  DeviceAuthorizer(LiveDevices& devices, broker::Workers& workers, Metrics& metrics);
+  // Either may be null: then nobody is registered by connecting, or let in by a custom authorizer.
+  struct Helpers {
+    AutoRegistration* registration = nullptr;
+    CustomAuthorizers* custom = nullptr;
+  };
+
+  DeviceAuthorizer(
+      LiveDevices& devices,
+      Helpers helpers,
+      broker::Workers& workers,
+      const Clock& clock,
+      Metrics& metrics
+  );
 
   void connect(const broker::ConnectRequest& request, Answer answer) override;
 
  private:
-  // Blocking.
-  Result<std::unique_ptr<broker::Permissions>> admit(DeviceFacts facts);
+  void connect_device(DeviceFacts facts, std::string der, WorkerId worker, Answer answer);
+  void connect_custom(const broker::ConnectRequest& request, Answer answer);
+  // Blocking, all of them.
+  Result<std::unique_ptr<broker::Permissions>> admit_custom(const AuthorizerRequest& request);
+  Result<std::unique_ptr<broker::Permissions>> refuse(const DeviceFacts& facts, const Error& why);
+  Result<std::unique_ptr<broker::Permissions>> admit(
+      DeviceFacts facts, const std::string& certificate_der
+  );
+  Result<std::shared_ptr<LiveDevice>> open(
+      const DeviceFacts& facts, const std::string& certificate_der
+  );
 
   LiveDevices& devices_;
+  const Helpers helpers_;
   broker::Workers& workers_;
+  const Clock& clock_;
   Counter& not_authenticated_;
   Counter& denied_;
 };

@@ -51,7 +51,7 @@ void log_refusal(
       "authorization.denied",
       {{"action", info.name},
        {"resource", std::string(policy::resource_prefix(info.resource)).append(resource)},
-       {"principal", facts.certificate_id},
+       {"principal", facts.principal()},
        {"client_id", facts.client_id},
        {"source_ip", facts.source_ip},
        {"policy", policy_name},

@@ -13,7 +13,7 @@ namespace iotcore::registry {
 
 // What one device may do on one connection. Lives on the connection's worker. Current answers cost a load and a comparison: the last decisions are
 // remembered until the device's rights change.
-class DevicePermissions final : public broker::Permissions {
+class DevicePermissions : public broker::Permissions {
  public:
   // `denied`: counts refusals.
   DevicePermissions(std::shared_ptr<LiveDevice> device, Counter& denied);
@@ -42,6 +42,24 @@ class DevicePermissions final : public broker::Permissions {
   Counter& denied_;
   // A device that is refused all the time says so in the log only so often.
   std::uint32_t log_lines_left_ = 20;
+};
+
+// What a custom authorizer gave.
+class CustomPermissions final : public DevicePermissions {
+ public:
+  // The connection ends at `end`.
+  CustomPermissions(std::shared_ptr<LiveDevice> device, Counter& denied, MonotonicTime end)
+      : DevicePermissions(device, denied), principal_(device->facts().principal()), end_(end) {}
+
+  std::string_view principal() const override { return principal_; }
+
+  std::optional<broker::SessionEnd> session_end() const override {
+    return broker::SessionEnd{end_, broker::CloseReason::kCustomAuthTtl};
+  }
+
+ private:
+  std::string principal_;
+  MonotonicTime end_;
 };
 
 // For those who may do everything.

@@ -1,6 +1,7 @@
 #include "registry/grants.h"
 
 #include "proto/record/registry.pb.h"
+#include "registry/builtin_policies.h"
 #include "registry/group_rows.h"
 #include "registry/keys.h"
 #include "registry/page.h"
@@ -38,23 +39,42 @@ policy::CertificateFacts certificate_facts(
   return facts;
 }
 
+}  // namespace
+
 policy::Context context_of(
     const DeviceFacts& facts,
-    policy::CertificateFacts certificate,
+    const record::Certificate* certificate,
     std::optional<policy::ThingFacts> thing,
     const Clock& clock
 ) {
   policy::Context context;
   context.protocol = facts.protocol;
-  context.principal_id = facts.certificate_id;
-  context.certificate = std::move(certificate);
-  context.source_ip = facts.source_ip;
   context.clock = &clock;
+  if (!facts.certificate_id.empty()) {
+    context.principal_id = facts.certificate_id;
+  }
+  if (!facts.authorizer_principal.empty()) {
+    context.principal_id = facts.authorizer_principal;
+  }
+  if (!facts.operator_resource.empty()) {
+    context.principal_id = facts.access_key_id;
+    context.set(
+        "aws:username", facts.operator_resource.substr(facts.operator_resource.find('/') + 1)
+    );
+  }
+  if (certificate != nullptr) {
+    context.certificate = certificate_facts(facts.certificate_id, *certificate);
+  }
+  if (!facts.source_ip.empty()) {
+    context.source_ip = facts.source_ip;
+  }
   if (!facts.server_name.empty()) {
     context.domain_name = facts.server_name;
   }
   if (facts.protocol != policy::Protocol::kHttps) {
-    context.client_id = facts.client_id;
+    if (!facts.client_id.empty()) {
+      context.client_id = facts.client_id;
+    }
     context.thing = std::move(thing);
     std::vector<std::string> attributes;
     if (facts.persistent_connect) {
@@ -68,12 +88,14 @@ policy::Context context_of(
   return context;
 }
 
-}  // namespace
-
 Status GrantReader::check(const record::Certificate& certificate) const {
   switch (certificate.status()) {
     case record::ACTIVE:
       break;
+    case record::PENDING_ACTIVATION:
+      return fail(Error(Errc::kNotAuthorized, "the certificate waits for its activation")
+                      .with("code", "DEVICE_CERTIFICATE_INACTIVE")
+                      .with(std::string(kMayRegister), ""));
     case record::REVOKED:
       return not_authenticated("DEVICE_CERTIFICATE_REVOKED", "the certificate is revoked");
     default:
@@ -86,7 +108,41 @@ Status GrantReader::check(const record::Certificate& certificate) const {
   return {};
 }
 
+Result<std::vector<std::string>> GrantReader::operator_policy_names(std::string_view resource) {
+  std::vector<std::string> names;
+  constexpr std::string_view kUser = "user/";
+  if (resource.substr(0, kUser.size()) == kUser) {
+    IOTCORE_ASSIGN(
+        const auto user,
+        find_record<record::User>(store_, keys::kSystem, keys::user(resource.substr(kUser.size())))
+    );
+    if (!user) {
+      return not_authenticated("NOT_AUTHENTICATED", "the user does not exist");
+    }
+    if (user->record.role() == record::User::ADMINISTRATOR) {
+      names.emplace_back(kAdministratorPolicy);
+    } else if (user->record.role() == record::User::READ_ONLY) {
+      names.emplace_back(kReadOnlyPolicy);
+    }
+  }
+  IOTCORE_ASSIGN(std::vector<std::string> attached, policy_names({std::string(resource)}));
+  names.insert(names.end(), attached.begin(), attached.end());
+  return names;
+}
+
+Result<Grants> GrantReader::read_operator(const DeviceFacts& facts) {
+  IOTCORE_ASSIGN(
+      const std::vector<std::string> names, operator_policy_names(facts.operator_resource)
+  );
+  IOTCORE_ASSIGN(const Compiled policies, compiled(names));
+  return Grants{
+      policies->bind(context_of(facts, nullptr, std::nullopt, clock_)), {}, WallTime::max(), {}};
+}
+
 Result<Grants> GrantReader::read(const DeviceFacts& facts) {
+  if (!facts.operator_resource.empty()) {
+    return read_operator(facts);
+  }
   IOTCORE_ASSIGN(
       const auto found,
       find_record<record::Certificate>(
@@ -94,35 +150,31 @@ Result<Grants> GrantReader::read(const DeviceFacts& facts) {
       )
   );
   if (!found) {
-    return not_authenticated(
-        "DEVICE_CERTIFICATE_NOT_REGISTERED", "the certificate is not registered"
-    );
+    return fail(Error(Errc::kNotAuthorized, "the certificate is not registered")
+                    .with("code", "DEVICE_CERTIFICATE_NOT_REGISTERED")
+                    .with(std::string(kMayRegister), ""));
   }
   IOTCORE_TRY(check(found->record));
   const WallTime not_after = from_epoch_ms(found->record.not_after_ms());
+  std::vector<std::string> targets = {certificate_resource(facts.certificate_id)};
   std::optional<policy::ThingFacts> thing;
   if (facts.protocol != policy::Protocol::kHttps) {
-    IOTCORE_ASSIGN(thing, associated_thing(facts));
+    IOTCORE_ASSIGN(thing, associated_thing(targets.front(), facts.client_id));
   }
   std::string thing_name = thing ? thing->name : std::string();
-  std::vector<std::string> targets = {certificate_resource(facts.certificate_id)};
-  std::vector<std::string> groups;
   if (thing) {
-    IOTCORE_TRY(add_groups_of(thing_name, groups));
+    IOTCORE_TRY(add_groups_of(thing_name, targets));
   }
-  for (const std::string& group : groups) {
-    targets.push_back("thinggroup/" + group);
-  }
-  IOTCORE_ASSIGN(const Compiled policies, policies_of(targets));
-  const policy::Context context = context_of(
-      facts, certificate_facts(facts.certificate_id, found->record), std::move(thing), clock_
-  );
-  return Grants{policies->bind(context), std::move(thing_name), not_after, std::move(groups)};
+  IOTCORE_ASSIGN(const std::vector<std::string> names, policy_names(targets));
+  IOTCORE_ASSIGN(const Compiled policies, compiled(names));
+  const policy::Context context = context_of(facts, &found->record, std::move(thing), clock_);
+  targets.erase(targets.begin());
+  return Grants{policies->bind(context), std::move(thing_name), not_after, std::move(targets)};
 }
 
-// The thing that has the certificate exclusively; else the one named like the client id, if the certificate is attached to it.
-Result<std::optional<policy::ThingFacts>> GrantReader::associated_thing(const DeviceFacts& facts) {
-  const std::string principal = certificate_resource(facts.certificate_id);
+Result<std::optional<policy::ThingFacts>> GrantReader::associated_thing(
+    std::string_view principal, std::string_view client_id
+) {
   const auto links = keys::things_of_principal(principal);
   // An exclusive attachment is the only one, so that it is the first.
   IOTCORE_ASSIGN(const std::vector<store::Entry> first, store_.scan(keys::kRegistry, links, {}, 1));
@@ -131,8 +183,8 @@ Result<std::optional<policy::ThingFacts>> GrantReader::associated_thing(const De
   }
   std::string name = segment_of(first.front().key, 1);
   IOTCORE_ASSIGN(const auto link, parse_record<record::ThingPrincipal>(first.front().value));
-  if (!link.exclusive() && name != facts.client_id) {
-    name = facts.client_id;
+  if (!link.exclusive() && name != client_id) {
+    name = client_id;
     IOTCORE_ASSIGN(
         const auto row, store_.get(keys::kRegistry, keys::things_of_principal(principal).text(name))
     );
@@ -155,19 +207,23 @@ Result<std::optional<policy::ThingFacts>> GrantReader::associated_thing(const De
   return out;
 }
 
-Status GrantReader::add_groups_of(std::string_view thing, std::vector<std::string>& groups) {
+Status GrantReader::add_groups_of(std::string_view thing, std::vector<std::string>& targets) {
   IOTCORE_ASSIGN(
       const auto found, find_record<record::Thing>(store_, keys::kRegistry, keys::thing(thing))
   );
-  if (found) {
-    IOTCORE_ASSIGN(groups, policy_groups_of(store_, found->record));
+  if (!found) {
+    return {};
+  }
+  IOTCORE_ASSIGN(const std::vector<std::string> groups, policy_groups_of(store_, found->record));
+  for (const std::string& group : groups) {
+    targets.push_back(thing_group_resource(group));
   }
   return {};
 }
 
-Result<GrantReader::Compiled> GrantReader::policies_of(const std::vector<std::string>& targets) {
+Result<std::vector<std::string>> GrantReader::policy_names(const std::vector<std::string>& targets
+) {
   std::vector<std::string> names;
-  std::vector<std::string> row_keys;
   for (const std::string& target : targets) {
     IOTCORE_ASSIGN(
         const std::vector<store::Entry> attached,
@@ -176,29 +232,37 @@ Result<GrantReader::Compiled> GrantReader::policies_of(const std::vector<std::st
     for (const store::Entry& row : attached) {
       std::string name = segment_of(row.key, 1);
       if (std::find(names.begin(), names.end(), name) == names.end()) {
-        row_keys.push_back(keys::policy(name).take());
         names.push_back(std::move(name));
       }
     }
   }
+  return names;
+}
+
+Result<GrantReader::Compiled> GrantReader::compiled(const std::vector<std::string>& policy_names) {
+  std::vector<std::string> row_keys;
+  for (const std::string& name : policy_names) {
+    row_keys.push_back(keys::policy(name).take());
+  }
   IOTCORE_ASSIGN(const auto rows, store_.multi_get(keys::kPrincipals, row_keys));
   std::string set;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    set += names[i] + '\n' + (rows[i] ? std::to_string(number(rows[i]->revision)) : "-") + '\n';
+    set +=
+        policy_names[i] + '\n' + (rows[i] ? std::to_string(number(rows[i]->revision)) : "-") + '\n';
   }
   {
     const std::lock_guard lock(mutex_);
     if (const auto kept = compiled_.find(set); kept != compiled_.end()) {
-      if (Compiled compiled = kept->second.lock()) {
-        return compiled;
+      if (Compiled shared = kept->second.lock()) {
+        return shared;
       }
     }
   }
-  IOTCORE_ASSIGN(Compiled compiled, compile(names, rows));
+  IOTCORE_ASSIGN(Compiled made, compile(policy_names, rows));
   const std::lock_guard lock(mutex_);
   std::erase_if(compiled_, [](const auto& entry) { return entry.second.expired(); });
-  compiled_[set] = compiled;
-  return compiled;
+  compiled_[set] = made;
+  return made;
 }
 
 Result<GrantReader::Compiled> GrantReader::compile(
@@ -206,6 +270,11 @@ Result<GrantReader::Compiled> GrantReader::compile(
 ) const {
   std::vector<policy::NamedDocument> documents;
   for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (const auto builtin = builtin_policy(names[i])) {
+      IOTCORE_ASSIGN(policy::Document document, policy::parse_document(*builtin));
+      documents.push_back({names[i], std::move(document)});
+      continue;
+    }
     if (!rows[i]) {
       continue;
     }

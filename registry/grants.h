@@ -15,43 +15,67 @@
 
 namespace iotcore::registry {
 
-// Who a device is on one connection, as far as its policies may ask. Does not change while the connection lasts.
+// Who a device is on one connection, as far as its policies may ask; or an operator who connects like one. Does not change while the connection lasts.
 struct DeviceFacts {
-  std::string certificate_id;
-  std::string client_id;  // empty over HTTPS
+  std::string certificate_id;        // a device's
+  std::string operator_resource;     // an operator's: "user/<name>" or "role/<name>"
+  std::string access_key_id;         // with which the operator signed
+  std::string authorizer_principal;  // of whom a custom authorizer let in
+  std::string client_id;             // empty over HTTPS
   std::string source_ip;
   std::string server_name;  // SNI, or empty
   policy::Protocol protocol = policy::Protocol::kMqtt;
   bool persistent_connect = false;
   bool has_will = false;
+
+  // What the principal of the connection is called in logs and events.
+  const std::string& principal() const {
+    return !authorizer_principal.empty() ? authorizer_principal
+           : operator_resource.empty()   ? certificate_id
+                                         : access_key_id;
+  }
 };
 
 // What a device may do at this moment. Immutable.
 struct Grants {
   policy::BoundPolicies policies;
   std::string thing_name;  // the associated thing (auth.md section 7), or empty
-  WallTime not_after;      // of the certificate
-  // Whose policies are in it, too: the groups of the thing and those above them.
-  std::vector<std::string> groups = {};
+  WallTime not_after;      // of the certificate; an operator's have no end
+  // Of the thing, as policy targets: a change of theirs changes these.
+  std::vector<std::string> groups;
 };
 
-// Works out what a device may do from the rows of its certificate, things and policies. Blocking; any thread.
+// Works out what a device may do from the rows of its certificate, things, groups and policies. Blocking; any thread.
 class GrantReader {
  public:
+  using Compiled = std::shared_ptr<const policy::CompiledPolicies>;
+
   GrantReader(store::Store& store, const Clock& clock, const Options& options)
       : store_(store), clock_(clock), options_(options) {}
 
-  // kNotAuthorized, with the detail "code" (auth.md section 3), if the certificate is unknown, not ACTIVE or out of its time.
+  // kNotAuthorized, with the detail "code" (auth.md section 3), if the certificate is unknown, not ACTIVE or out of its time; with the detail
+  // kMayRegister if automatic registration may change that.
+  static constexpr std::string_view kMayRegister = "may_register";
   Result<Grants> read(const DeviceFacts& facts);
 
- private:
-  using Compiled = std::shared_ptr<const policy::CompiledPolicies>;
+  // The parts of it, for those who ask what a device could do.
 
+  // The thing that has the principal exclusively; else the one named like the client id, if the principal is attached to it.
+  Result<std::optional<policy::ThingFacts>> associated_thing(
+      std::string_view principal, std::string_view client_id
+  );
+  // Appends the groups that a thing is in and their parents, as policy targets ("thinggroup/<name>").
+  Status add_groups_of(std::string_view thing, std::vector<std::string>& targets);
+  // The names of the policies of all targets, each once, those of the first target first.
+  Result<std::vector<std::string>> policy_names(const std::vector<std::string>& targets);
+  // Of an operator: those that are attached, and the one of the role. kNotAuthorized if there is no such user.
+  Result<std::vector<std::string>> operator_policy_names(std::string_view resource);
+  // Of these policies those that there are, in their default versions.
+  Result<Compiled> compiled(const std::vector<std::string>& policy_names);
+
+ private:
   Status check(const record::Certificate& certificate) const;
-  Result<std::optional<policy::ThingFacts>> associated_thing(const DeviceFacts& facts);
-  // Adds the groups whose policies reach the thing.
-  Status add_groups_of(std::string_view thing, std::vector<std::string>& groups);
-  Result<Compiled> policies_of(const std::vector<std::string>& targets);
+  Result<Grants> read_operator(const DeviceFacts& facts);
   Result<Compiled> compile(
       const std::vector<std::string>& names, const std::vector<std::optional<store::Row>>& rows
   ) const;
@@ -64,5 +88,13 @@ class GrantReader {
   std::mutex mutex_;
   std::unordered_map<std::string, std::weak_ptr<const policy::CompiledPolicies>> compiled_;
 };
+
+// What policies may ask about a device. `certificate` may be null; `thing` does not count over HTTPS.
+policy::Context context_of(
+    const DeviceFacts& facts,
+    const record::Certificate* certificate,
+    std::optional<policy::ThingFacts> thing,
+    const Clock& clock
+);
 
 }  // namespace iotcore::registry

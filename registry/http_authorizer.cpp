@@ -1,5 +1,6 @@
 #include "registry/http_authorizer.h"
 
+#include "registry/custom_authorizers.h"
 #include "registry/device_permissions.h"
 
 #include <utility>
@@ -52,6 +53,21 @@ Result<HttpAuthorizer::Device> HttpAuthorizer::find(const broker::PeerIdentity& 
 Result<std::shared_ptr<const Grants>> HttpAuthorizer::grants_of(
     const broker::PeerIdentity& peer, Device& device
 ) {
+  if (peer.kind == broker::PeerIdentity::Kind::kCustomAuthorizer) {
+    const auto* const custom =
+        peer.evidence == nullptr
+            ? nullptr
+            : dynamic_cast<const CustomPeer*>(peer.evidence->authenticated.get());
+    if (custom == nullptr) {
+      return fail(Errc::kForbidden, "No authorizer has let this request in");
+    }
+    device = custom->device;
+    auto given = device->grants();
+    if (given == nullptr) {
+      return fail(Errc::kForbidden, "The authorizer has withdrawn what it allowed");
+    }
+    return given;
+  }
   if (peer.kind != broker::PeerIdentity::Kind::kCertificate) {
     return fail(
         Errc::kForbidden, "Neither a signature nor a client certificate came with the request"

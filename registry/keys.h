@@ -34,6 +34,24 @@
 //   c certificate id           record.Certificate
 //   d created_ms id            empty: certificates, oldest first
 //   D ~created_ms id           empty: certificates, newest first
+//   y not_after_ms id          empty: certificates by their end
+//   b ca created_ms id         empty: certificates of a CA, oldest first
+//   B ca ~created_ms id        empty: certificates of a CA, newest first
+//   x offered_ms id            empty: certificates offered to other accounts, oldest first
+//   X ~offered_ms id           empty: the same, newest first
+//   C ca certificate id        record.CaCertificate
+//   e created_ms ca            empty: CA certificates, oldest first
+//   E ~created_ms ca           empty: CA certificates, newest first
+//   s subject ca               empty: CA certificates by their subject (pki::Certificate::subject_hash)
+//   r                          the registration code
+//   z authorizer               record.Authorizer
+//   h created_ms authorizer    empty: authorizers, oldest first
+//   H ~created_ms authorizer   empty: authorizers, newest first
+//   Z                          the name of the default authorizer
+//   l role alias               record.RoleAlias
+//   m created_ms alias         empty: role aliases, oldest first
+//   M ~created_ms alias        empty: role aliases, newest first
+//   n domain configuration     record.DomainConfiguration
 //   p policy                   record.Policy
 //   o created_ms policy        empty: policies, oldest first
 //   O ~created_ms policy       empty: policies, newest first
@@ -43,6 +61,7 @@
 //   conflicts with attaching it
 // table system
 //   k access key id            record.AccessKey
+//   U user                     record.User
 //
 // A principal and a target are what stands behind the account in their ARN ("cert/<id>",
 // "thinggroup/<name>"), or a Cognito id as it is.
@@ -198,6 +217,70 @@ inline Key certificates_by_age(bool oldest_first) {
   return Key(oldest_first ? 'd' : 'D');
 }
 
+inline Key certificates_of_ca(std::string_view ca, bool oldest_first) {
+  return Key(oldest_first ? 'b' : 'B').text(ca);
+}
+
+inline Key certificates_by_end() {
+  return Key('y');
+}
+
+inline Key outgoing_certificates(bool oldest_first) {
+  return Key(oldest_first ? 'x' : 'X');
+}
+
+inline Key ca_certificates() {
+  return Key('C');
+}
+
+inline Key ca_certificate(std::string_view id) {
+  return Key('C').text(id);
+}
+
+inline Key ca_certificates_by_age(bool oldest_first) {
+  return Key(oldest_first ? 'e' : 'E');
+}
+
+inline Key ca_certificates_by_subject(std::string_view subject_hash) {
+  return Key('s').text(subject_hash);
+}
+
+inline Key authorizer(std::string_view name) {
+  return Key('z').text(name);
+}
+
+inline Key authorizers() {
+  return Key('z');
+}
+
+inline Key authorizers_by_age(bool oldest_first) {
+  return Key(oldest_first ? 'h' : 'H');
+}
+
+inline Key default_authorizer() {
+  return Key('Z');
+}
+
+inline Key role_alias(std::string_view name) {
+  return Key('l').text(name);
+}
+
+inline Key role_aliases_by_age(bool oldest_first) {
+  return Key(oldest_first ? 'm' : 'M');
+}
+
+inline Key domain_configurations() {
+  return Key('n');
+}
+
+inline Key domain_configuration(std::string_view name) {
+  return Key('n').text(name);
+}
+
+inline Key registration_code() {
+  return Key('r');
+}
+
 inline Key policies() {
   return Key('p');
 }
@@ -230,7 +313,15 @@ inline Key access_key(std::string_view id) {
   return Key('k').text(id);
 }
 
-// The segment of a row in certificates_by_age or policies_by_age.
+inline Key users() {
+  return Key('U');
+}
+
+inline Key user(std::string_view name) {
+  return Key('U').text(name);
+}
+
+// The segment of a row in a list by age.
 inline std::uint64_t age_segment(bool oldest_first, std::int64_t created_ms) {
   const auto created = static_cast<std::uint64_t>(created_ms);
   return oldest_first ? created : ~created;

@@ -21,6 +21,11 @@ std::uint64_t key_of(std::string_view text) {
   return text.empty() ? 0 : std::max<std::uint64_t>(stable_hash(text), 1);
 }
 
+// By what changes of its rows find it.
+const std::string& principal_resource(const DeviceFacts& facts) {
+  return facts.operator_resource.empty() ? facts.certificate_id : facts.operator_resource;
+}
+
 // Of a device without grants nobody knows: it may just be read for the first time.
 bool has_policy(const LiveDevice& device, std::string_view name) {
   const auto grants = device.grants();
@@ -60,6 +65,12 @@ LiveDevices::LiveDevices(store::Store& store, GrantReader& reader, Executor& poo
   watches_.push_back(store.watch(keys::kPrincipals, keys::certificates(), pool, principal_rows));
   watches_.push_back(store.watch(keys::kPrincipals, keys::policies(), pool, principal_rows));
   watches_.push_back(store.watch(
+      keys::kSystem,
+      keys::users(),
+      pool,
+      [this](const store::Change& change) { on_user_row(change); }
+  ));
+  watches_.push_back(store.watch(
       keys::kRegistry,
       keys::things(),
       pool,
@@ -77,10 +88,21 @@ LiveDevices::LiveDevices(store::Store& store, GrantReader& reader, Executor& poo
 Result<std::shared_ptr<LiveDevice>> LiveDevices::open(DeviceFacts facts) {
   std::shared_ptr<LiveDevice> device(new LiveDevice(*this, std::move(facts)));
   // Findable before it is read: a change from here on is either in what is read or raises changes_.
-  by_certificate_.place(*device, key_of(device->facts_.certificate_id));
+  by_certificate_.place(*device, key_of(principal_resource(device->facts_)));
   IOTCORE_ASSIGN(Grants grants, reader_.read(device->facts_));
   publish(*device, 0, std::make_shared<const Grants>(std::move(grants)));
   return device;
+}
+
+std::shared_ptr<LiveDevice> LiveDevices::adopt(DeviceFacts facts, Grants grants) {
+  std::shared_ptr<LiveDevice> device(new LiveDevice(*this, std::move(facts)));
+  publish(*device, 0, std::make_shared<const Grants>(std::move(grants)));
+  return device;
+}
+
+void LiveDevices::replace(LiveDevice& device, std::optional<Grants> grants) {
+  const std::uint64_t change = device.changes_.fetch_add(1, std::memory_order_acq_rel) + 1;
+  publish(device, change, grants ? std::make_shared<const Grants>(*std::move(grants)) : nullptr);
 }
 
 void LiveDevices::on_principal_row(const store::Change& change) {
@@ -106,10 +128,18 @@ void LiveDevices::on_thing_row(const store::Change& change) {
 void LiveDevices::on_group_row(const store::Change& change) {
   Devices concerned = by_certificate_.all();
   if (change.kind != store::Change::Kind::kRangeErased) {
-    const std::string name = segment_of(change.key, 0);
-    std::erase_if(concerned, [&name](const auto& device) { return !has_group(*device, name); });
+    const std::string group = thing_group_resource(segment_of(change.key, 0));
+    std::erase_if(concerned, [&group](const auto& device) { return !has_group(*device, group); });
   }
   refresh(std::move(concerned));
+}
+
+void LiveDevices::on_user_row(const store::Change& change) {
+  const bool range = change.kind == store::Change::Kind::kRangeErased;
+  refresh(
+      range ? by_certificate_.all()
+            : by_certificate_.find(key_of(user_resource(segment_of(change.key, 0))))
+  );
 }
 
 void LiveDevices::refresh(Devices devices) {
@@ -129,12 +159,12 @@ void LiveDevices::refresh_chunk(const Devices& devices) {
   std::set<std::string> lost;
   for (const auto& device : devices) {
     if (refresh_one(*device)) {
-      lost.insert(device->facts_.certificate_id);
+      lost.insert(device->facts_.principal());
     }
   }
-  for (const std::string& certificate_id : lost) {
+  for (const std::string& principal : lost) {
     if (revoked_) {
-      revoked_(certificate_id);
+      revoked_(principal);
     }
   }
 }
@@ -150,7 +180,7 @@ bool LiveDevices::refresh_one(LiveDevice& device) {
   if (lost) {
     log(LogLevel::kInfo,
         "authorization.lost",
-        {{"principal", device.facts_.certificate_id},
+        {{"principal", device.facts_.principal()},
          {"client_id", device.facts_.client_id},
          {"reason", grants.error().message()}});
   }

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,7 +62,11 @@ class LiveDevices {
   // Reads the grants; from then on they are current. Blocking. Second owner of a device: the change that is just being applied to it.
   Result<std::shared_ptr<LiveDevice>> open(DeviceFacts facts);
 
-  // Told the certificate id, on the pool, when connected devices have lost all their rights: their connections are to be cut. Set before the first open().
+  // One whose rights come from elsewhere, and change by replace() alone; nothing: it has none any more.
+  std::shared_ptr<LiveDevice> adopt(DeviceFacts facts, Grants grants);
+  void replace(LiveDevice& device, std::optional<Grants> grants);
+
+  // Told the certificate id (an operator's access key id), on the pool, when connected devices have lost all their rights: their connections are to be cut. Set before the first open().
   void on_revoked(Function<void(const std::string&)> revoked) { revoked_ = std::move(revoked); }
 
  private:
@@ -70,6 +75,7 @@ class LiveDevices {
   void on_principal_row(const store::Change& change);
   void on_thing_row(const store::Change& change);
   void on_group_row(const store::Change& change);
+  void on_user_row(const store::Change& change);
   void refresh(Devices devices);
   void refresh_chunk(const Devices& devices);
   // True: the device has just lost everything.

@@ -17,6 +17,8 @@ struct Limits {
   std::size_t searchable_attributes_max = 3;
   std::size_t policies_per_target_max = 10;
   std::size_t policy_versions_max = 5;
+  std::size_t cas_per_subject_max = 10;
+  std::size_t authorizers_max = 100;
   policy::Limits policy_document = {};
   std::size_t groups_per_thing_max = 10;
   std::size_t group_depth_max = 7;

@@ -3,6 +3,7 @@
 #include "base/crypto.h"
 #include "registry/keys.h"
 #include "registry/page.h"
+#include "registry/tags.h"
 
 #include <algorithm>
 #include <charconv>
@@ -80,8 +81,6 @@ Result<api::CreatePolicyResponse> Policies::create(const api::CreatePolicyReques
   policy.set_created_ms(now_ms);
   policy.set_modified_ms(now_ms);
   policy.set_generation_id(new_uuid());
-  *policy.mutable_tags() = request.tags();
-
   const std::string arn = options_.account.arn("policy", name);
   store::Batch batch;
   batch.expect_absent(keys::kPrincipals, keys::policy(name));
@@ -89,6 +88,7 @@ Result<api::CreatePolicyResponse> Policies::create(const api::CreatePolicyReques
   for (const bool oldest_first : {true, false}) {
     batch.put(keys::kPrincipals, age_key(oldest_first, now_ms, name), {});
   }
+  IOTCORE_TRY(Tags::put(batch, "policy/" + name, request.tags()));
   if (auto done = commit(store_, std::move(batch)); !done) {
     if (done.error().code() != Errc::kRevisionConflict) {
       return fail(std::move(done).error());
@@ -165,6 +165,7 @@ Status Policies::try_remove(const std::string& name) {
     batch.expect_absent(keys::kPrincipals, guard_key);
   }
   batch.erase(keys::kPrincipals, keys::policy(name));
+  IOTCORE_TRY(Tags::erase(store_, batch, "policy/" + name));
   for (const bool oldest_first : {true, false}) {
     batch.erase(keys::kPrincipals, age_key(oldest_first, found.record.created_ms(), name));
   }

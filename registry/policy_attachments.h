@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "proto/api/policies.pb.h"
 #include "proto/record/principals.pb.h"
+#include "registry/arn.h"
 #include "registry/options.h"
 #include "registry/rows.h"
 
@@ -26,9 +27,27 @@ class PolicyAttachments {
       const api::ListTargetsForPolicyRequest& request
   );
 
+  // The same by their older names, for certificates and Cognito identities.
+  Result<api::AttachPrincipalPolicyResponse> attach_principal(
+      const api::AttachPrincipalPolicyRequest& request
+  );
+  Result<api::DetachPrincipalPolicyResponse> detach_principal(
+      const api::DetachPrincipalPolicyRequest& request
+  );
+  Result<api::ListPrincipalPoliciesResponse> list_principal_policies(
+      const api::ListPrincipalPoliciesRequest& request
+  );
+  Result<api::ListPolicyPrincipalsResponse> list_principals(
+      const api::ListPolicyPrincipalsRequest& request
+  );
+
  private:
-  Status try_attach(const api::AttachPolicyRequest& request);
-  Status try_detach(const api::DetachPolicyRequest& request);
+  Status try_attach(const std::string& policy, const Principal& target);
+  Status try_detach(const std::string& policy, const Principal& target);
+  Result<api::ListAttachedPoliciesResponse> list_inherited(
+      const Principal& group, const api::ListAttachedPoliciesRequest& request
+  );
+  Result<Principal> parse_device(std::string_view principal) const;
 
   store::Store& store_;
   const Clock& clock_;

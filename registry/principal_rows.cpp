@@ -7,8 +7,11 @@ namespace {
 
 std::string absent(const Principal& principal) {
   const bool group = principal.kind == Principal::Kind::kThingGroup;
-  return (group ? "Thing group " : "Certificate ") + std::string(principal.name()) +
-         " does not exist";
+  const bool user = principal.kind == Principal::Kind::kUser;
+  return (group  ? "Thing group "
+          : user ? "User "
+                 : "Certificate ") +
+         std::string(principal.name()) + " does not exist";
 }
 
 }  // namespace
@@ -39,7 +42,12 @@ Status touch_principal(store::Store& store, store::Batch& batch, const Principal
       return touch_row(
           store, batch, keys::kRegistry, keys::thing_group(principal.name()), absent(principal)
       );
+    case Principal::Kind::kUser:
+      return touch_row(
+          store, batch, keys::kSystem, keys::user(principal.name()), absent(principal)
+      );
     case Principal::Kind::kCognito:
+    case Principal::Kind::kRole:
       return {};
   }
   return {};

@@ -18,7 +18,7 @@ Status touch_row(
     std::string_view absent
 );
 
-// The row of a certificate or a thing group. Cognito identities have none and need none.
+// The row of a certificate, a thing group or a user. Cognito identities and roles have none and need none.
 Status touch_principal(store::Store& store, store::Batch& batch, const Principal& principal);
 Status check_principal_exists(store::Store& store, const Principal& principal);
 

@@ -2,6 +2,8 @@
 
 #include "registry/keys.h"
 
+#include <algorithm>
+
 namespace iotcore::registry {
 
 Registry::Registry(
@@ -26,10 +28,52 @@ Registry::Registry(
       billing_groups_(store, clock, options_, thing_writer_, events_),
       logging_options_(store),
       certificates_(store, clock, options_, authority),
+      certificate_registration_(store, clock, options_),
+      certificate_transfer_(store, clock, options_),
+      ca_certificates_(store, clock, options_),
       policies_(store, clock, options_),
       policy_attachments_(store, clock, options_),
+      provisioner_(
+          {options_.account,
+           things_,
+           thing_principals_,
+           certificates_,
+           certificate_registration_,
+           policies_,
+           policy_attachments_}
+      ),
+      authorizers_(store, clock, options_),
+      domain_configurations_(store, clock, options_),
+      role_aliases_(store, clock, options_),
       grants_(store, clock, options_),
-      devices_(store, grants_, pool) {}
+      effective_policies_(store, clock, options_, grants_),
+      devices_(store, grants_, pool) {
+  provisioner_.on_groups(
+      [this](const std::string& thing, const std::vector<std::string>& groups, bool replace) {
+        return join_groups(thing, groups, replace);
+      }
+  );
+}
+
+Status Registry::join_groups(
+    const std::string& thing, const std::vector<std::string>& groups, bool replace
+) {
+  api::UpdateThingGroupsForThingRequest update;
+  update.set_thing_name(thing);
+  update.mutable_thing_groups_to_add()->Assign(groups.begin(), groups.end());
+  if (replace) {
+    api::ListThingGroupsForThingRequest list;
+    list.set_thing_name(thing);
+    IOTCORE_ASSIGN(const auto present, group_members_.list_groups(list));
+    for (const api::GroupNameAndArn& group : present.thing_groups()) {
+      if (std::find(groups.begin(), groups.end(), group.group_name()) == groups.end()) {
+        update.add_thing_groups_to_remove(group.group_name());
+      }
+    }
+  }
+  IOTCORE_TRY(group_members_.update(update));
+  return {};
+}
 
 Status Registry::wipe() {
   // Every key is above the empty one and below 0xFF (store/keys.h).

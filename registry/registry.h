@@ -1,8 +1,14 @@
 #pragma once
 
+#include "registry/authorizers.h"
 #include "registry/billing_groups.h"
+#include "registry/ca_certificates.h"
+#include "registry/certificate_registration.h"
+#include "registry/certificate_transfer.h"
 #include "registry/certificates.h"
+#include "registry/domain_configurations.h"
 #include "registry/dynamic_groups.h"
+#include "registry/effective_policies.h"
 #include "registry/endpoints.h"
 #include "registry/events.h"
 #include "registry/grants.h"
@@ -12,6 +18,8 @@
 #include "registry/options.h"
 #include "registry/policies.h"
 #include "registry/policy_attachments.h"
+#include "registry/provisioning/provisioner.h"
+#include "registry/role_aliases.h"
 #include "registry/tags.h"
 #include "registry/thing_groups.h"
 #include "registry/thing_principals.h"
@@ -57,9 +65,27 @@ class Registry {
 
   Certificates& certificates() { return certificates_; }
 
+  CertificateRegistration& certificate_registration() { return certificate_registration_; }
+
+  CertificateTransfer& certificate_transfer() { return certificate_transfer_; }
+
+  CaCertificates& ca_certificates() { return ca_certificates_; }
+
   Policies& policies() { return policies_; }
 
   PolicyAttachments& policy_attachments() { return policy_attachments_; }
+
+  provisioning::Provisioner& provisioner() { return provisioner_; }
+
+  Authorizers& authorizers() { return authorizers_; }
+
+  DomainConfigurations& domain_configurations() { return domain_configurations_; }
+
+  RoleAliases& role_aliases() { return role_aliases_; }
+
+  EffectivePolicies& effective_policies() { return effective_policies_; }
+
+  GrantReader& grants() { return grants_; }
 
   // What DeviceAuthorizer and HttpAuthorizer decide by.
   LiveDevices& devices() { return devices_; }
@@ -68,6 +94,11 @@ class Registry {
   Status wipe();
 
  private:
+  // Puts a thing into groups; `replace`: and out of all others.
+  Status join_groups(
+      const std::string& thing, const std::vector<std::string>& groups, bool replace
+  );
+
   store::Store& store_;
   const Options options_;
   Events events_;
@@ -83,9 +114,17 @@ class Registry {
   BillingGroups billing_groups_;
   LoggingOptions logging_options_;
   Certificates certificates_;
+  CertificateRegistration certificate_registration_;
+  CertificateTransfer certificate_transfer_;
+  CaCertificates ca_certificates_;
   Policies policies_;
   PolicyAttachments policy_attachments_;
+  provisioning::Provisioner provisioner_;
+  Authorizers authorizers_;
+  DomainConfigurations domain_configurations_;
+  RoleAliases role_aliases_;
   GrantReader grants_;
+  EffectivePolicies effective_policies_;
   LiveDevices devices_;
 };
 

@@ -39,6 +39,17 @@ Tags::Tags(store::Store& store, const Options& options) : store_(store), options
   add_kind("thinggroup", in_registry(&keys::thing_group));
   add_kind("billinggroup", in_registry(&keys::billing_group));
   add_kind("policy", in_principals(&keys::policy));
+  add_kind("cacert", in_principals(&keys::ca_certificate));
+  add_kind("authorizer", in_principals(&keys::authorizer));
+  add_kind("rolealias", in_principals(&keys::role_alias));
+  // Its ARN ends with a number of its own behind the name.
+  add_kind(
+      "domainconfiguration",
+      {keys::kPrincipals,
+       [](std::string_view name) {
+         return keys::domain_configuration(name.substr(0, name.find('/'))).take();
+       }}
+  );
 }
 
 Status Tags::put(store::Batch& batch, std::string_view resource, const List& tags) {

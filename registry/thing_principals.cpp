@@ -21,8 +21,10 @@ Status touch_thing(store::Store& store, store::Batch& batch, std::string_view na
 }
 
 Status check_kind(const Principal& principal) {
-  if (principal.kind == Principal::Kind::kThingGroup) {
-    return fail(Errc::kInvalidRequest, "A thing group is no principal of a thing");
+  if (!principal.is_device()) {
+    return fail(
+        Errc::kInvalidRequest, "Only certificates and Cognito identities are principals of things"
+    );
   }
   return {};
 }

@@ -5,12 +5,17 @@
 #include "gateway/retained_operations.h"
 #include "gateway/shadow_operations.h"
 #include "proto/api/account.pb.h"
+#include "proto/api/authorizers.pb.h"
+#include "proto/api/ca_certificates.pb.h"
 #include "proto/api/certificates.pb.h"
+#include "proto/api/domain_configurations.pb.h"
 #include "proto/api/endpoint.pb.h"
 #include "proto/api/policies.pb.h"
+#include "proto/api/role_aliases.pb.h"
 #include "proto/api/rules.pb.h"
 #include "proto/api/thing_groups.pb.h"
 #include "proto/api/things.pb.h"
+#include "registry/custom_authorizers.h"
 #include "registry/endpoints.h"
 #include "registry/registry.h"
 #include "rules/rules_api.h"
@@ -127,6 +132,35 @@ void register_certificates(gateway::OperationRegistry& operations, registry::Reg
   add(operations, "UpdateCertificate", certificates, &Certificates::update);
   add(operations, "DeleteCertificate", certificates, &Certificates::remove);
   add(operations, "ListCertificates", certificates, &Certificates::list);
+  using registry::CertificateRegistration;
+  CertificateRegistration& registration = registry.certificate_registration();
+  add(operations, "RegisterCertificate", registration, &CertificateRegistration::register_of_ca);
+  add(operations,
+      "RegisterCertificateWithoutCA",
+      registration,
+      &CertificateRegistration::register_without_ca);
+  using registry::CertificateTransfer;
+  CertificateTransfer& transfer = registry.certificate_transfer();
+  add(operations, "TransferCertificate", transfer, &CertificateTransfer::offer);
+  add(operations, "AcceptCertificateTransfer", transfer, &CertificateTransfer::accept);
+  add(operations, "RejectCertificateTransfer", transfer, &CertificateTransfer::reject);
+  add(operations, "CancelCertificateTransfer", transfer, &CertificateTransfer::cancel);
+  add(operations, "ListOutgoingCertificates", transfer, &CertificateTransfer::list);
+}
+
+void register_ca_certificates(
+    gateway::OperationRegistry& operations, registry::Registry& registry
+) {
+  using registry::CaCertificates;
+  CaCertificates& cas = registry.ca_certificates();
+  add(operations, "RegisterCACertificate", cas, &CaCertificates::add);
+  add(operations, "DescribeCACertificate", cas, &CaCertificates::describe);
+  add(operations, "UpdateCACertificate", cas, &CaCertificates::update);
+  add(operations, "DeleteCACertificate", cas, &CaCertificates::remove);
+  add(operations, "ListCACertificates", cas, &CaCertificates::list);
+  add(operations, "ListCertificatesByCA", cas, &CaCertificates::list_certificates);
+  add(operations, "GetRegistrationCode", cas, &CaCertificates::registration_code);
+  add(operations, "DeleteRegistrationCode", cas, &CaCertificates::delete_registration_code);
 }
 
 void register_policies(gateway::OperationRegistry& operations, registry::Registry& registry) {
@@ -147,6 +181,62 @@ void register_policies(gateway::OperationRegistry& operations, registry::Registr
   add(operations, "DetachPolicy", attachments, &PolicyAttachments::detach);
   add(operations, "ListAttachedPolicies", attachments, &PolicyAttachments::list_policies);
   add(operations, "ListTargetsForPolicy", attachments, &PolicyAttachments::list_targets);
+  add(operations, "AttachPrincipalPolicy", attachments, &PolicyAttachments::attach_principal);
+  add(operations, "DetachPrincipalPolicy", attachments, &PolicyAttachments::detach_principal);
+  add(operations, "ListPrincipalPolicies", attachments, &PolicyAttachments::list_principal_policies
+  );
+  add(operations, "ListPolicyPrincipals", attachments, &PolicyAttachments::list_principals);
+  using registry::EffectivePolicies;
+  add(operations, "GetEffectivePolicies", registry.effective_policies(), &EffectivePolicies::list);
+  add(operations, "TestAuthorization", registry.effective_policies(), &EffectivePolicies::test);
+}
+
+void register_authorizers(gateway::OperationRegistry& operations, registry::Registry& registry) {
+  using registry::Authorizers;
+  Authorizers& authorizers = registry.authorizers();
+  add(operations, "CreateAuthorizer", authorizers, &Authorizers::create);
+  add(operations, "DescribeAuthorizer", authorizers, &Authorizers::describe);
+  add(operations, "UpdateAuthorizer", authorizers, &Authorizers::update);
+  add(operations, "DeleteAuthorizer", authorizers, &Authorizers::remove);
+  add(operations, "ListAuthorizers", authorizers, &Authorizers::list);
+  add(operations, "SetDefaultAuthorizer", authorizers, &Authorizers::set_default);
+  add(operations, "DescribeDefaultAuthorizer", authorizers, &Authorizers::describe_default);
+  add(operations, "ClearDefaultAuthorizer", authorizers, &Authorizers::clear_default);
+}
+
+void register_domains(
+    gateway::OperationRegistry& operations,
+    registry::Registry& registry,
+    const EndpointName& endpoint
+) {
+  using registry::DomainConfigurations;
+  DomainConfigurations& domains = registry.domain_configurations();
+  add(operations, "CreateDomainConfiguration", domains, &DomainConfigurations::create);
+  operations.add<api::DescribeDomainConfigurationRequest, api::DescribeDomainConfigurationResponse>(
+      "DescribeDomainConfiguration",
+      [&domains, &endpoint](
+          const gateway::CallContext&, const api::DescribeDomainConfigurationRequest& request
+      ) {
+        auto response = domains.describe(request);
+        if (response && response->domain_type() == "ENDPOINT") {
+          response->set_domain_name(endpoint.address());
+        }
+        return response;
+      }
+  );
+  add(operations, "UpdateDomainConfiguration", domains, &DomainConfigurations::update);
+  add(operations, "DeleteDomainConfiguration", domains, &DomainConfigurations::remove);
+  add(operations, "ListDomainConfigurations", domains, &DomainConfigurations::list);
+}
+
+void register_role_aliases(gateway::OperationRegistry& operations, registry::Registry& registry) {
+  using registry::RoleAliases;
+  RoleAliases& aliases = registry.role_aliases();
+  add(operations, "CreateRoleAlias", aliases, &RoleAliases::create);
+  add(operations, "DescribeRoleAlias", aliases, &RoleAliases::describe);
+  add(operations, "UpdateRoleAlias", aliases, &RoleAliases::update);
+  add(operations, "DeleteRoleAlias", aliases, &RoleAliases::remove);
+  add(operations, "ListRoleAliases", aliases, &RoleAliases::list);
 }
 
 // A function of the rules engine as the handler of the operation whose request it takes.
@@ -182,7 +272,15 @@ void register_operations(gateway::OperationRegistry& operations, const Operation
   register_groups(operations, owners.registry);
   register_account(operations, owners.registry);
   register_certificates(operations, owners.registry);
+  register_ca_certificates(operations, owners.registry);
   register_policies(operations, owners.registry);
+  register_authorizers(operations, owners.registry);
+  add(operations,
+      "TestInvokeAuthorizer",
+      owners.custom_authorizers,
+      &registry::CustomAuthorizers::test);
+  register_domains(operations, owners.registry, owners.endpoint);
+  register_role_aliases(operations, owners.registry);
   register_rules(operations, owners.rules);
   operations.add<api::DescribeEndpointRequest, api::DescribeEndpointResponse>(
       "DescribeEndpoint",

@@ -12,6 +12,7 @@ class Broker;
 }
 
 namespace iotcore::registry {
+class CustomAuthorizers;
 class HttpAuthorizer;
 class Registry;
 }  // namespace iotcore::registry
@@ -41,6 +42,7 @@ struct OperationOwners {
   broker::Broker& broker;
   registry::Registry& registry;
   registry::HttpAuthorizer& http_authorizer;
+  registry::CustomAuthorizers& custom_authorizers;
   rules::Engine& rules;
   shadow::Service& shadows;
   const EndpointName& endpoint;

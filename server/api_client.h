@@ -29,6 +29,8 @@ class ApiClient {
 
   const std::filesystem::path& ca_file() const { return ca_file_; }
 
+  const std::string& region() const { return region_; }
+
   std::uint16_t mqtts_port() const { return mqtts_port_; }
 
  private:

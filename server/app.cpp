@@ -16,18 +16,29 @@
 #include "gateway/worker_threads.h"
 #include "net/address_range.h"
 #include "registry/access_keys.h"
+#include "registry/auto_registration.h"
+#include "registry/custom_authorizers.h"
 #include "registry/device_authorizer.h"
 #include "registry/http_authorizer.h"
+#include "registry/jitp.h"
+#include "registry/operators.h"
 #include "registry/pki/certificate_authority.h"
+#include "registry/pki/sealing_key.h"
 #include "registry/registry.h"
+#include "registry/session_tokens.h"
 #include "rules/engine.h"
 #include "rules/rule_folder.h"
+#include "server/access_key_operations.h"
 #include "server/admin.h"
 #include "server/all_operations.h"
+#include "server/api_access.h"
 #include "server/api_client.h"
+#include "server/audit_log.h"
 #include "server/config_shadow.h"
+#include "server/credentials_operations.h"
 #include "server/data_dir.h"
 #include "server/http_api.h"
+#include "server/identity_setup.h"
 #include "server/rule_functions.h"
 #include "server/tls_faces.h"
 #include "shadow/service.h"
@@ -99,10 +110,15 @@ struct App::Parts {
   std::optional<DataDir> data;
   std::unique_ptr<gateway::WorkerThreads> workers;  // the store hands completions to their loops
   std::unique_ptr<store::Store> store;
+  std::optional<registry::pki::SealingKey> sealing_key;
   std::optional<registry::pki::CertificateAuthority> authority;
   std::unique_ptr<registry::AccessKeys> keys;
+  std::optional<registry::SessionTokens> session_tokens;
   std::optional<registry::AccessKeys::Key> new_administrator;
   std::unique_ptr<registry::Registry> registry;
+  std::unique_ptr<registry::Operators> operators;
+  std::unique_ptr<registry::AutoRegistration> auto_registration;
+  std::unique_ptr<registry::CustomAuthorizers> custom_authorizers;
   std::unique_ptr<registry::DeviceAuthorizer> authorizer;
   std::unique_ptr<registry::HttpAuthorizer> http_authorizer;
   std::unique_ptr<broker::Broker> broker;
@@ -113,6 +129,8 @@ struct App::Parts {
   std::unique_ptr<rules::RuleFolder> rule_folder;
   std::unique_ptr<gateway::OperationTable> operation_table;
   std::unique_ptr<gateway::OperationRegistry> operations;
+  std::unique_ptr<ApiAccess> access;
+  std::unique_ptr<AuditLog> audit;
   std::unique_ptr<gateway::Dispatcher> dispatcher;
   std::unique_ptr<HttpApi> api;
   std::unique_ptr<AdminApi> admin;
@@ -132,6 +150,7 @@ struct App::Parts {
   Status open_faces();
   Status start_registry();
   Status write_ready_file() const;
+  void publish_event(std::string_view topic, std::string_view payload, std::string client_id);
   Status reset();
   std::vector<std::string> server_names() const;
 };
@@ -144,16 +163,43 @@ Status App::Parts::open_data() {
 }
 
 Status App::Parts::make_identity() {
+  IOTCORE_ASSIGN(const bool has_keys, registry::AccessKeys::any(*store));
+  IOTCORE_ASSIGN(
+      registry::pki::SealingKey key,
+      registry::pki::SealingKey::open(
+          {.file =
+               config.security_key_file.empty() ? data->sealing_key() : config.security_key_file,
+           .passphrase = config.security_passphrase},
+          !has_keys
+      )
+  );
+  sealing_key.emplace(std::move(key));
   IOTCORE_ASSIGN(
       registry::pki::CertificateAuthority opened,
-      registry::pki::CertificateAuthority::open(data->path(), clock)
+      registry::pki::CertificateAuthority::open(
+          data->path(), clock, sealing_key->derive(registry::pki::kCaKeyPurpose)
+      )
   );
   authority.emplace(std::move(opened));
-  IOTCORE_ASSIGN(keys, registry::AccessKeys::open(*store, clock, data->path()));
+  session_tokens.emplace(clock, *sealing_key);
+  IOTCORE_ASSIGN(keys, registry::AccessKeys::open(*store, clock, *sealing_key));
   IOTCORE_ASSIGN(
       new_administrator, keys->ensure_administrator(data->credentials(), config.aws_region)
   );
   return {};
+}
+
+void App::Parts::publish_event(
+    std::string_view topic, std::string_view payload, std::string client_id
+) {
+  broker::PublishView publish;
+  publish.topic = topic;
+  publish.payload = payload;
+  publish.origin = broker::Origin::kService;
+  broker::OwnedPublish owned;
+  owned.message = broker::Message::make(publish);
+  owned.client_id = std::move(client_id);
+  broker->publish(std::move(owned), [](const Result<std::uint32_t>& /*receivers*/) {});
 }
 
 Status App::Parts::make_broker() {
@@ -163,12 +209,49 @@ Status App::Parts::make_broker() {
   registry = std::make_unique<registry::Registry>(
       *store, clock, registry_options(config), *authority, workers->blocking()
   );
-  authorizer = std::make_unique<registry::DeviceAuthorizer>(registry->devices(), *workers, metrics);
+  operators = std::make_unique<registry::Operators>(
+      *keys, *session_tokens, registry->grants(), clock, registry->options()
+  );
+  auto_registration = std::make_unique<registry::AutoRegistration>(
+      *store, clock, registry->options(), registry->certificate_registration(), metrics
+  );
+  custom_authorizers = std::make_unique<registry::CustomAuthorizers>(
+      registry->authorizers(),
+      registry->domain_configurations(),
+      registry->devices(),
+      authorizer_functions(config),
+      clock,
+      registry->options(),
+      metrics
+  );
+  authorizer = std::make_unique<registry::DeviceAuthorizer>(
+      registry->devices(),
+      registry::DeviceAuthorizer::Helpers{auto_registration.get(), custom_authorizers.get()},
+      *workers,
+      clock,
+      metrics
+  );
   http_authorizer = std::make_unique<registry::HttpAuthorizer>(registry->devices(), clock, metrics);
   broker =
       std::make_unique<broker::Broker>(config.mqtt, *workers, *store, *authorizer, clock, metrics);
   registry->devices().on_revoked([this](const std::string& principal) {
     broker->disconnect_principal(principal, broker::CloseReason::kAuthError);
+  });
+  auto_registration->on_event([this](std::string topic, std::string payload, std::string client) {
+    publish_event(topic, payload, std::move(client));
+  });
+  auto_registration->on_template([this](const registry::AutoProvisioning& what) -> Status {
+    if (!what.ca.has_template_body()) {
+      return fail(Errc::kNotFound, "There is no template " + what.ca.template_name());
+    }
+    return registry::provision_just_in_time(registry->provisioner(), what, what.ca.template_body());
+  });
+  custom_authorizers->on_lost([this](const std::string& client_id) {
+    broker->disconnect_client(ClientId(client_id), broker::CloseReason::kAuthError);
+  });
+  watch_certificate_ends(metrics, *store, clock);
+  keys->on_withdrawn([this](const std::string& key) {
+    broker->disconnect_principal(key, broker::CloseReason::kAuthError);
   });
   for (std::size_t i = 0; i < count; ++i) {
     worker_brokers.push_back(make_worker_broker(*broker, *workers, static_cast<WorkerId>(i)));
@@ -202,19 +285,52 @@ Status App::Parts::make_api() {
   operations = std::make_unique<gateway::OperationRegistry>(*operation_table);
   register_operations(
       *operations,
-      {*broker, *registry, *http_authorizer, *rules, *shadows, endpoint, workers->blocking()}
+      {*broker,
+       *registry,
+       *http_authorizer,
+       *custom_authorizers,
+       *rules,
+       *shadows,
+       endpoint,
+       workers->blocking()}
   );
+  register_access_key_operations(
+      *operations,
+      *keys,
+      *session_tokens,
+      registry->policy_attachments(),
+      registry->options().account
+  );
+  register_credentials_operations(*operations, *registry, *http_authorizer, *session_tokens);
+  access = std::make_unique<ApiAccess>(*operators);
+  if (config.audit_file != "off") {
+    IOTCORE_ASSIGN(
+        audit,
+        AuditLog::open(
+            data->path() / config.audit_file,
+            config.audit_bytes_max,
+            config.aws_account,
+            clock,
+            metrics
+        )
+    );
+  }
   dispatcher = std::make_unique<gateway::Dispatcher>(
       *operation_table,
       *operations,
       workers->blocking(),
-      gateway::Dispatcher::Site{config.aws_region, config.aws_account}
+      gateway::Dispatcher::Site{config.aws_region, config.aws_account},
+      gateway::Dispatcher::Control{access.get(), audit.get()}
   );
   api = std::make_unique<HttpApi>(
       HttpApi::Options{
-          config.aws_region, config.dev, std::chrono::seconds(config.websocket_life_s)},
+          config.aws_region,
+          config.dev,
+          std::chrono::seconds(config.websocket_life_s),
+          std::chrono::seconds(config.api_clock_skew_s)},
       *dispatcher,
-      *keys,
+      *operators,
+      *custom_authorizers,
       clock,
       workers->blocking(),
       [this] { return reset(); }
@@ -424,6 +540,8 @@ void App::stop() {
   parts_->gateway->close(std::chrono::duration_cast<std::chrono::milliseconds>(left()));
   parts_->rule_folder->stop();
   parts_->rules->stop(left());
+  // Its threads speak to broker and workers, and nobody asks it any more.
+  parts_->custom_authorizers.reset();
   parts_->workers->stop();
   parts_->gateway.reset();
   log(LogLevel::kInfo, "server.stopped");

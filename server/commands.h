@@ -20,6 +20,23 @@ struct ThingCreateOptions {
 // A thing with keys, a certificate and a policy; files for the device in `out`.
 Status create_thing(const ThingCreateOptions& options);
 
+struct KeyOptions {
+  std::filesystem::path data_dir;
+  std::string user;
+  std::string id;
+  std::string role;  // "administrator", "read-only" or empty
+  std::vector<std::string> policies;
+};
+
+// Access keys of operators, on a running server. A new key is printed as a profile of AWS's shared credentials.
+Status create_key(const KeyOptions& options);
+Status list_keys(const KeyOptions& options);
+Status rotate_key(const KeyOptions& options);
+Status revoke_key(const KeyOptions& options);
+
+// Gives the installation a new root CA; no server may be running on the data folder.
+Status rotate_ca(const Config& config);
+
 // `rule check`, `rule test` and `rule apply`, which need no running server; a running one takes up what was applied. Print their report; false if
 // something is wrong.
 bool check_rules(const Config& config, const std::vector<std::filesystem::path>& files);

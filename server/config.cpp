@@ -141,6 +141,10 @@ Status apply_sources(Config& config, const ConfigSources& sources) {
       }
     }
   }
+  if (const auto passphrase = sources.environment.find("IOTCORE_PASSPHRASE");
+      passphrase != sources.environment.end()) {
+    config.security_passphrase = passphrase->second;
+  }
   if (!sources.data_dir.empty()) {
     config.data_dir = sources.data_dir;
   }

@@ -68,6 +68,13 @@ struct Config {
   std::string store_durability = "sync";
   std::size_t store_cache_bytes = 128U << 20;
   std::string registry_key_type = "rsa2048";
+  std::filesystem::path security_key_file;        // empty: sealing.key in the data folder
+  std::string security_passphrase;                // by environment only: neither a key nor printed
+  std::vector<std::string> authorizer_functions;  // NAME=TARGET
+  std::filesystem::path authorizer_ca_file;       // empty: the system's
+  std::string audit_file = "audit.log";           // in the data folder unless absolute; "off"
+  std::uint64_t audit_bytes_max = 64U << 20;
+  std::uint32_t api_clock_skew_s = 300;
   std::filesystem::path rules_dir;  // empty: rules.d in the data folder
   bool rules_allow_absolute_paths = false;
   std::size_t rules_outbox_bytes_max = 4ULL << 30;

@@ -128,6 +128,45 @@ std::vector<ConfigKey> make_keys() {
       [](C& c) -> S& { return c.registry_key_type; }
   ));
   k.push_back(path_key(
+      "security.key_file",
+      "File of the key under which secrets and the CA's key are kept; empty: sealing.key in the "
+      "data folder. IOTCORE_PASSPHRASE in the environment makes the key from a passphrase.",
+      [](C & c) -> auto& { return c.security_key_file; }
+  ));
+  k.push_back(names_key(
+      "authorizers.functions",
+      "What stands for the functions of custom authorizers, separated by commas: NAME=https://... "
+      "or NAME=/path/of/program arguments.",
+      [](C & c) -> auto& { return c.authorizer_functions; }
+  ));
+  k.push_back(path_key(
+      "authorizers.ca_file",
+      "Who must have signed the certificates of those https targets; empty: whom this machine "
+      "trusts.",
+      [](C & c) -> auto& { return c.authorizer_ca_file; }
+  ));
+  k.push_back(text_key(
+      "audit.file",
+      "Where each call of the control plane is written, in the data folder unless absolute; off.",
+      [](C& c) -> S& { return c.audit_file; },
+      [](std::string_view t) { return !t.empty(); },
+      "a file name, or off"
+  ));
+  k.push_back(number_key<std::uint64_t>(
+      "audit.bytes_max",
+      "Size at which the audit log is put aside as FILE.1 and begun anew.",
+      [](C & c) -> auto& { return c.audit_bytes_max; },
+      64U << 10
+  ));
+  k.push_back(number_key<std::uint32_t>(
+      "api.clock_skew_s",
+      "Seconds that a signature's time may differ from ours, and that a recorded request could be "
+      "sent again.",
+      [](C & c) -> auto& { return c.api_clock_skew_s; },
+      1,
+      86'400
+  ));
+  k.push_back(path_key(
       "rules.dir",
       "Folder of .sql rule files, watched; empty: rules.d in the data folder.",
       [](C & c) -> auto& { return c.rules_dir; }

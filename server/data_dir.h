@@ -24,6 +24,8 @@ class DataDir {
 
   std::filesystem::path credentials() const { return path_ / "credentials"; }
 
+  std::filesystem::path sealing_key() const { return path_ / "sealing.key"; }
+
   std::filesystem::path sinks() const { return path_ / "sinks"; }
 
  private:

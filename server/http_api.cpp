@@ -2,9 +2,12 @@
 
 #include "base/log.h"
 #include "net/sigv4.h"
-#include "registry/access_keys.h"
+#include "registry/custom_authorizers.h"
+#include "registry/operators.h"
 
+#include <algorithm>
 #include <array>
+#include <optional>
 
 namespace iotcore::server {
 namespace {
@@ -14,19 +17,53 @@ constexpr std::array<std::string_view, 5> kRestServices = {
     "iot", "execute-api", "iotdata", "iotdevicegateway", "iot-jobs-data"};
 constexpr std::array<std::string_view, 2> kWebSocketServices = {"iotdevicegateway", "iotdata"};
 
+constexpr std::string_view kBearer = "Bearer ";
+
+bool is_signed(const net::HttpRequest& request) {
+  return request.headers.find("authorization") != nullptr ||
+         request.target.find("X-Amz-Signature=") != std::string::npos;
+}
+
+registry::AuthorizerRequest authorizer_request(
+    const net::HttpRequest& request, const broker::PeerIdentity& peer
+) {
+  registry::AuthorizerRequest asked;
+  asked.server_name = peer.server_name;
+  asked.source_ip = peer.source_ip;
+  asked.protocol = registry::policy::Protocol::kHttps;
+  asked.http.emplace();
+  for (const auto& [name, value] : request.headers) {
+    asked.http->headers.emplace_back(name, value);
+  }
+  const std::string_view query = net::split_target(request.target).query;
+  asked.http->query_string = query.empty() ? "" : "?" + std::string(query);
+  return asked;
+}
+
+gateway::CallerIdentity signed_caller(registry::Operator who, const broker::PeerIdentity& peer) {
+  gateway::CallerIdentity caller;
+  caller.peer = peer;
+  caller.peer.kind = broker::PeerIdentity::Kind::kAccessKey;
+  caller.peer.principal = who.access_key_id;
+  caller.signer = std::make_shared<const registry::Operator>(std::move(who));
+  return caller;
+}
+
 }  // namespace
 
 HttpApi::HttpApi(
     Options options,
     const gateway::Dispatcher& dispatcher,
-    const registry::AccessKeys& keys,
+    const registry::Operators& operators,
+    registry::CustomAuthorizers& custom,
     const Clock& clock,
     Executor& pool,
     std::function<Status()> reset
 )
     : options_(std::move(options)),
       dispatcher_(dispatcher),
-      keys_(keys),
+      operators_(operators),
+      custom_(custom),
       clock_(clock),
       pool_(pool),
       reset_(std::move(reset)) {}
@@ -40,22 +77,27 @@ Result<gateway::CallerIdentity> HttpApi::by_signature(
   if (!claim) {
     return fail(net::missing_authentication());
   }
-  const std::optional<registry::AccessKeys::Key> key = keys_.find(claim->access_key_id);
-  if (!key) {
-    return fail(net::unrecognized_client());
-  }
+  IOTCORE_ASSIGN(
+      registry::Operators::SigningKey key,
+      operators_.find(claim->access_key_id, claim->security_token)
+  );
   net::SigV4Rules rules;
   rules.services = services;
+  rules.clock_skew = options_.clock_skew;
   if (!options_.any_region) {
     rules.region = options_.region;
   }
-  IOTCORE_TRY(net::verify_sigv4(request, *claim, key->secret, clock_.wall(), rules));
-  gateway::CallerIdentity caller;
-  caller.peer = peer;
-  caller.peer.kind = broker::PeerIdentity::Kind::kAccessKey;
-  caller.peer.principal = key->id;
+  IOTCORE_TRY(net::verify_sigv4(request, *claim, key.secret, clock_.wall(), rules));
+  gateway::CallerIdentity caller = signed_caller(std::move(key.who), peer);
   caller.signing_service = claim->scope.service;
   return caller;
+}
+
+Result<gateway::CallerIdentity> HttpApi::by_bearer_token(
+    std::string_view token, const broker::PeerIdentity& peer
+) const {
+  IOTCORE_ASSIGN(registry::Operator who, operators_.find_bearer(token));
+  return signed_caller(std::move(who), peer);
 }
 
 Result<gateway::CallerIdentity> HttpApi::identify(
@@ -71,9 +113,11 @@ Result<gateway::CallerIdentity> HttpApi::identify(
     }
     return caller;
   }
-  const bool is_signed = request.headers.find("authorization") != nullptr ||
-                         request.target.find("X-Amz-Signature=") != std::string::npos;
-  if (!is_signed && peer.kind == broker::PeerIdentity::Kind::kCertificate) {
+  const std::string* authorization = request.headers.find("authorization");
+  if (authorization != nullptr && authorization->starts_with(kBearer)) {
+    return by_bearer_token(std::string_view(*authorization).substr(kBearer.size()), peer);
+  }
+  if (!is_signed(request) && peer.kind == broker::PeerIdentity::Kind::kCertificate) {
     gateway::CallerIdentity caller;
     caller.peer = peer;
     return caller;
@@ -88,24 +132,62 @@ void HttpApi::handle(
   if (path == "/_iotcore/reset" && peer.development) {
     if (request.method != "POST") {
       reply(dispatcher_.refuse(
-          request, {peer, ""}, Error(Errc::kMethodNotAllowed, "Reset with POST.")
+          request, {peer, "", nullptr}, Error(Errc::kMethodNotAllowed, "Reset with POST.")
       ));
       return;
     }
     reset_account(std::move(reply));
     return;
   }
+  if (!is_signed(request) && !peer.development &&
+      peer.kind == broker::PeerIdentity::Kind::kAnonymous) {
+    ask_authorizer(std::move(request), peer, std::move(reply));
+    return;
+  }
   Result<gateway::CallerIdentity> caller = identify(request, peer);
   if (!caller) {
-    log(LogLevel::kInfo,
-        "api.refused",
-        {{"source", peer.source_ip}, {"why", caller.error().message()}});
-    gateway::CallerIdentity unknown;
-    unknown.peer = peer;
-    reply(dispatcher_.refuse(request, unknown, caller.error()));
+    refuse(request, peer, caller.error(), std::move(reply));
     return;
   }
   dispatcher_.dispatch(std::move(request), std::move(*caller), std::move(reply));
+}
+
+void HttpApi::refuse(
+    const net::HttpRequest& request,
+    const broker::PeerIdentity& peer,
+    const Error& why,
+    gateway::HttpReply reply
+) const {
+  log(LogLevel::kInfo, "api.refused", {{"source", peer.source_ip}, {"why", why.message()}});
+  gateway::CallerIdentity unknown;
+  unknown.peer = peer;
+  reply(dispatcher_.refuse(request, unknown, why));
+}
+
+void HttpApi::ask_authorizer(
+    net::HttpRequest request, const broker::PeerIdentity& peer, gateway::HttpReply reply
+) {
+  custom_.pool().post([this, request = std::move(request), peer, reply = std::move(reply)](
+                      ) mutable {
+    const registry::AuthorizerRequest asked = authorizer_request(request, peer);
+    if (!custom_.concerns(asked)) {
+      refuse(request, peer, net::missing_authentication(), std::move(reply));
+      return;
+    }
+    auto found = custom_.authorize(asked);
+    if (!found) {
+      refuse(request, peer, Error(Errc::kForbidden, found.error().message()), std::move(reply));
+      return;
+    }
+    gateway::CallerIdentity caller;
+    caller.peer = std::move(peer);
+    caller.peer.kind = broker::PeerIdentity::Kind::kCustomAuthorizer;
+    caller.peer.principal = (*found)->principal;
+    auto evidence = std::make_shared<broker::PeerEvidence>();
+    evidence->authenticated = *std::move(found);
+    caller.peer.evidence = std::move(evidence);
+    dispatcher_.dispatch(std::move(request), std::move(caller), std::move(reply));
+  });
 }
 
 void HttpApi::reset_account(gateway::HttpReply reply) const {
@@ -131,6 +213,20 @@ void HttpApi::authorize_websocket(
     answer(peer);
     return;
   }
+  if (!is_signed(request)) {
+    // Whoever a custom authorizer lets in shows it here or in CONNECT, where it is asked with all there is to see.
+    custom_.pool().post([this,
+                         asked = authorizer_request(request, peer),
+                         peer,
+                         answer = std::move(answer)]() mutable {
+      if (custom_.concerns(asked)) {
+        answer(std::move(peer));
+      } else {
+        answer(fail(Errc::kForbidden, net::missing_authentication().message()));
+      }
+    });
+    return;
+  }
   Result<gateway::CallerIdentity> caller = by_signature(request, peer, kWebSocketServices);
   if (!caller) {
     log(LogLevel::kInfo,
@@ -140,13 +236,22 @@ void HttpApi::authorize_websocket(
     return;
   }
   broker::PeerIdentity known = std::move(caller->peer);
+  auto evidence = known.evidence ? std::make_shared<broker::PeerEvidence>(*known.evidence)
+                                 : std::make_shared<broker::PeerEvidence>();
+  evidence->authenticated = std::make_shared<const registry::OperatorPeer>(*caller->signer);
+  // As long as a signed WebSocket may last, and not beyond temporary credentials.
+  std::optional<Duration> lasts;
   if (options_.websocket_life.count() != 0) {
-    auto evidence = known.evidence ? std::make_shared<broker::PeerEvidence>(*known.evidence)
-                                   : std::make_shared<broker::PeerEvidence>();
-    evidence->session_end = {
-        clock_.now() + options_.websocket_life, broker::CloseReason::kWebsocketTtl};
-    known.evidence = std::move(evidence);
+    lasts = options_.websocket_life;
   }
+  if (caller->signer->expires) {
+    const Duration left = *caller->signer->expires - clock_.wall();
+    lasts = lasts ? std::min(*lasts, left) : left;
+  }
+  if (lasts) {
+    evidence->session_end = {clock_.now() + *lasts, broker::CloseReason::kWebsocketTtl};
+  }
+  known.evidence = std::move(evidence);
   answer(std::move(known));
 }
 

@@ -11,12 +11,15 @@
 #include <string_view>
 
 namespace iotcore::registry {
-class AccessKeys;
+class CustomAuthorizers;
+class Operators;
+struct AuthorizerRequest;
+struct Operator;
 }  // namespace iotcore::registry
 
 namespace iotcore::server {
 
-// What the http and https faces answer: AWS's API, who is asking being found out first (development listener, SigV4, client
+// What the http and https faces answer: AWS's API, who is asking being found out first (development listener, SigV4, bearer token, client
 // certificate), and /_iotcore/reset on the development face.
 class HttpApi final : public gateway::HttpHandler {
  public:
@@ -24,13 +27,16 @@ class HttpApi final : public gateway::HttpHandler {
     std::string region;
     bool any_region = false;                 // --dev: signatures of any region are right
     std::chrono::seconds websocket_life{0};  // of a connection over a signed WebSocket; 0: no limit
+    // How far a signature's time may be from ours: also how long a recorded request could be sent again.
+    std::chrono::seconds clock_skew = std::chrono::minutes(5);
   };
 
   // All of it outlives this and every reply. `reset` empties the account; called on the pool.
   HttpApi(
       Options options,
       const gateway::Dispatcher& dispatcher,
-      const registry::AccessKeys& keys,
+      const registry::Operators& operators,
+      registry::CustomAuthorizers& custom,
       const Clock& clock,
       Executor& pool,
       std::function<Status()> reset
@@ -48,16 +54,30 @@ class HttpApi final : public gateway::HttpHandler {
   Result<gateway::CallerIdentity> identify(
       const net::HttpRequest& request, const broker::PeerIdentity& peer
   ) const;
+  Result<gateway::CallerIdentity> by_bearer_token(
+      std::string_view token, const broker::PeerIdentity& peer
+  ) const;
   Result<gateway::CallerIdentity> by_signature(
       const net::HttpRequest& request,
       const broker::PeerIdentity& peer,
       std::span<const std::string_view> services
   ) const;
+  // Who has shown neither a signature nor a certificate is for a custom authorizer, if one is named or stands by default.
+  void ask_authorizer(
+      net::HttpRequest request, const broker::PeerIdentity& peer, gateway::HttpReply reply
+  );
+  void refuse(
+      const net::HttpRequest& request,
+      const broker::PeerIdentity& peer,
+      const Error& why,
+      gateway::HttpReply reply
+  ) const;
   void reset_account(gateway::HttpReply reply) const;
 
   Options options_;
   const gateway::Dispatcher& dispatcher_;
-  const registry::AccessKeys& keys_;
+  const registry::Operators& operators_;
+  registry::CustomAuthorizers& custom_;
   const Clock& clock_;
   Executor& pool_;
   std::function<Status()> reset_;

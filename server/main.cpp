@@ -77,6 +77,7 @@ struct Arguments {
   iotcore::server::ThingCreateOptions thing;
   std::vector<std::filesystem::path> rule_files;
   iotcore::server::RuleTestOptions rule_test;
+  iotcore::server::KeyOptions key;
 };
 
 void add_config_options(CLI::App& command, Arguments& arguments) {
@@ -92,6 +93,42 @@ void add_config_options(CLI::App& command, Arguments& arguments) {
       "adds plain MQTT and HTTP on loopback, where anybody may do everything"
   );
 }
+
+// `iotcore keys …`.
+struct KeyCommands {
+  KeyCommands(CLI::App& cli, Arguments& arguments)
+      : all(cli.add_subcommand("keys", "Access keys of operators")) {
+    all->require_subcommand(1);
+    create = all->add_subcommand("create", "Make a key, for a new user or one that is there");
+    create->add_option("--user", arguments.key.user, "name of the user")->required();
+    create->add_option("--role", arguments.key.role, "of a new user: what it may do by itself")
+        ->check(CLI::IsMember({"administrator", "read-only", "none"}));
+    create->add_option("--policy", arguments.key.policies, "policy to attach to the user");
+    list = all->add_subcommand("list", "List keys, without their secrets");
+    list->add_option("--user", arguments.key.user, "of this user only");
+    rotate = all->add_subcommand("rotate", "Make a new key for the user of a key");
+    rotate->add_option("id", arguments.key.id, "access key id")->required();
+    revoke = all->add_subcommand("revoke", "Delete a key");
+    revoke->add_option("id", arguments.key.id, "access key id")->required();
+    for (CLI::App* command : {create, list, rotate, revoke}) {
+      add_config_options(*command, arguments);
+    }
+  }
+
+  int run(const iotcore::server::KeyOptions& options) const {
+    const auto done = *create   ? iotcore::server::create_key(options)
+                      : *list   ? iotcore::server::list_keys(options)
+                      : *rotate ? iotcore::server::rotate_key(options)
+                                : iotcore::server::revoke_key(options);
+    return done ? 0 : report(done.error(), 1);
+  }
+
+  CLI::App* all;
+  CLI::App* create = nullptr;
+  CLI::App* list = nullptr;
+  CLI::App* rotate = nullptr;
+  CLI::App* revoke = nullptr;
+};
 
 }  // namespace
 
@@ -120,6 +157,14 @@ int main(int argc, char** argv) {
       "--policy", arguments.thing.policy, "policy to attach instead of iotcore-device"
   );
   add_config_options(*thing_create, arguments);
+
+  const KeyCommands key_commands(cli, arguments);
+
+  CLI::App* ca_command = cli.add_subcommand("ca", "The root CA of this installation");
+  ca_command->require_subcommand(1);
+  CLI::App* ca_rotate =
+      ca_command->add_subcommand("rotate", "Make a new root CA; the server must not be running");
+  add_config_options(*ca_rotate, arguments);
 
   CLI::App* rule_command = cli.add_subcommand("rule", "Rule files");
   rule_command->require_subcommand(1);
@@ -165,6 +210,14 @@ int main(int argc, char** argv) {
     arguments.thing.data_dir = config->data_dir;
     const auto made = iotcore::server::create_thing(arguments.thing);
     return made ? 0 : report(made.error(), 1);
+  }
+  if (*ca_rotate) {
+    const auto rotated = iotcore::server::rotate_ca(*config);
+    return rotated ? 0 : report(rotated.error(), 1);
+  }
+  if (*key_commands.all) {
+    arguments.key.data_dir = config->data_dir;
+    return key_commands.run(arguments.key);
   }
   if (*rule_check) {
     return iotcore::server::check_rules(*config, arguments.rule_files) ? 0 : 1;

@@ -134,6 +134,15 @@ std::string serial_number_of(const X509* certificate) {
   return to_hex(bytes);
 }
 
+std::string hash_of(const X509_NAME* name) {
+  const unsigned char* der = nullptr;
+  std::size_t size = 0;
+  if (X509_NAME_get0_der(name, &der, &size) != 1) {
+    return {};
+  }
+  return to_hex(as_text(sha256({reinterpret_cast<const char*>(der), size})));
+}
+
 Result<Certificate> describe(X509* x509) {
   Certificate out;
   out.der = to_der(x509);
@@ -143,6 +152,11 @@ Result<Certificate> describe(X509* x509) {
     return fail(Errc::kCertificateValidation, "The certificate's validity cannot be read.");
   }
   out.serial_number = serial_number_of(x509);
+  const EVP_PKEY* key = X509_get0_pubkey(x509);
+  out.strong_key = key != nullptr && is_strong_key(key);
+  out.is_ca = X509_check_ca(x509) == 1;
+  out.subject_hash = hash_of(X509_get_subject_name(x509));
+  out.issuer_hash = hash_of(X509_get_issuer_name(x509));
   out.subject = attributes_of(X509_get_subject_name(x509));
   out.issuer = attributes_of(X509_get_issuer_name(x509));
   add_alternative_names(x509, NID_subject_alt_name, out.subject);
@@ -166,6 +180,20 @@ Result<Certificate> parse_certificate_pem(std::string_view pem) {
     return fail(Errc::kCertificateValidation, "The certificate is not valid PEM.");
   }
   return describe(x509.get());
+}
+
+bool is_issued_by(std::string_view der, std::string_view ca_der) {
+  const X509Ptr certificate = certificate_from_der(der);
+  const X509Ptr ca = certificate_from_der(ca_der);
+  if (certificate == nullptr || ca == nullptr ||
+      X509_NAME_cmp(X509_get_issuer_name(certificate.get()), X509_get_subject_name(ca.get())) !=
+          0) {
+    return false;
+  }
+  EVP_PKEY* key = X509_get0_pubkey(ca.get());
+  const bool verified = key != nullptr && X509_verify(certificate.get(), key) == 1;
+  ignore_error(Status(fail(openssl_error("verifying"))), "empties the library's queue");
+  return verified;
 }
 
 std::string certificate_id_of(std::string_view der) {

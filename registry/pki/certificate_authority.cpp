@@ -218,6 +218,18 @@ std::optional<KeyType> key_type_from(std::string_view name) {
   return std::nullopt;
 }
 
+namespace {
+
+std::vector<Extension> ca_extensions() {
+  return {
+      {NID_basic_constraints, "critical,CA:TRUE"},
+      {NID_key_usage, "critical,keyCertSign,cRLSign,digitalSignature"},
+      {NID_subject_key_identifier, "hash"},
+      {NID_authority_key_identifier, "keyid:always"}};
+}
+
+}  // namespace
+
 struct CertificateAuthority::Impl {
   const Clock* clock;
   KeyPtr key;
@@ -232,28 +244,28 @@ struct CertificateAuthority::Impl {
     const NamePtr name = make_name("iotcore root CA " + to_hex(random_bytes(4)), "iotcore");
     const WallTime now = clock.wall();
     const Template root = {
-        name.get(),
-        impl->key.get(),
-        now - kBackdate,
-        now + kRootLifetime,
-        {{NID_basic_constraints, "critical,CA:TRUE"},
-         {NID_key_usage, "critical,keyCertSign,cRLSign,digitalSignature"},
-         {NID_subject_key_identifier, "hash"},
-         {NID_authority_key_identifier, "keyid:always"}}};
+        name.get(), impl->key.get(), now - kBackdate, now + kRootLifetime, ca_extensions()};
     IOTCORE_ASSIGN(impl->certificate, make_certificate(root, nullptr, impl->key.get()));
     impl->pem = to_pem(impl->certificate.get());
     return impl;
   }
 
   static Result<std::unique_ptr<Impl>> load(
-      const Clock& clock, std::string_view certificate_pem, std::string_view key_pem
+      const Clock& clock,
+      std::string_view certificate_pem,
+      std::string_view key_pem,
+      std::string_view passphrase
   ) {
     auto impl = std::make_unique<Impl>();
     impl->clock = &clock;
-    impl->key = private_key_from_pem(key_pem);
+    impl->key = private_key_from_pem(key_pem, passphrase);
     impl->certificate = certificate_from_pem(certificate_pem);
     if (impl->key == nullptr || impl->certificate == nullptr) {
-      return fail(Errc::kStoreCorrupt, "ca.pem or ca.key does not hold what its name says");
+      return fail(
+          Errc::kStoreCorrupt,
+          "ca.pem or ca.key does not hold what its name says, or ca.key is encrypted under another "
+          "sealing key"
+      );
     }
     if (X509_check_private_key(impl->certificate.get(), impl->key.get()) != 1) {
       return fail(Errc::kStoreCorrupt, "ca.key is not the key of ca.pem");
@@ -315,15 +327,52 @@ CertificateAuthority::CertificateAuthority(CertificateAuthority&&) noexcept = de
 CertificateAuthority& CertificateAuthority::operator=(CertificateAuthority&&) noexcept = default;
 CertificateAuthority::~CertificateAuthority() = default;
 
+namespace {
+
+constexpr std::string_view kEncryptedMark = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
+
+constexpr const char* kNextKey = "ca.key.next";
+constexpr const char* kCross = "ca.cross.pem";
+
+Status take_next_key(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::rename(folder / kNextKey, folder / "ca.key", error);
+  return error ? fail(Errc::kStoreIo, "ca.key cannot be replaced: " + error.message()) : Status();
+}
+
+Status write_ca_key(const std::filesystem::path& path, EVP_PKEY* key, std::string_view passphrase) {
+  return write_file(
+      path,
+      passphrase.empty() ? private_key_to_pem(key) : private_key_to_pem(key, passphrase),
+      FileMode::kPrivate
+  );
+}
+
+}  // namespace
+
 Result<CertificateAuthority> CertificateAuthority::open(
-    const std::filesystem::path& folder, const Clock& clock
+    const std::filesystem::path& folder, const Clock& clock, std::string_view passphrase
 ) {
   const auto certificate_path = folder / "ca.pem";
   const auto key_path = folder / "ca.key";
   const auto pem = read_file(certificate_path);
   const auto key_pem = read_file(key_path);
   if (pem && key_pem) {
-    IOTCORE_ASSIGN(auto loaded, Impl::load(clock, *pem, *key_pem));
+    auto loading = Impl::load(clock, *pem, *key_pem, passphrase);
+    if (const auto next = read_file(folder / kNextKey); !loading && next) {
+      // A rotation was cut short between its last two steps.
+      loading = Impl::load(clock, *pem, *next, passphrase);
+      if (loading) {
+        IOTCORE_TRY(take_next_key(folder));
+      }
+    }
+    if (!loading) {
+      return fail(std::move(loading).error());
+    }
+    std::unique_ptr<Impl> loaded = *std::move(loading);
+    if (!passphrase.empty() && key_pem->find(kEncryptedMark) == std::string::npos) {
+      IOTCORE_TRY(write_ca_key(key_path, loaded->key.get(), passphrase));
+    }
     return CertificateAuthority(std::move(loaded));
   }
   const auto absent = [](const Result<std::string>& file) {
@@ -335,9 +384,33 @@ Result<CertificateAuthority> CertificateAuthority::open(
     return fail(pem ? key_pem.error() : pem.error());
   }
   IOTCORE_ASSIGN(auto made, Impl::make(clock));
-  IOTCORE_TRY(write_file(key_path, private_key_to_pem(made->key.get()), FileMode::kPrivate));
+  IOTCORE_TRY(write_ca_key(key_path, made->key.get(), passphrase));
   IOTCORE_TRY(write_file(certificate_path, made->pem, FileMode::kPublic));
   return CertificateAuthority(std::move(made));
+}
+
+Status CertificateAuthority::rotate(
+    const std::filesystem::path& folder, const Clock& clock, std::string_view passphrase
+) {
+  IOTCORE_ASSIGN(const std::string old_pem, read_file(folder / "ca.pem"));
+  IOTCORE_ASSIGN(const CertificateAuthority old, open(folder, clock, passphrase));
+  IOTCORE_ASSIGN(const auto fresh, Impl::make(clock));
+  IOTCORE_ASSIGN(const Certificate old_info, parse_certificate_pem(old.impl_->pem));
+  const Template cross = {
+      X509_get_subject_name(fresh->certificate.get()),
+      fresh->key.get(),
+      clock.wall() - kBackdate,
+      old_info.not_after,
+      ca_extensions()};
+  IOTCORE_ASSIGN(
+      const X509Ptr crossed,
+      make_certificate(cross, old.impl_->certificate.get(), old.impl_->key.get())
+  );
+  // In this order: whatever step is the last one done, open() finds a root with its key.
+  IOTCORE_TRY(write_ca_key(folder / kNextKey, fresh->key.get(), passphrase));
+  IOTCORE_TRY(write_file(folder / kCross, to_pem(crossed.get()), FileMode::kPublic));
+  IOTCORE_TRY(write_file(folder / "ca.pem", fresh->pem + old_pem, FileMode::kPublic));
+  return take_next_key(folder);
 }
 
 const std::string& CertificateAuthority::certificate_pem() const {
@@ -404,6 +477,9 @@ Result<ServerCertificate> CertificateAuthority::server_certificate(
       )
   );
   ServerCertificate made = {to_pem(certificate.get()), private_key_to_pem(key.get()), not_after};
+  if (const auto cross = read_file(folder / kCross)) {
+    made.certificate_pem += *cross;
+  }
   IOTCORE_TRY(write_file(folder / "server.key", made.private_key_pem, FileMode::kPrivate));
   IOTCORE_TRY(write_file(folder / "server.pem", made.certificate_pem, FileMode::kPublic));
   return made;

@@ -37,8 +37,17 @@ class CertificateAuthority {
  public:
   // From ca.pem and ca.key (mode 600) in `folder`, which exists; if neither is there, a new CA is
   // made and written. One without the other is an error: overwriting half a CA would orphan a
-  // fleet.
-  static Result<CertificateAuthority> open(const std::filesystem::path& folder, const Clock& clock);
+  // fleet. The key is kept encrypted under the passphrase, if there is one; one that was not is encrypted now.
+  static Result<CertificateAuthority> open(
+      const std::filesystem::path& folder, const Clock& clock, std::string_view passphrase = {}
+  );
+
+  // Makes a new root in the place of the one in `folder`, which must be there and in nobody's use. ca.pem then holds both, the new one first; the old
+  // one has signed the new one's key (ca.cross.pem, sent along by the TLS faces), so that clients who know only the old root go on until it ends.
+  // Device certificates are known by their fingerprints and stay as they are.
+  static Status rotate(
+      const std::filesystem::path& folder, const Clock& clock, std::string_view passphrase
+  );
 
   CertificateAuthority(CertificateAuthority&&) noexcept;
   CertificateAuthority& operator=(CertificateAuthority&&) noexcept;

@@ -49,10 +49,45 @@ std::string private_key_to_pem(EVP_PKEY* key) {
   return contents(bio.get());
 }
 
+std::string private_key_to_pem(EVP_PKEY* key, std::string_view passphrase) {
+  const BioPtr bio(BIO_new(BIO_s_secmem()));
+  IOTCORE_CHECK(
+      PEM_write_bio_PKCS8PrivateKey(
+          bio.get(),
+          key,
+          EVP_aes_256_cbc(),
+          passphrase.data(),
+          static_cast<int>(passphrase.size()),
+          nullptr,
+          nullptr
+      ) == 1
+  );
+  return contents(bio.get());
+}
+
 std::string public_key_to_pem(EVP_PKEY* key) {
   const BioPtr bio(BIO_new(BIO_s_mem()));
   IOTCORE_CHECK(PEM_write_bio_PUBKEY(bio.get(), key) == 1);
   return contents(bio.get());
+}
+
+bool is_strong_key(const EVP_PKEY* key) {
+  switch (EVP_PKEY_get_base_id(key)) {
+    case EVP_PKEY_RSA:
+    case EVP_PKEY_RSA_PSS:
+      return EVP_PKEY_get_bits(key) >= 2048;
+    case EVP_PKEY_ED25519:
+      return true;
+    case EVP_PKEY_EC: {
+      char group[64] = {};
+      std::size_t size = 0;
+      EVP_PKEY_get_group_name(key, group, sizeof group, &size);
+      const int nid = OBJ_txt2nid(group);
+      return nid == NID_X9_62_prime256v1 || nid == NID_secp384r1 || nid == NID_secp521r1;
+    }
+    default:
+      return false;
+  }
 }
 
 X509Ptr certificate_from_pem(std::string_view pem) {
@@ -68,10 +103,10 @@ X509Ptr certificate_from_der(std::string_view der) {
   return certificate;
 }
 
-KeyPtr private_key_from_pem(std::string_view pem) {
-  // An empty passphrase, so that an encrypted key fails instead of asking on the terminal.
-  std::string no_passphrase;
-  KeyPtr key(PEM_read_bio_PrivateKey(read_bio(pem).get(), nullptr, nullptr, no_passphrase.data()));
+KeyPtr private_key_from_pem(std::string_view pem, std::string_view passphrase) {
+  // Terminated, and empty where there is none, so that an encrypted key fails instead of asking on the terminal.
+  std::string given(passphrase);
+  KeyPtr key(PEM_read_bio_PrivateKey(read_bio(pem).get(), nullptr, nullptr, given.data()));
   ERR_clear_error();
   return key;
 }

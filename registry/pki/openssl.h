@@ -42,12 +42,18 @@ std::string to_pem(X509* certificate);
 std::string to_der(X509* certificate);
 // PKCS #1 for RSA and SEC 1 for EC keys, as AWS hands them out.
 std::string private_key_to_pem(EVP_PKEY* key);
+// PKCS #8 under the passphrase (AES-256), as openssl's tools read it.
+std::string private_key_to_pem(EVP_PKEY* key, std::string_view passphrase);
 std::string public_key_to_pem(EVP_PKEY* key);
+
+// A key that a device or a CA may have (auth.md section 2).
+bool is_strong_key(const EVP_PKEY* key);
 
 // Nothing unless the text holds exactly the PEM object asked for, perhaps with text around it.
 X509Ptr certificate_from_pem(std::string_view pem);
 X509Ptr certificate_from_der(std::string_view der);
-KeyPtr private_key_from_pem(std::string_view pem);
+// One that is not encrypted needs no passphrase.
+KeyPtr private_key_from_pem(std::string_view pem, std::string_view passphrase = {});
 RequestPtr request_from_pem(std::string_view pem);
 
 }  // namespace iotcore::registry::pki

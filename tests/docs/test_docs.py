@@ -17,12 +17,11 @@ def blocks(text, language):
 
 
 class Docs(unittest.TestCase):
-    def test_the_tour_works_as_written(self):
-        readme = (ROOT / "README.md").read_text()
-        tour = readme.split("## A five-minute tour")[1].split("\n## ")[0]
+    def run_as_written(self, text):
+        """The shell examples of a text, one after the other, against a server of its own."""
         server = Server(dev=False)
         self.addCleanup(server.close)
-        script = "\n".join(blocks(tour, "sh"))
+        script = "\n".join(blocks(text, "sh"))
         script = script.replace("build/release/iotcore", os.path.abspath(BINARY))
         script = script.replace("8883", str(server.port("mqtts"))).replace("8443", str(server.port("https")))
         script = script.replace("9443", str(server.port("admin")))
@@ -32,9 +31,20 @@ class Docs(unittest.TestCase):
             env=dict(os.environ, IOTCORE_DATA_DIR="iotcore-data", AWS_PAGER="", PATH="/usr/bin:/bin"),
         )
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr + server.read_log())
-        self.assertIn('"lux":812', done.stdout)
-        self.assertIn('"thingName": "lamp"', done.stdout)
-        self.assertIn('"desired":{"on":true}', done.stdout)
+        return done.stdout
+
+    def test_the_tour_works_as_written(self):
+        readme = (ROOT / "README.md").read_text()
+        printed = self.run_as_written(readme.split("## A five-minute tour")[1].split("\n## ")[0])
+        self.assertIn('"lux":812', printed)
+        self.assertIn('"thingName": "lamp"', printed)
+        self.assertIn('"desired":{"on":true}', printed)
+
+    def test_identity_works_as_written(self):
+        printed = self.run_as_written((ROOT / "docs" / "identity.md").read_text())
+        self.assertIn('"ALLOWED"', printed)
+        self.assertIn('"iot:ClientId"', printed)
+        self.assertIn("pump-1", printed)
 
     def test_every_key_is_documented_with_its_default(self):
         document = (ROOT / "docs" / "configuration.md").read_text()

@@ -17,7 +17,11 @@ std::string sample_text(const Bounds* bounds) {
     return bounds->row().values(0);
   }
   for (const std::string& candidate :
-       {std::string("7"), std::string("name_1"), std::string(64, 'a')}) {
+       {std::string("7"),
+        std::string("name_1"),
+        std::string(64, 'a'),
+        std::string("111122223333"),
+        std::string("arn:aws:acm:us-east-1:111122223333:certificate/c-1")}) {
     if (bounds->violations(candidate).empty()) {
       return candidate;
     }

@@ -181,11 +181,15 @@ TEST_CASE("a query signature holds until it expires") {
 }
 
 TEST_CASE("payload hashes") {
-  HttpRequest request = publish();
-  request.headers.add("x-amz-content-sha256", "UNSIGNED-PAYLOAD");
-  sign(request, kCredentials, {"us-east-1", "iotdata"}, kNow);
-  CHECK(verify(request));
-  CHECK(!verify(request, kNow, {.region = "us-east-1", .unsigned_payload_allowed = false}));
+  for (const char* form : {"UNSIGNED-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}) {
+    HttpRequest request = publish();
+    request.headers.add("x-amz-content-sha256", form);
+    sign(request, kCredentials, {"us-east-1", "iotdata"}, kNow);
+    const auto refused = verify(request);
+    REQUIRE(!refused);
+    CHECK(refused.error().code() == Errc::kInvalidSignature);
+    CHECK(refused.error().message().find("not supported") != std::string::npos);
+  }
 
   HttpRequest wrong = publish();
   wrong.headers.add("x-amz-content-sha256", std::string(64, '0'));

@@ -1,5 +1,6 @@
 #include "registry/device_authorizer.h"
 #include "registry/http_authorizer.h"
+#include "registry/operators.h"
 #include "registry/pki/certificate.h"
 #include "tests/unit/registry/fixture.h"
 
@@ -74,7 +75,7 @@ struct AuthorizerFixture : Fixture {
 
   Metrics metrics;
   ManualWorkers workers{pool};
-  DeviceAuthorizer authorizer{registry.devices(), workers, metrics};
+  DeviceAuthorizer authorizer{registry.devices(), {}, workers, clock, metrics};
   HttpAuthorizer http{registry.devices(), clock, metrics};
   std::vector<std::string> revoked;
   std::string certificate_id;
@@ -104,7 +105,32 @@ TEST_CASE("who comes without a certificate may do everything in development and 
   PeerIdentity operator_key;
   operator_key.kind = PeerIdentity::Kind::kAccessKey;
   operator_key.principal = "AKIA";
+  CHECK(code_of(f.connect(operator_key, "c")) == Errc::kNotAuthorized);
+  const auto signed_by = [&operator_key](const std::string& resource, bool administrator) {
+    Operator who;
+    who.access_key_id = "AKIA";
+    who.resource = resource;
+    who.administrator = administrator;
+    auto evidence = std::make_shared<broker::PeerEvidence>();
+    evidence->authenticated = std::make_shared<const OperatorPeer>(std::move(who));
+    operator_key.evidence = evidence;
+  };
+  signed_by("user/admin", true);
   CHECK(f.connect(operator_key, "c"));
+  // Others by the policies that are attached to them, which are followed while they are connected.
+  signed_by("role/reader", false);
+  CHECK(code_of(f.connect(operator_key, "c")) == Errc::kNotAuthorized);
+  REQUIRE(f.create_policy(
+      "reader",
+      policy_of(
+          statement("Allow", "iot:*", "client/c") + "," + statement("Allow", "iot:*", "topic/a")
+      )
+  ));
+  REQUIRE(f.attach_policy("reader", "arn:aws:iam::000000000000:role/reader"));
+  const auto reader = f.connect(operator_key, "c");
+  REQUIRE(reader);
+  CHECK(AuthorizerFixture::may(**reader, Action::kReceive, "a"));
+  CHECK_FALSE(AuthorizerFixture::may(**reader, Action::kReceive, "b"));
 }
 
 TEST_CASE("only a registered certificate that is active and in its time connects") {

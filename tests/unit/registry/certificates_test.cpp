@@ -1,5 +1,6 @@
 #include "registry/certificates.h"
 
+#include "registry/certificate_rows.h"
 #include "registry/pki/certificate.h"
 #include "tests/unit/registry/fixture.h"
 
@@ -150,6 +151,21 @@ TEST_CASE("certificates are listed by age") {
       code_of(list(f, "ascending_order: false marker: '" + page->next_marker() + "'")) ==
       Errc::kInvalidRequest
   );
+}
+
+TEST_CASE("certificates that end soon are counted") {
+  Fixture f;
+  const auto made = f.certificate(false);
+  const WallTime end = from_epoch_ms(2524607999000);
+  const auto around = [&](std::int64_t seconds_before) {
+    const WallTime from = end - std::chrono::seconds(seconds_before);
+    return count_ending(f.store, from, from + std::chrono::seconds(10), 100).value();
+  };
+  CHECK(around(5) == 1);
+  CHECK(around(20) == 0);
+  CHECK(around(-1) == 0);
+  REQUIRE(f.delete_certificate(made.certificate_id()));
+  CHECK(around(5) == 0);
 }
 
 }  // namespace

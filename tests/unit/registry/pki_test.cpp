@@ -80,6 +80,55 @@ TEST_CASE("the root CA is made once, kept, and never half overwritten") {
   CHECK(CertificateAuthority::open(folder.path(), clock).error().code() == Errc::kNotFound);
 }
 
+TEST_CASE("the CA's key is encrypted, and one that was not becomes so") {
+  const Folder folder;
+  const SystemClock clock;
+  const std::string pem = CertificateAuthority::open(folder.path(), clock)->certificate_pem();
+  CHECK(has(*read_file(folder.path() / "ca.key"), "BEGIN EC PRIVATE KEY"));
+  CHECK(CertificateAuthority::open(folder.path(), clock, "words")->certificate_pem() == pem);
+  CHECK(has(*read_file(folder.path() / "ca.key"), "BEGIN ENCRYPTED PRIVATE KEY"));
+  CHECK(CertificateAuthority::open(folder.path(), clock, "words")->certificate_pem() == pem);
+  for (const char* wrong : {"", "other"}) {
+    CHECK(
+        CertificateAuthority::open(folder.path(), clock, wrong).error().code() ==
+        Errc::kStoreCorrupt
+    );
+  }
+  CHECK(has(folder.run("openssl pkey -in ca.key -passin pass:words -noout -text"), "P-256"));
+}
+
+TEST_CASE("a rotated root is trusted by those who know the old one") {
+  const Folder folder;
+  const SystemClock clock;
+  const std::string old_pem =
+      CertificateAuthority::open(folder.path(), clock, "words")->certificate_pem();
+  folder.put("old.pem", old_pem);
+  const std::vector<std::string> names;
+  REQUIRE(CertificateAuthority::open(folder.path(), clock, "words")
+              ->server_certificate(folder.path(), names));
+  const std::string old_key = *read_file(folder.path() / "ca.key");
+  REQUIRE(CertificateAuthority::rotate(folder.path(), clock, "words"));
+  const auto rotated = CertificateAuthority::open(folder.path(), clock, "words");
+  REQUIRE(rotated);
+  CHECK(rotated->certificate_pem() != old_pem);
+  CHECK(*read_file(folder.path() / "ca.pem") == rotated->certificate_pem() + old_pem);
+  REQUIRE(rotated->server_certificate(folder.path(), names));
+  folder.put("new.pem", rotated->certificate_pem());
+  const std::string chain = "-untrusted server.pem server.pem";
+  CHECK(folder.run("openssl verify -x509_strict -CAfile old.pem " + chain) == "server.pem: OK\n");
+  CHECK(folder.run("openssl verify -x509_strict -CAfile new.pem " + chain) == "server.pem: OK\n");
+
+  // Cut short before its last step.
+  folder.run("cp ca.key ca.key.next");
+  REQUIRE(write_file(folder.path() / "ca.key", old_key, FileMode::kPrivate));
+  REQUIRE(CertificateAuthority::open(folder.path(), clock, "words"));
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "ca.key.next"));
+  CHECK(
+      CertificateAuthority::open(folder.path(), clock, "words")->certificate_pem() ==
+      rotated->certificate_pem()
+  );
+}
+
 TEST_CASE("device certificates carry AWS's subject and end, and fit their keys") {
   const Folder folder;
   const SystemClock clock;

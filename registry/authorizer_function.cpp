@@ -1,0 +1,273 @@
+#include "registry/authorizer_function.h"
+
+#include "base/clock.h"
+#include "net/http_client.h"
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstring>
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sstream>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+extern char** environ;
+
+namespace iotcore::registry {
+namespace {
+
+constexpr std::string_view kLambda = "arn:aws:lambda:";
+constexpr std::string_view kFunction = ":function:";
+constexpr std::size_t kAnswerBytesMax = 256U << 10;
+
+struct Url {
+  net::HttpServer server;
+  std::string target = "/";
+};
+
+Result<Url> parse_url(std::string_view text) {
+  Url url;
+  url.server.tls = text.starts_with("https://");
+  std::string_view rest = text.substr(url.server.tls ? 8 : 7);
+  const std::size_t slash = std::min(rest.find('/'), rest.size());
+  if (slash < rest.size()) {
+    url.target = rest.substr(slash);
+  }
+  std::string_view host = rest.substr(0, slash);
+  url.server.port = url.server.tls ? 443 : 80;
+  const std::size_t colon = host.rfind(':');
+  if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos) {
+    const std::string_view port = host.substr(colon + 1);
+    const auto [end, error] =
+        std::from_chars(port.data(), port.data() + port.size(), url.server.port);
+    if (error != std::errc() || end != port.data() + port.size()) {
+      return fail(Errc::kInvalidRequest, "The function's URL has a port that is not a number");
+    }
+    host = host.substr(0, colon);
+  }
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  }
+  if (host.empty()) {
+    return fail(Errc::kInvalidRequest, "The function's URL has no host");
+  }
+  url.server.host = host;
+  return url;
+}
+
+bool is_url(std::string_view text) {
+  return text.starts_with("https://") || text.starts_with("http://");
+}
+
+Result<std::string> call_url(
+    const AuthorizerFunctions& functions, std::string_view text, const std::string& event
+) {
+  IOTCORE_ASSIGN(Url url, parse_url(text));
+  url.server.ca_pem = functions.ca_pem;
+  net::HttpRequest request;
+  request.method = "POST";
+  request.target = url.target;
+  request.headers.set("Content-Type", "application/json");
+  request.body = event;
+  IOTCORE_ASSIGN(
+      net::HttpResponse response,
+      net::http_call(url.server, std::move(request), functions.time_limit)
+  );
+  if (response.status != 200) {
+    return fail(
+        Errc::kInvalidResponse,
+        "The authorizer's function answered with status " + std::to_string(response.status)
+    );
+  }
+  return std::move(response.body);
+}
+
+struct Descriptor {
+  explicit Descriptor(int opened = -1) : fd(opened) {}
+
+  ~Descriptor() { close(); }
+
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  void close() {
+    if (fd >= 0) {
+      ::close(std::exchange(fd, -1));
+    }
+  }
+
+  int fd;
+};
+
+// A running program, which does not outlive this.
+struct Program {
+  ~Program() {
+    if (pid > 0) {
+      ::kill(pid, SIGKILL);
+      ::waitpid(pid, nullptr, 0);
+    }
+  }
+
+  // True: it ended by itself, in time, and well.
+  bool wait(const Clock& clock, MonotonicTime give_up) {
+    int status = 0;
+    pid_t ended = 0;
+    while ((ended = ::waitpid(pid, &status, WNOHANG)) == 0 && clock.now() < give_up) {
+      ::poll(nullptr, 0, 2);  // it has closed its output: it is about to end
+    }
+    if (ended == 0) {
+      return false;
+    }
+    pid = -1;
+    return ended > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  }
+
+  pid_t pid = -1;
+  Descriptor in;
+  Descriptor out;
+};
+
+Status start(Program& program, const std::string& command) {
+  std::istringstream words(command);
+  std::vector<std::string> texts;
+  for (std::string word; words >> word;) {
+    texts.push_back(word);
+  }
+  std::vector<char*> arguments;
+  for (std::string& text : texts) {
+    arguments.push_back(text.data());
+  }
+  arguments.push_back(nullptr);
+  std::array<int, 2> in = {-1, -1};
+  std::array<int, 2> out = {-1, -1};
+  if (texts.empty() || ::pipe2(in.data(), O_CLOEXEC) != 0) {
+    return fail(Errc::kUnavailable, "The authorizer's program cannot be started");
+  }
+  const Descriptor child_in(in[0]);
+  program.in.fd = in[1];
+  if (::pipe2(out.data(), O_CLOEXEC) != 0) {
+    return fail(Errc::kUnavailable, "The authorizer's program cannot be started");
+  }
+  const Descriptor child_out(out[1]);
+  program.out.fd = out[0];
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, child_in.fd, STDIN_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, child_out.fd, STDOUT_FILENO);
+  const int error =
+      ::posix_spawn(&program.pid, arguments.front(), &actions, nullptr, arguments.data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) {
+    program.pid = -1;
+    return fail(
+        Errc::kUnavailable,
+        "The authorizer's program " + texts.front() + " cannot be started: " + std::strerror(error)
+    );
+  }
+  ::fcntl(program.in.fd, F_SETFL, O_NONBLOCK);
+  ::fcntl(program.out.fd, F_SETFL, O_NONBLOCK);
+  return {};
+}
+
+// Writes what is left of the event; closes the pipe when all is out or nobody reads.
+void feed(Program& program, std::string_view& event) {
+  const ssize_t written = ::write(program.in.fd, event.data(), event.size());
+  if (written > 0) {
+    event.remove_prefix(static_cast<std::size_t>(written));
+  }
+  if (event.empty() || (written < 0 && errno != EAGAIN)) {
+    program.in.close();
+  }
+}
+
+// False at the end of the answer.
+bool take(Program& program, std::string& answer) {
+  std::array<char, 8192> chunk;
+  const ssize_t bytes = ::read(program.out.fd, chunk.data(), chunk.size());
+  if (bytes > 0) {
+    answer.append(chunk.data(), static_cast<std::size_t>(bytes));
+  }
+  return bytes > 0 || (bytes < 0 && errno == EAGAIN);
+}
+
+Result<std::string> run_program(
+    const AuthorizerFunctions& functions, const std::string& command, std::string_view event
+) {
+  Program program;
+  IOTCORE_TRY(start(program, command));
+  const SystemClock clock;
+  const MonotonicTime give_up = clock.now() + functions.time_limit;
+  std::string answer;
+  while (answer.size() <= kAnswerBytesMax) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(give_up - clock.now()).count();
+    std::array<pollfd, 2> watched = {{{program.out.fd, POLLIN, 0}, {program.in.fd, POLLOUT, 0}}};
+    if (left <= 0 || ::poll(watched.data(), watched.size(), static_cast<int>(left)) <= 0) {
+      return fail(Errc::kTimeout, "The authorizer's program did not answer in time");
+    }
+    if (watched[1].revents != 0 && program.in.fd >= 0) {
+      feed(program, event);
+    }
+    if (watched[0].revents != 0 && !take(program, answer)) {
+      if (!program.wait(clock, give_up)) {
+        return fail(Errc::kInvalidResponse, "The authorizer's program ended with an error");
+      }
+      return answer;
+    }
+  }
+  return fail(Errc::kInvalidResponse, "The authorizer's program answered too much");
+}
+
+// NAME in "…:function:NAME" or "…:function:NAME:ALIAS".
+std::string_view function_name(std::string_view arn) {
+  const std::size_t at = arn.find(kFunction);
+  if (at == std::string_view::npos) {
+    return {};
+  }
+  const std::string_view name = arn.substr(at + kFunction.size());
+  return name.substr(0, name.find(':'));
+}
+
+}  // namespace
+
+Status check_function_arn(std::string_view arn) {
+  if (is_url(arn)) {
+    IOTCORE_TRY(parse_url(arn));
+    return {};
+  }
+  if (!arn.starts_with(kLambda) || function_name(arn).empty()) {
+    return fail(
+        Errc::kInvalidRequest,
+        "authorizerFunctionArn must be arn:aws:lambda:REGION:ACCOUNT:function:NAME, or a URL of "
+        "https or http"
+    );
+  }
+  return {};
+}
+
+Result<std::string> call_authorizer_function(
+    const AuthorizerFunctions& functions, std::string_view arn, const std::string& event
+) {
+  if (is_url(arn)) {
+    return call_url(functions, arn, event);
+  }
+  const std::string_view name = function_name(arn);
+  const auto target = functions.targets.find(name);
+  if (target == functions.targets.end()) {
+    return fail(
+        Errc::kNotFound,
+        "The configuration names no target for the function " + std::string(name) +
+            " (authorizers.functions)"
+    );
+  }
+  return is_url(target->second) ? call_url(functions, target->second, event)
+                                : run_program(functions, target->second, event);
+}
+
+}  // namespace iotcore::registry

@@ -1,0 +1,29 @@
+#pragma once
+
+#include "base/result.h"
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace iotcore::registry {
+
+// Where the functions of custom authorizers are. AWS's ARNs name a function of Lambda; here the configuration says what stands for that name.
+struct AuthorizerFunctions {
+  // By the function's name: "https://…", "http://…", or the path of a program with its arguments, separated by spaces.
+  std::map<std::string, std::string, std::less<>> targets;
+  std::string ca_pem;  // who must have signed the certificates of https targets
+  std::chrono::milliseconds time_limit = std::chrono::seconds(5);
+};
+
+// Whether it can stand for a function: "arn:aws:lambda:REGION:ACCOUNT:function:NAME", "https://…" or "http://…". kInvalidRequest.
+Status check_function_arn(std::string_view arn);
+
+// Hands the event to the function and returns its answer, both JSON. A program gets the event on its standard input and answers on its standard output.
+// Blocks for at most the time limit. kUnavailable, kTimeout, kInvalidResponse, kNotFound: no target for that name.
+Result<std::string> call_authorizer_function(
+    const AuthorizerFunctions& functions, std::string_view arn, const std::string& event
+);
+
+}  // namespace iotcore::registry

@@ -1,0 +1,310 @@
+#include "registry/authorizers.h"
+
+#include "registry/authorizer_function.h"
+#include "registry/certificate_rows.h"
+#include "registry/keys.h"
+#include "registry/page.h"
+#include "registry/pki/token_signature.h"
+#include "registry/tags.h"
+
+namespace iotcore::registry {
+namespace {
+
+constexpr std::string_view kActive = "ACTIVE";
+
+std::string absent(std::string_view name) {
+  return "Authorizer " + std::string(name) + " does not exist";
+}
+
+store::Key age_key(bool oldest_first, std::int64_t created_ms, std::string_view name) {
+  return keys::authorizers_by_age(oldest_first)
+      .u64(keys::age_segment(oldest_first, created_ms))
+      .text(name);
+}
+
+Result<Stored<record::Authorizer>> read(store::Store& store, std::string_view name) {
+  return get_record<record::Authorizer>(
+      store, keys::kPrincipals, keys::authorizer(name), absent(name)
+  );
+}
+
+// What an authorizer has to be, whether it is made or changed.
+Status check(const record::Authorizer& record) {
+  IOTCORE_TRY(check_function_arn(record.function_arn()));
+  for (const auto& [name, pem] : record.token_signing_public_keys()) {
+    if (auto checked = pki::check_token_key(pem); !checked) {
+      return fail(
+          Errc::kInvalidRequest, "tokenSigningPublicKeys." + name + ": " + checked.error().message()
+      );
+    }
+  }
+  if (!record.signing_disabled() &&
+      (!record.has_token_key_name() || record.token_signing_public_keys().empty())) {
+    return fail(
+        Errc::kInvalidRequest,
+        "tokenKeyName and tokenSigningPublicKeys are required unless signingDisabled is true"
+    );
+  }
+  return {};
+}
+
+}  // namespace
+
+Status Authorizers::check_limit() {
+  IOTCORE_ASSIGN(
+      const std::vector<store::Entry> rows,
+      store_.scan(keys::kPrincipals, keys::authorizers(), {}, options_.limits.authorizers_max)
+  );
+  if (rows.size() >= options_.limits.authorizers_max) {
+    return fail(
+        Errc::kLimitExceeded,
+        "At most " + std::to_string(options_.limits.authorizers_max) + " authorizers"
+    );
+  }
+  return {};
+}
+
+Result<api::CreateAuthorizerResponse> Authorizers::create(
+    const api::CreateAuthorizerRequest& request
+) {
+  const std::string& name = request.authorizer_name();
+  const std::int64_t now_ms = to_epoch_ms(clock_.wall());
+  record::Authorizer record;
+  record.set_function_arn(request.authorizer_function_arn());
+  if (request.has_token_key_name()) {
+    record.set_token_key_name(request.token_key_name());
+  }
+  *record.mutable_token_signing_public_keys() = request.token_signing_public_keys();
+  record.set_active(!request.has_status() || request.status() == kActive);
+  record.set_signing_disabled(request.signing_disabled());
+  record.set_enable_caching_for_http(request.enable_caching_for_http());
+  record.set_created_ms(now_ms);
+  record.set_modified_ms(now_ms);
+  IOTCORE_TRY(check(record));
+  IOTCORE_TRY(check_limit());
+
+  const std::string arn = options_.account.arn("authorizer", name);
+  store::Batch batch;
+  batch.expect_absent(keys::kPrincipals, keys::authorizer(name));
+  batch.put(keys::kPrincipals, keys::authorizer(name), to_row(record));
+  for (const bool oldest_first : {true, false}) {
+    batch.put(keys::kPrincipals, age_key(oldest_first, now_ms, name), {});
+  }
+  IOTCORE_TRY(Tags::put(batch, "authorizer/" + name, request.tags()));
+  if (auto done = commit(store_, std::move(batch)); !done) {
+    if (done.error().code() != Errc::kRevisionConflict) {
+      return fail(std::move(done).error());
+    }
+    return fail(Error(Errc::kAlreadyExists, "Authorizer " + name + " already exists")
+                    .with("resourceId", name)
+                    .with("resourceArn", arn));
+  }
+  api::CreateAuthorizerResponse response;
+  response.set_authorizer_name(name);
+  response.set_authorizer_arn(arn);
+  return response;
+}
+
+Result<record::Authorizer> Authorizers::find(std::string_view name) {
+  IOTCORE_ASSIGN(auto found, read(store_, name));
+  return std::move(found.record);
+}
+
+api::AuthorizerDescription Authorizers::description(
+    const std::string& name, const record::Authorizer& record
+) const {
+  api::AuthorizerDescription out;
+  out.set_authorizer_name(name);
+  out.set_authorizer_arn(options_.account.arn("authorizer", name));
+  out.set_authorizer_function_arn(record.function_arn());
+  if (record.has_token_key_name()) {
+    out.set_token_key_name(record.token_key_name());
+  }
+  *out.mutable_token_signing_public_keys() = record.token_signing_public_keys();
+  out.set_status(record.active() ? "ACTIVE" : "INACTIVE");
+  out.set_creation_date(record.created_ms());
+  out.set_last_modified_date(record.modified_ms());
+  out.set_signing_disabled(record.signing_disabled());
+  out.set_enable_caching_for_http(record.enable_caching_for_http());
+  return out;
+}
+
+Result<api::DescribeAuthorizerResponse> Authorizers::describe(
+    const api::DescribeAuthorizerRequest& request
+) {
+  IOTCORE_ASSIGN(const record::Authorizer record, find(request.authorizer_name()));
+  api::DescribeAuthorizerResponse response;
+  *response.mutable_authorizer_description() = description(request.authorizer_name(), record);
+  return response;
+}
+
+Result<api::UpdateAuthorizerResponse> Authorizers::update(
+    const api::UpdateAuthorizerRequest& request
+) {
+  const std::string& name = request.authorizer_name();
+  const auto attempt = [&]() -> Status {
+    IOTCORE_ASSIGN(auto found, read(store_, name));
+    record::Authorizer& record = found.record;
+    if (request.has_authorizer_function_arn()) {
+      record.set_function_arn(request.authorizer_function_arn());
+    }
+    if (request.has_token_key_name()) {
+      record.set_token_key_name(request.token_key_name());
+    }
+    if (!request.token_signing_public_keys().empty()) {
+      *record.mutable_token_signing_public_keys() = request.token_signing_public_keys();
+    }
+    if (request.has_status()) {
+      record.set_active(request.status() == kActive);
+    }
+    if (request.has_enable_caching_for_http()) {
+      record.set_enable_caching_for_http(request.enable_caching_for_http());
+    }
+    record.set_modified_ms(to_epoch_ms(clock_.wall()));
+    IOTCORE_TRY(check(record));
+    store::Batch batch;
+    batch.expect_revision(keys::kPrincipals, keys::authorizer(name), found.revision);
+    batch.put(keys::kPrincipals, keys::authorizer(name), to_row(record));
+    return commit(store_, std::move(batch));
+  };
+  IOTCORE_TRY(until_no_conflict(attempt));
+  api::UpdateAuthorizerResponse response;
+  response.set_authorizer_name(name);
+  response.set_authorizer_arn(options_.account.arn("authorizer", name));
+  return response;
+}
+
+Result<api::DeleteAuthorizerResponse> Authorizers::remove(
+    const api::DeleteAuthorizerRequest& request
+) {
+  const std::string& name = request.authorizer_name();
+  const auto attempt = [&]() -> Status {
+    IOTCORE_ASSIGN(const auto found, read(store_, name));
+    if (found.record.active()) {
+      return fail(
+          Errc::kDeleteConflict, "The authorizer " + name + " is ACTIVE; make it INACTIVE first"
+      );
+    }
+    store::Batch batch;
+    batch.expect_revision(keys::kPrincipals, keys::authorizer(name), found.revision);
+    batch.erase(keys::kPrincipals, keys::authorizer(name));
+    IOTCORE_TRY(Tags::erase(store_, batch, "authorizer/" + name));
+    for (const bool oldest_first : {true, false}) {
+      batch.erase(keys::kPrincipals, age_key(oldest_first, found.record.created_ms(), name));
+    }
+    IOTCORE_ASSIGN(const auto chosen, default_name());
+    if (chosen == name) {
+      batch.erase(keys::kPrincipals, keys::default_authorizer());
+    }
+    return commit(store_, std::move(batch));
+  };
+  IOTCORE_TRY(until_no_conflict(attempt));
+  return api::DeleteAuthorizerResponse();
+}
+
+Result<api::ListAuthorizersResponse> Authorizers::list(const api::ListAuthorizersRequest& request) {
+  IOTCORE_ASSIGN(
+      PageRequest page,
+      PageRequest::make(
+          keys::kPrincipals,
+          keys::authorizers_by_age(request.ascending_order()),
+          optional_text(request.has_marker(), request.marker()),
+          optional_size(request.has_page_size(), request.page_size())
+      )
+  );
+  const std::size_t size = page.size();
+  PageReader reader(store_, std::move(page));
+  api::ListAuthorizersResponse response;
+  do {
+    IOTCORE_ASSIGN(
+        const std::vector<store::Entry> rows,
+        reader.next(size - static_cast<std::size_t>(response.authorizers_size()))
+    );
+    for (const store::Entry& row : rows) {
+      const std::string name = id_in_age_row(row.key);
+      IOTCORE_ASSIGN(
+          const auto found,
+          find_record<record::Authorizer>(store_, keys::kPrincipals, keys::authorizer(name))
+      );
+      if (!found ||
+          (request.has_status() && found->record.active() != (request.status() == kActive))) {
+        continue;
+      }
+      auto& out = *response.add_authorizers();
+      out.set_authorizer_name(name);
+      out.set_authorizer_arn(options_.account.arn("authorizer", name));
+    }
+  } while (reader.token() && static_cast<std::size_t>(response.authorizers_size()) < size);
+  if (reader.token()) {
+    response.set_next_marker(*reader.token());
+  }
+  return response;
+}
+
+Result<std::optional<std::string>> Authorizers::default_name() {
+  IOTCORE_ASSIGN(const auto row, store_.get(keys::kPrincipals, keys::default_authorizer()));
+  return row ? std::optional<std::string>(row->value) : std::nullopt;
+}
+
+Result<api::SetDefaultAuthorizerResponse> Authorizers::set_default(
+    const api::SetDefaultAuthorizerRequest& request
+) {
+  const std::string& name = request.authorizer_name();
+  const auto attempt = [&]() -> Status {
+    IOTCORE_ASSIGN(const auto found, read(store_, name));
+    IOTCORE_ASSIGN(const auto chosen, default_name());
+    if (chosen == name) {
+      return {};
+    }
+    if (chosen) {
+      return fail(Error(
+                      Errc::kAlreadyExists,
+                      "The authorizer " + *chosen + " is the default; clear that first"
+      )
+                      .with("resourceId", *chosen)
+                      .with("resourceArn", options_.account.arn("authorizer", *chosen)));
+    }
+    store::Batch batch;
+    batch.expect_revision(keys::kPrincipals, keys::authorizer(name), found.revision);
+    batch.expect_absent(keys::kPrincipals, keys::default_authorizer());
+    batch.put(keys::kPrincipals, keys::default_authorizer(), name);
+    return commit(store_, std::move(batch));
+  };
+  IOTCORE_TRY(until_no_conflict(attempt));
+  api::SetDefaultAuthorizerResponse response;
+  response.set_authorizer_name(name);
+  response.set_authorizer_arn(options_.account.arn("authorizer", name));
+  return response;
+}
+
+Result<api::DescribeDefaultAuthorizerResponse> Authorizers::describe_default(
+    const api::DescribeDefaultAuthorizerRequest& /*request*/
+) {
+  IOTCORE_ASSIGN(const auto name, default_name());
+  if (!name) {
+    return fail(Errc::kNotFound, "This account has no default authorizer");
+  }
+  IOTCORE_ASSIGN(const record::Authorizer record, find(*name));
+  api::DescribeDefaultAuthorizerResponse response;
+  *response.mutable_authorizer_description() = description(*name, record);
+  return response;
+}
+
+Result<api::ClearDefaultAuthorizerResponse> Authorizers::clear_default(
+    const api::ClearDefaultAuthorizerRequest& /*request*/
+) {
+  const auto attempt = [&]() -> Status {
+    IOTCORE_ASSIGN(const auto row, store_.get(keys::kPrincipals, keys::default_authorizer()));
+    if (!row) {
+      return fail(Errc::kNotFound, "This account has no default authorizer");
+    }
+    store::Batch batch;
+    batch.expect_revision(keys::kPrincipals, keys::default_authorizer(), row->revision);
+    batch.erase(keys::kPrincipals, keys::default_authorizer());
+    return commit(store_, std::move(batch));
+  };
+  IOTCORE_TRY(until_no_conflict(attempt));
+  return api::ClearDefaultAuthorizerResponse();
+}
+
+}  // namespace iotcore::registry

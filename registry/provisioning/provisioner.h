@@ -1,0 +1,66 @@
+#pragma once
+
+#include "base/function.h"
+#include "registry/certificate_registration.h"
+#include "registry/certificates.h"
+#include "registry/policies.h"
+#include "registry/policy_attachments.h"
+#include "registry/provisioning/template.h"
+#include "registry/thing_principals.h"
+#include "registry/things.h"
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace iotcore::registry::provisioning {
+
+// What a template has made: ARNs by logical name.
+struct Provisioned {
+  std::string certificate_id;
+  std::string thing_name;
+  std::map<std::string, std::string> arns;
+};
+
+// Makes what an evaluated template says. If it fails half-way, what this run has made is taken back. Blocking; any thread.
+class Provisioner {
+ public:
+  struct Parts {
+    const Account& account;
+    Things& things;
+    ThingPrincipals& thing_principals;
+    Certificates& certificates;
+    CertificateRegistration& registration;
+    Policies& policies;
+    PolicyAttachments& attachments;
+  };
+
+  // Puts a thing into groups; `replace`: and out of all others.
+  using JoinGroups = Function<
+      Status(const std::string& thing, const std::vector<std::string>& groups, bool replace)>;
+
+  explicit Provisioner(Parts parts) : parts_(parts) {}
+
+  // Before the first apply().
+  void on_groups(JoinGroups join) { join_groups_ = std::move(join); }
+
+  // kNotFound, kConflictingResourceUpdate, kInvalidRequest and what the registry says.
+  Result<Provisioned> apply(const Resources& resources);
+
+ private:
+  struct Run;
+
+  Status make_certificate(Run& run, const CertificateResource& certificate);
+  Status make_policies(Run& run, const std::vector<PolicyResource>& policies);
+  Status make_thing(Run& run, const ThingResource& thing);
+  Status change_thing(const ThingResource& wanted, const api::DescribeThingResponse& present);
+  Status attach(Run& run, const Resources& resources);
+  Status set_status(Run& run, const CertificateResource& certificate);
+  Status run_all(Run& run, const Resources& resources);
+
+  Parts parts_;
+  JoinGroups join_groups_;
+};
+
+}  // namespace iotcore::registry::provisioning

@@ -1,0 +1,38 @@
+#include "server/identity_setup.h"
+
+#include "base/files.h"
+#include "registry/certificate_rows.h"
+
+#include <algorithm>
+
+namespace iotcore::server {
+
+registry::AuthorizerFunctions authorizer_functions(const Config& config) {
+  registry::AuthorizerFunctions functions;
+  for (const std::string& entry : config.authorizer_functions) {
+    const std::size_t equals = std::min(entry.find('='), entry.size());
+    functions.targets[entry.substr(0, equals)] = entry.substr(std::min(equals + 1, entry.size()));
+  }
+  const auto file = config.authorizer_ca_file.empty()
+                        ? std::filesystem::path("/etc/ssl/certs/ca-certificates.crt")
+                        : config.authorizer_ca_file;
+  functions.ca_pem = read_file(file).value_or(std::string());
+  return functions;
+}
+
+void watch_certificate_ends(Metrics& metrics, store::Store& store, const Clock& clock) {
+  metrics.gauge_from(
+      "iotcore_certificates_ending_soon",
+      "Registered certificates that end within 30 days; 10000 at most",
+      {},
+      [&store, &clock] {
+        constexpr std::size_t kMost = 10'000;
+        const auto ending = registry::count_ending(
+            store, clock.wall(), clock.wall() + std::chrono::hours(24 * 30), kMost
+        );
+        return static_cast<double>(ending.value_or(0));
+      }
+  );
+}
+
+}  // namespace iotcore::server
