@@ -192,11 +192,6 @@ api::DescribeDomainConfigurationResponse DomainConfigurations::describe_managed(
   api::DescribeDomainConfigurationResponse response;
   response.set_domain_configuration_name(std::string(name));
   response.set_domain_configuration_arn(options_.account.arn("domainconfiguration", name));
-  response.set_domain_name(
-      managed.service_type == "JOBS"                  ? options_.jobs_endpoint
-      : managed.service_type == "CREDENTIAL_PROVIDER" ? options_.credentials_endpoint
-                                                      : options_.data_endpoint
-  );
   response.set_domain_configuration_status("ENABLED");
   response.set_service_type(std::string(managed.service_type));
   response.set_domain_type("ENDPOINT");

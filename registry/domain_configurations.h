@@ -23,6 +23,7 @@ class DomainConfigurations {
   Result<api::CreateDomainConfigurationResponse> create(
       const api::CreateDomainConfigurationRequest& request
   );
+  // Without the domain name of AWS's own, which only the server knows.
   Result<api::DescribeDomainConfigurationResponse> describe(
       const api::DescribeDomainConfigurationRequest& request
   );
