@@ -137,6 +137,7 @@ void CaseRun::on_connection(const Words& words) {
     expect(connection, words);
   } else if (verb == "drop") {
     connection.wire->drop();
+    world_.catch_up();
     connection.over = true;
   } else if (verb == "connects") {
     connects(name, connection, words);
@@ -443,7 +444,9 @@ void CaseRun::publishes(Connection& connection, const Words& words) {
   }
   const std::string id = field_or(fields, "id", "");
   send_packet(connection, "publish", fields);
-  if (qos == "1") {
+  if (qos == "0") {
+    world_.catch_up();
+  } else if (qos == "1") {
     expect_packet(connection, "puback", {{"id", id, true}});
   } else if (qos == "2") {
     expect_packet(connection, "pubrec", {{"id", id, true}});

@@ -21,6 +21,9 @@ class MemoryWorld final : public World {
 
   std::unique_ptr<Wire> open() override;
   void wait(std::chrono::milliseconds time) override;
+
+  void catch_up() override {}
+
   void restart() override;
   void deny(const std::string& action, const std::string& name) override;
   void set_option(const std::string& name, std::size_t value) override;

@@ -203,6 +203,10 @@ void SocketWorld::wait(std::chrono::milliseconds time) {
   std::this_thread::sleep_for(time);
 }
 
+void SocketWorld::catch_up() {
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+}
+
 void SocketWorld::deny(const std::string& /*action*/, const std::string& /*name*/) {
   throw Failure("deny is for cases in memory");
 }

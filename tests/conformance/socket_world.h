@@ -53,6 +53,7 @@ class SocketWorld final : public World {
   std::unique_ptr<Wire> open() override { return server_.open(); }
 
   void wait(std::chrono::milliseconds time) override;
+  void catch_up() override;
 
   void restart() override { server_.restart(); }
 

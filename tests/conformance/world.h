@@ -24,6 +24,8 @@ class World {
   virtual ~World() = default;
   virtual std::unique_ptr<Wire> open() = 0;
   virtual void wait(std::chrono::milliseconds time) = 0;
+  // Lets it take in what it does not answer: a lost connection, a message at QoS 0.
+  virtual void catch_up() = 0;
   // The server dies without warning, and is started again on what it has stored.
   virtual void restart() = 0;
   // From now on the action (connect, publish, subscribe, receive) on that name is denied. Only in memory.

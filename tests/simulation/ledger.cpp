@@ -79,7 +79,13 @@ void Ledger::received(Session& session, const PublishView& packet, bool is_v5, S
   check_asked_for(session, sent, packet, is_v5);
   ++session.copies[*number];
   check_copies(session, *number, sent);
-  if (!packet.retain && !sent.is_will) {
+  // A message that one member of a group does not take goes to another, after what came later (MQTT5 4.6 leaves shared subscriptions out).
+  const bool is_shared = std::any_of(
+      session.subscriptions.begin(),
+      session.subscriptions.end(),
+      [&](const Subscription& s) { return !s.share_name.empty() && matches(s, packet.topic); }
+  );
+  if (!packet.retain && !sent.is_will && !is_shared) {
     check_order(session, *number, sent, packet.qos);
   }
   static_cast<void>(now);

@@ -30,6 +30,16 @@ std::string sample_text(const Bounds* bounds) {
   return {};
 }
 
+std::int32_t sample_number(const Bounds* bounds) {
+  for (const std::int32_t candidate : {1, 60, 900}) {
+    if (bounds == nullptr || bounds->violations(std::int64_t{candidate}).empty()) {
+      return candidate;
+    }
+  }
+  FAIL("no sample is large enough");
+  return 0;
+}
+
 void fill(Message& message, const MessagePlan& plan);
 
 void set_value(Message& message, const FieldDescriptor* field, const MemberPlan& member) {
@@ -46,9 +56,12 @@ void set_value(Message& message, const FieldDescriptor* field, const MemberPlan&
     case FieldDescriptor::CPPTYPE_BOOL:
       add ? reflection.AddBool(&message, field, true) : reflection.SetBool(&message, field, true);
       return;
-    case FieldDescriptor::CPPTYPE_INT32:
-      add ? reflection.AddInt32(&message, field, 1) : reflection.SetInt32(&message, field, 1);
+    case FieldDescriptor::CPPTYPE_INT32: {
+      const std::int32_t value = sample_number(member.bounds);
+      add ? reflection.AddInt32(&message, field, value)
+          : reflection.SetInt32(&message, field, value);
       return;
+    }
     case FieldDescriptor::CPPTYPE_INT64: {
       const std::int64_t value = member.timestamp           ? 1'700'000'000'125
                                  : member.bounds == nullptr ? 9'007'199'254'740'993
@@ -82,7 +95,7 @@ void fill(Message& message, const MessagePlan& plan) {
       set_value(entry, entry_type->map_value(), member);
     } else {
       set_value(message, member.field, member);
-      if (member.field->is_repeated()) {
+      if (member.field->is_repeated() && member.items_max != 1) {
         set_value(message, member.field, member);
       }
     }
