@@ -23,6 +23,9 @@ class MemberReader {
   // Text without substitution; required ones may not be empty.
   std::string text(std::string_view name);
   std::optional<std::string> optional_text(std::string_view name);
+  // Options of targets: text, or secret('x'), which is taken note of and read later.
+  void text_or_secret(std::string_view name);
+  void optional_text_or_secret(std::string_view name);
   // Text that is one of these.
   std::string choice(
       std::string_view name, std::span<const std::string_view> choices, std::string_view absent

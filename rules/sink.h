@@ -17,6 +17,7 @@
 namespace iotcore::rules {
 
 class MemoryFiring;
+class Targets;
 
 // One thing to deliver to one sink, with everything resolved. Belongs to one thread at a time.
 struct Record {
@@ -88,6 +89,7 @@ class Sink {
 struct SinkEnvironment {
   std::filesystem::path folder;  // of files with relative names
   bool allow_absolute_paths = false;
+  const Targets* targets = nullptr;  // what names in actions mean; nullptr: none is known
   std::string outbox_id;  // with a record's sequence and sink it names the record for ever
   broker::Workers* workers = nullptr;
   const Clock* clock = nullptr;

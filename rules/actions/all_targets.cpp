@@ -1,0 +1,21 @@
+// The kinds of targets there are: one line each.
+#include "rules/targets.h"
+
+#include <algorithm>
+#include <array>
+
+namespace iotcore::rules {
+namespace {
+
+constexpr std::array<TargetKind, 0> kKinds = {};
+
+static_assert(std::ranges::is_sorted(kKinds, {}, &TargetKind::name), "in the order of names");
+
+}  // namespace
+
+const TargetKind* find_target_kind(std::string_view name) {
+  const auto* const found = std::ranges::find(kKinds, name, &TargetKind::name);
+  return found == kKinds.end() ? nullptr : found;
+}
+
+}  // namespace iotcore::rules
