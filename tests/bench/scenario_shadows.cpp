@@ -284,6 +284,9 @@ void measure(const Options& options, TlsClient* tls, const ShadowPlan& plan, Rec
   }
   ShadowLoad load(options, plan, clients);
   load.run_for(options.warmup);
+  if (plan.rate > 0) {
+    load.drain();  // what the closed loop has left in flight is not of the rate that is timed
+  }
   const auto cpu = cpu_seconds(options.pid);
   const auto own_cpu = own_cpu_seconds();
   const auto start = now_ns();
