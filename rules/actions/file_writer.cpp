@@ -4,26 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <cstring>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace iotcore::rules::actions {
 namespace {
 
-constexpr std::size_t kTailBytes = 64U << 10;
 constexpr std::size_t kHeaderBytesMax = 64U << 10;
 constexpr std::size_t kColumnsMax = 1000;
-
-tl::unexpected<Error> io_error(const std::filesystem::path& path, std::string_view what) {
-  return fail(
-      errno == ENOSPC ? Errc::kStoreFull : Errc::kStoreIo,
-      fmt::format("{} {}: {}", what, path.string(), std::strerror(errno))
-  );
-}
 
 void append_csv_field(std::string& out, std::string_view text) {
   if (text.find_first_of("\",\r\n") == std::string_view::npos) {
@@ -65,90 +52,23 @@ std::uint64_t number_of(const std::string& text) {
   return number;
 }
 
-void sync_folder(const std::filesystem::path& folder) {
-  const int descriptor =
-      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor >= 0) {
-    ::fsync(descriptor);
-    ::close(descriptor);
-  }
-}
-
 }  // namespace
 
-void FileWriter::close() {
-  if (descriptor_ >= 0) {
-    ::close(descriptor_);
-  }
-  descriptor_ = -1;
-  columns_.clear();
-}
-
 Status FileWriter::ensure_open(bool lines) {
-  struct stat info = {};
-  if (descriptor_ >= 0) {
-    if (::stat(path_.c_str(), &info) == 0 && info.st_ino == inode_) {
-      return {};
-    }
-    close();  // somebody has moved it away
-  }
-  std::error_code ignored;  // opening says what is wrong
-  std::filesystem::create_directories(path_.parent_path(), ignored);
-  descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (descriptor_ < 0 || ::fstat(descriptor_, &info) != 0) {
-    const auto error = io_error(path_, "cannot open");
-    close();
-    return error;
-  }
-  inode_ = info.st_ino;
-  size_ = static_cast<std::uint64_t>(info.st_size);
-  if (size_ == 0) {
-    sync_folder(path_.parent_path());
-  }
-  Status ready = lines ? drop_torn_line() : Status();
-  if (ready) {
-    ready = read_header();
-  }
-  if (!ready) {
-    close();
-  }
-  return ready;
-}
-
-Status FileWriter::drop_torn_line() {
-  std::string tail;
-  std::uint64_t end = size_;
-  while (end > 0) {
-    const std::uint64_t from = end > kTailBytes ? end - kTailBytes : 0;
-    tail.resize(end - from);
-    if (::pread(descriptor_, tail.data(), tail.size(), static_cast<off_t>(from)) !=
-        static_cast<ssize_t>(tail.size())) {
-      return io_error(path_, "cannot read");
-    }
-    const std::size_t newline = tail.rfind('\n');
-    if (newline != std::string::npos) {
-      end = from + newline + 1;
-      break;
-    }
-    end = from;
-  }
-  if (end != size_) {
-    if (::ftruncate(descriptor_, static_cast<off_t>(end)) != 0) {
-      return io_error(path_, "cannot truncate");
-    }
-    size_ = end;
-  }
-  return {};
+  IOTCORE_ASSIGN(const bool opened, file_.ensure_open(lines));
+  return opened ? read_header() : Status();
 }
 
 Status FileWriter::read_header() {
-  std::string head(std::min<std::uint64_t>(size_, kHeaderBytesMax), '\0');
-  if (::pread(descriptor_, head.data(), head.size(), 0) != static_cast<ssize_t>(head.size())) {
-    return io_error(path_, "cannot read");
+  columns_.clear();
+  const Result<std::string> head = file_.head(kHeaderBytesMax);
+  if (!head) {
+    file_.close();
+    return fail(head.error());
   }
-  const std::size_t newline = head.find('\n');
+  const std::size_t newline = head->find('\n');
   if (newline != std::string::npos) {
-    std::string_view line = std::string_view(head).substr(0, newline);
+    std::string_view line = std::string_view(*head).substr(0, newline);
     if (line.ends_with('\r')) {
       line.remove_suffix(1);
     }
@@ -159,22 +79,18 @@ Status FileWriter::read_header() {
 
 Status FileWriter::rotate() {
   const std::int64_t now_ms = to_epoch_ms(SystemClock().wall());
-  const std::string stem = path_.stem().string();
-  const std::string extension = path_.extension().string();
+  const std::filesystem::path& path = file_.path();
+  const std::string stem = path.stem().string();
+  const std::string extension = path.extension().string();
   const std::string time = fmt::format(
       "{:%Y%m%dT%H%M%S}.{:03}Z", fmt::gmtime(static_cast<std::time_t>(now_ms / 1000)), now_ms % 1000
   );
   std::filesystem::path to;
   for (int attempt = 0; attempt == 0 || std::filesystem::exists(to); ++attempt) {
     const std::string number = attempt == 0 ? "" : fmt::format("-{}", attempt);
-    to = path_.parent_path() / fmt::format("{}-{}{}{}", stem, time, number, extension);
+    to = path.parent_path() / fmt::format("{}-{}{}{}", stem, time, number, extension);
   }
-  if (::rename(path_.c_str(), to.c_str()) != 0) {
-    return io_error(path_, "cannot rename");
-  }
-  close();
-  sync_folder(path_.parent_path());
-  return {};
+  return file_.move_to(to);
 }
 
 Outcome FileWriter::append_csv(std::string& out, const json::object& row) {
@@ -236,30 +152,6 @@ Outcome FileWriter::append(std::string& out, const Record& record) {
   return append_csv(out, row->get_object());
 }
 
-Status FileWriter::write_out(std::string_view bytes) {
-  std::size_t written = 0;
-  while (written < bytes.size()) {
-    const ssize_t n = ::pwrite(
-        descriptor_,
-        bytes.data() + written,
-        bytes.size() - written,
-        static_cast<off_t>(size_ + written)
-    );
-    if (n < 0 && errno == EINTR) {
-      continue;
-    }
-    if (n <= 0) {
-      return io_error(path_, "cannot write");
-    }
-    written += static_cast<std::size_t>(n);
-  }
-  if (::fdatasync(descriptor_) != 0) {
-    return io_error(path_, "cannot sync");
-  }
-  size_ += bytes.size();
-  return {};
-}
-
 Status FileWriter::probe() {
   return ensure_open(true);
 }
@@ -284,7 +176,7 @@ void FileWriter::deliver(std::span<const Record* const> batch, std::span<Outcome
       return;
     }
     const std::uint64_t rotate_bytes = number_of(first.fields[kRotateBytes]);
-    if (rotate_bytes != 0 && size_ >= rotate_bytes) {
+    if (rotate_bytes != 0 && file_.size() >= rotate_bytes) {
       if (const Status rotated = rotate(); !rotated) {
         retry_from(i, rotated.error());
         return;
@@ -299,13 +191,8 @@ void FileWriter::deliver(std::span<const Record* const> batch, std::span<Outcome
                         ? append(out, *batch[i])
                         : Outcome::permanent("not a record of this kind");
       ++i;
-    } while (i < batch.size() && (rotate_bytes == 0 || size_ + out.size() < rotate_bytes));
-    if (const Status written = write_out(out); !written) {
-      // What came through in part is cut off again, so that trying again repeats nothing.
-      if (::ftruncate(descriptor_, static_cast<off_t>(size_)) != 0) {
-        close();
-      }
-      close();
+    } while (i < batch.size() && (rotate_bytes == 0 || file_.size() + out.size() < rotate_bytes));
+    if (const Status written = file_.append(out); !written) {
       retry_from(from, written.error());
       return;
     }

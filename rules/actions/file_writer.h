@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/json.h"
+#include "rules/actions/append_file.h"
 #include "rules/sink.h"
 
 #include <cstdint>
@@ -21,29 +22,20 @@ inline constexpr std::string_view kRaw = "raw";
 // The sink of `file`: one file that grows, and its predecessors.
 class FileWriter final : public Sink {
  public:
-  explicit FileWriter(std::filesystem::path path) : path_(std::move(path)) {}
-
-  ~FileWriter() override { close(); }
+  explicit FileWriter(std::filesystem::path path) : file_(std::move(path)) {}
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override;
   Status probe() override;
 
  private:
   Status ensure_open(bool lines);
-  void close();
-  // Cuts off a line that a crash has left unfinished.
-  Status drop_torn_line();
   Status rotate();
-  Status write_out(std::string_view bytes);
   // What the record adds to the file; permanent if it can't.
   Outcome append(std::string& out, const Record& record);
   Outcome append_csv(std::string& out, const json::object& row);
   Status read_header();
 
-  const std::filesystem::path path_;
-  int descriptor_ = -1;
-  std::uint64_t inode_ = 0;
-  std::uint64_t size_ = 0;
+  AppendFile file_;
   std::vector<std::string> columns_;  // of a csv file
 };
 

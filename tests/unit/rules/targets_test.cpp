@@ -1,6 +1,6 @@
 #include "rules/targets.h"
 
-#include <catch2/catch_test_macros.hpp>
+#include <catch2/catch.hpp>
 
 namespace iotcore::rules {
 namespace {
