@@ -13,6 +13,7 @@
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
+#include <rocksdb/sst_file_manager.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
@@ -109,6 +110,8 @@ rocksdb::DBOptions database_options(const RocksDbOptions& options) {
   // silently.
   out.wal_recovery_mode = options.salvage ? rocksdb::WALRecoveryMode::kPointInTimeRecovery
                                           : rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  // A flush pushes out its file as it writes it: what the file system has kept until its end would have to go with somebody's fsync of the log.
+  out.bytes_per_sync = 2U << 20;
   // One thread writes.
   out.allow_concurrent_memtable_write = false;
   out.enable_write_thread_adaptive_yield = false;
@@ -119,6 +122,23 @@ rocksdb::DBOptions database_options(const RocksDbOptions& options) {
   if (options.env != nullptr) {
     out.env = options.env;
   }
+  // Flushing and compacting take what messages leave of the processor.
+  out.env->LowerThreadPoolCPUPriority(rocksdb::Env::HIGH, rocksdb::CpuPriority::kLow);
+  out.env->LowerThreadPoolCPUPriority(rocksdb::Env::LOW, rocksdb::CpuPriority::kLow);
+  // A file that has gone is given back to the disk in pieces: where the file system trims, a log of 100 MB at once keeps everybody's fsync waiting.
+  constexpr std::int64_t kDeletedBytesPerSecond = 128 << 20;
+  constexpr double kAnyAmountOfTrash = 1e9;
+  constexpr std::uint64_t kDeletedAtOnce = 8 << 20;
+  out.sst_file_manager.reset(rocksdb::NewSstFileManager(
+      out.env,
+      out.info_log,
+      "",
+      kDeletedBytesPerSecond,
+      true,
+      nullptr,
+      kAnyAmountOfTrash,
+      kDeletedAtOnce
+  ));
   return out;
 }
 
@@ -132,7 +152,8 @@ rocksdb::ColumnFamilyOptions table_options(std::shared_ptr<rocksdb::Cache> cache
   out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(blocks));
   out.compression = rocksdb::kLZ4Compression;
   out.level_compaction_dynamic_level_bytes = true;
-  out.write_buffer_size = 32U << 20;
+  out.write_buffer_size = 64U << 20;
+  out.max_write_buffer_number = 4;  // writers do not wait for a flush
   return out;
 }
 
