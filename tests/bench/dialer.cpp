@@ -74,8 +74,10 @@ void Dialer::on_event(Client& client) {
     if (const auto problem = client.link.advance(); !problem.empty()) {
       fail(fmt::format("{}: {}", client.id, problem));
     }
+    const bool persistent = options_.persistent != 0 && client.role == Client::Role::kSubscriber;
     if (client.link.state() == Link::State::kOpen &&
-        !client.link.send(connect_packet(client.id, static_cast<int>(options_.version)))) {
+        !client.link.send(connect_packet(client.id, static_cast<int>(options_.version), persistent)
+        )) {
       fail(fmt::format("{}: closed before CONNECT", client.id));
     }
     return;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <openssl/err.h>
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <cerrno>
 #include <cstring>
@@ -96,6 +97,7 @@ void Link::connect(const Options& options, TlsClient* tls, bool resume, int epol
   if (tls != nullptr) {
     ssl_ = tls->start(fd_, resume);
   }
+  websocket_ = options.websocket != 0 ? std::make_unique<FrameStripper>() : nullptr;
   state_ = State::kConnecting;
   epoll_ = epoll;
   tag_ = tag;
@@ -112,9 +114,12 @@ std::string Link::advance() {
     if (error != 0) {
       return fmt::format("connect: {}", std::strerror(error));
     }
-    state_ = ssl_ != nullptr ? State::kHandshake : State::kOpen;
+    state_ = State::kHandshake;
   }
-  if (state_ == State::kHandshake) {
+  if (state_ == State::kUpgrade) {
+    return advance_upgrade();
+  }
+  if (ssl_ != nullptr) {
     const int done = SSL_do_handshake(ssl_);
     if (done != 1) {
       const int why = SSL_get_error(ssl_, done);
@@ -124,9 +129,34 @@ std::string Link::advance() {
       }
       return tls_problem("TLS handshake");
     }
-    state_ = State::kOpen;
   }
   watch(EPOLLIN);
+  if (websocket_ != nullptr) {
+    state_ = State::kUpgrade;
+    return send_raw(upgrade_request("localhost")) ? "" : "closed before the upgrade";
+  }
+  state_ = State::kOpen;
+  return {};
+}
+
+// The server says nothing behind its answer until it has had CONNECT.
+std::string Link::advance_upgrade() {
+  char answer[1024];
+  const auto got = receive_raw(reinterpret_cast<std::uint8_t*>(answer), sizeof(answer));
+  if (got == 0) {
+    return "closed at the upgrade";
+  }
+  if (got > 0) {
+    partial_.append(answer, static_cast<std::size_t>(got));
+  }
+  if (!partial_.ends_with("\r\n\r\n")) {
+    return {};
+  }
+  if (!partial_.starts_with("HTTP/1.1 101 ")) {
+    return "no upgrade: " + partial_.substr(0, partial_.find('\r'));
+  }
+  partial_.clear();
+  state_ = State::kOpen;
   return {};
 }
 
@@ -180,6 +210,16 @@ std::ptrdiff_t Link::send_some(std::string_view bytes) {
 }
 
 bool Link::send(std::string_view bytes) {
+  if (websocket_ == nullptr) {
+    return send_raw(bytes);
+  }
+  std::string frames;
+  frames.reserve(bytes.size() + bytes.size() / 8 + 16);
+  append_masked_frames(frames, bytes);
+  return send_raw(frames);
+}
+
+bool Link::send_raw(std::string_view bytes) {
   while (out_.empty() && !bytes.empty()) {
     const auto sent = send_some(bytes);
     if (sent < 0) {
@@ -199,7 +239,7 @@ bool Link::send(std::string_view bytes) {
 
 bool Link::flush() {
   const std::string waiting = std::exchange(out_, {});
-  if (!send(waiting)) {
+  if (!send_raw(waiting)) {
     return false;
   }
   if (out_.empty()) {
@@ -209,6 +249,15 @@ bool Link::flush() {
 }
 
 ssize_t Link::receive(std::uint8_t* buffer, std::size_t size) {
+  const ssize_t got = receive_raw(buffer, size);
+  if (websocket_ == nullptr || got <= 0) {
+    return got;
+  }
+  const std::ptrdiff_t data = websocket_->strip(buffer, static_cast<std::size_t>(got));
+  return data == 0 ? -1 : std::max<ssize_t>(data, 0);
+}
+
+ssize_t Link::receive_raw(std::uint8_t* buffer, std::size_t size) {
   if (ssl_ == nullptr) {
     const auto got = ::recv(fd_, buffer, size, 0);
     return got >= 0 ? got : errno == EAGAIN || errno == EINTR ? -1 : 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "tests/bench/options.h"
+#include "tests/bench/websocket_wire.h"
 
 #include <openssl/ssl.h>
 
@@ -37,10 +38,10 @@ class TlsClient {
   std::vector<SSL_SESSION*> sessions_;
 };
 
-// A non-blocking connection, plain or TLS, in one epoll set. Used by one thread at a time.
+// A non-blocking connection, plain or TLS, on request with WebSocket on top, in one epoll set. Used by one thread at a time.
 class Link {
  public:
-  enum class State { kClosed, kConnecting, kHandshake, kOpen };
+  enum class State { kClosed, kConnecting, kHandshake, kUpgrade, kOpen };
 
   Link() = default;
 
@@ -63,13 +64,13 @@ class Link {
   bool resumed() const { return ssl_ != nullptr && SSL_session_reused(ssl_) == 1; }
 
   // Sends now what the socket takes and keeps the rest, to be sent by flush(). False: the
-  // connection is broken.
+  // connection is broken. Over WebSocket `bytes` are whole MQTT packets.
   bool send(std::string_view bytes);
   bool flush();
 
   bool has_output() const { return !out_.empty(); }
 
-  // Bytes received; 0 at the end of the stream or a broken connection, -1 when there is nothing
+  // Bytes received, more than none; 0 at the end of the stream or a broken connection, -1 when there is nothing
   // now.
   ssize_t receive(std::uint8_t* buffer, std::size_t size);
 
@@ -81,6 +82,9 @@ class Link {
 
  private:
   std::ptrdiff_t send_some(std::string_view bytes);
+  bool send_raw(std::string_view bytes);
+  ssize_t receive_raw(std::uint8_t* buffer, std::size_t size);
+  std::string advance_upgrade();
   void watch(std::uint32_t events);
 
   int fd_ = -1;
@@ -91,6 +95,7 @@ class Link {
   std::uint32_t watched_ = 0;
   std::string out_;
   std::string partial_;
+  std::unique_ptr<FrameStripper> websocket_;
 };
 
 }  // namespace iotcore::bench

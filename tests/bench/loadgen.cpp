@@ -31,6 +31,8 @@ const std::map<std::string_view, Scenario> kScenarios = {
     {"idle", iotcore::bench::idle_memory},
     {"subscriptions", iotcore::bench::subscriptions},
     {"retained", iotcore::bench::retained},
+    {"https-publish", iotcore::bench::https_publish},
+    {"neighbours", iotcore::bench::neighbours},
     {"shadow-updates", iotcore::bench::shadow_updates},
     {"shadow-answered", iotcore::bench::shadow_updates},
     {"shadow-gets", iotcore::bench::shadow_gets},

@@ -218,16 +218,23 @@ inline void put_packet(std::string& out, std::uint8_t first, std::string_view bo
   out += body;
 }
 
-// A clean session (v5: Clean Start, expiry 0) without a will. `client_id` is written last, as the
-// standard has it.
-inline std::string connect_packet(std::string_view client_id, int version) {
+// Without a will. A clean session (v5: Clean Start, expiry 0), or one that is kept for an hour. `client_id` is written
+// last, as the standard has it.
+inline std::string connect_packet(
+    std::string_view client_id, int version, bool persistent = false
+) {
   constexpr std::size_t kKeepAliveS = 1200;
+  constexpr std::size_t kExpiryS = 3600;
   std::string body;
   put_text(body, "MQTT");
   body += static_cast<char>(version);
-  body += '\x02';
+  body += persistent ? '\0' : '\x02';
   put_u16(body, kKeepAliveS);
-  if (version == 5) {
+  if (version == 5 && persistent) {
+    body += "\x05\x11";
+    put_u16(body, 0);
+    put_u16(body, kExpiryS);
+  } else if (version == 5) {
     body += '\0';
   }
   put_text(body, client_id);

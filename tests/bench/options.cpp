@@ -18,17 +18,33 @@ using Field = std::variant<std::string*, std::uint32_t*, double*>;
 
 std::map<std::string_view, Field> fields(Options& options) {
   return {
-      {"--host", &options.host},       {"--port", &options.port},
-      {"--label", &options.label},     {"--pid", &options.pid},
-      {"--version", &options.version}, {"--qos", &options.qos},
-      {"--clients", &options.clients}, {"--publishers", &options.publishers},
-      {"--window", &options.window},   {"--payload", &options.payload},
-      {"--filters", &options.filters}, {"--filters-per-packet", &options.filters_per_packet},
-      {"--count", &options.count},     {"--parallel", &options.parallel},
-      {"--threads", &options.threads}, {"--rate", &options.rate},
-      {"--seconds", &options.seconds}, {"--warmup", &options.warmup},
-      {"--ca", &options.ca},           {"--cert", &options.cert},
-      {"--key", &options.key},         {"--server-name", &options.server_name},
+      {"--host", &options.host},
+      {"--port", &options.port},
+      {"--label", &options.label},
+      {"--pid", &options.pid},
+      {"--version", &options.version},
+      {"--qos", &options.qos},
+      {"--clients", &options.clients},
+      {"--publishers", &options.publishers},
+      {"--window", &options.window},
+      {"--payload", &options.payload},
+      {"--filters", &options.filters},
+      {"--filters-per-packet", &options.filters_per_packet},
+      {"--count", &options.count},
+      {"--parallel", &options.parallel},
+      {"--threads", &options.threads},
+      {"--rate", &options.rate},
+      {"--websocket", &options.websocket},
+      {"--persistent", &options.persistent},
+      {"--seconds", &options.seconds},
+      {"--warmup", &options.warmup},
+      {"--disturb", &options.disturb},
+      {"--tls-port", &options.tls_port},
+      {"--api-port", &options.api_port},
+      {"--ca", &options.ca},
+      {"--cert", &options.cert},
+      {"--key", &options.key},
+      {"--server-name", &options.server_name},
   };
 }
 
@@ -42,7 +58,8 @@ std::map<std::string_view, Field> fields(Options& options) {
       stderr,
       "loadgen: {}\nusage: loadgen SCENARIO --port N [--option value]...\n"
       "scenarios: p2p fan-in fan-out single one-topic latency connect tls-resume idle "
-      "subscriptions retained shadow-updates shadow-answered shadow-gets\noptions:{}\n",
+      "subscriptions retained https-publish neighbours shadow-updates shadow-answered "
+      "shadow-gets\noptions:{}\n",
       problem,
       names
   );

@@ -24,9 +24,14 @@ struct Options {
   std::uint32_t count = 0;
   std::uint32_t parallel = 64;
   std::uint32_t threads = 1;
+  std::uint32_t websocket = 0;   // 1: MQTT over WebSocket, at /mqtt
+  std::uint32_t persistent = 0;  // 1: subscribers have sessions that outlive their connections
   double rate = 0;
   double seconds = 3;
   double warmup = 1;
+  std::string disturb;         // neighbours: what the others do
+  std::uint32_t tls_port = 0;  // neighbours: where they shake hands
+  std::uint32_t api_port = 0;  // and where policies are changed
   // TLS, when a CA is given.
   std::string ca;
   std::string cert;

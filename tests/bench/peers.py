@@ -60,13 +60,14 @@ def die_with_parent():
 
 
 class Server:
-    """A running server. `tls` holds the generator's options for its TLS port, `port` is where to connect."""
+    """A running server. `port` is where to connect, `tls` and `extra` are the generator's options for TLS and for other ports."""
 
     def __init__(self, command, folder, cpus):
         self.folder = pathlib.Path(folder)
         self.log = self.folder / "log"
         self.port = None
         self.tls = []
+        self.extra = []
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 ["taskset", "-c", ",".join(map(str, cpus)), *map(str, command)],
@@ -113,7 +114,7 @@ class Relay:
         self.path = path or context.bin_dir / "relay"
 
     def start(self, scenario, folder, cpus):
-        if "wiring" not in scenario or scenario.get("tls"):
+        if "wiring" not in scenario or scenario.get("tls") or scenario.get("face"):
             raise Unable("not for a relay")
         server = Server([binary(self.path, "build the target relay"), "--wiring", scenario["wiring"]], folder, cpus)
         server.wait_until(lambda: server.log.read_text().endswith("\n"))
@@ -148,8 +149,12 @@ class Mosquitto:
         self.context = context
 
     def start(self, scenario, folder, cpus):
+        if scenario.get("face") == "https" or scenario.get("settings") or scenario.get("api"):
+            raise Unable("only for iotcore")
         port = free_port()
         text = self.CONFIGURATION.format(port=port)
+        if scenario.get("face") == "http":
+            text += "\nprotocol websockets\n"
         tls = scenario.get("tls")
         if tls:
             text += self.TLS.format(**vars(self.context.certificates))
@@ -184,8 +189,8 @@ class FlashMq:
         self.path = path or os.environ.get("FLASHMQ_BIN", "flashmq")
 
     def start(self, scenario, folder, cpus):
-        if scenario.get("tls"):
-            raise Unable("no TLS configuration for this peer")
+        if {"tls", "face", "settings", "api"} & scenario.keys():
+            raise Unable("not configured for this peer")
         port = free_port()
         config = pathlib.Path(folder) / "flashmq.conf"
         config.write_text(self.CONFIGURATION.format(port=port, threads=len(cpus), folder=folder))
@@ -202,8 +207,8 @@ class Command:
         self.template = path
 
     def start(self, scenario, folder, cpus):
-        if scenario.get("tls"):
-            raise Unable("no TLS configuration for this peer")
+        if {"tls", "face", "settings", "api"} & scenario.keys():
+            raise Unable("not configured for this peer")
         port = free_port()
         words = [word.format(port=port, folder=folder) for word in self.template.split()]
         server = Server(words, folder, cpus)
@@ -225,16 +230,19 @@ class Iotcore:
         ready = pathlib.Path(folder) / "ready.json"
         command = [binary(self.path, "build the preset release"), "serve", "--dev",
                    "--data-dir", pathlib.Path(folder) / "data", "--ready-file", ready]
-        settings = [f"listen.{face}=127.0.0.1:0" for face in self.FACES] + self.context.settings
+        settings = [f"listen.{face}=127.0.0.1:0" for face in self.FACES] + scenario.get("settings", []) + self.context.settings
         for setting in settings:
             command += ["--set", setting]
         server = Server(command, folder, cpus)
         try:
             server.wait_until(ready.exists)
             state = json.loads(ready.read_text())
-            server.port = state["ports"]["mqtts" if scenario.get("tls") else "mqtt"]
-            if scenario.get("tls"):
+            ports = state["ports"]
+            server.port = ports[scenario.get("face", "mqtts" if scenario.get("tls") else "mqtt")]
+            if scenario.get("tls") or scenario.get("api"):
                 server.tls = self._device_certificate(state, pathlib.Path(folder))
+            if scenario.get("api"):
+                server.extra = ["--tls-port", ports["mqtts"], "--api-port", ports["http"]]
         except BaseException:
             server.stop()
             raise

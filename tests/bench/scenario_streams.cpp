@@ -1,6 +1,7 @@
 // Messages from publishers to subscribers: pairs, fan-in, fan-out, many publishers on one topic,
 // latency.
 
+#include "tests/bench/disturbance.h"
 #include "tests/bench/process.h"
 #include "tests/bench/scenarios.h"
 #include "tests/bench/streams.h"
@@ -117,6 +118,33 @@ void latency(const Options& options, TlsClient* tls, Record& record) {
   record.add("p99_us", result.latencies.quantile_us(0.99));
   record.add("p999_us", result.latencies.quantile_us(0.999));
   record.add("max_us", result.latencies.max_us());
+}
+
+// What becomes of a steady group's latency when others misbehave. Disturber and generator share a core, so the generator
+// does not spin here: it sleeps until something is due, and goes before the other when it wakes.
+void neighbours(const Options& options, TlsClient* tls, Record& record) {
+  auto plan = plan_of(options, Wiring::kPair, 64);
+  plan.rate = options.rate > 0 ? options.rate : 5'000;
+  plan.sleeps = true;
+  auto parties = make_pairs(or_default(options.clients, 50), plan);
+  Disturbance disturbance(options, tls);
+  Dialer dialer(options, nullptr);
+  dialer.open(parties.subscribers);
+  dialer.subscribe(parties.subscribers, plan.qos);
+  dialer.open(parties.publishers);
+  const auto alone = run_streams(options, plan, parties.publishers, parties.subscribers);
+  disturbance.start();
+  const auto before = disturbance.count();
+  const auto start = now_ns();
+  const auto result = run_streams(options, plan, parties.publishers, parties.subscribers);
+  const double elapsed_s = static_cast<double>(now_ns() - start) * 1e-9;
+  add_to(record, result);
+  record.add("disturbed_per_s", static_cast<double>(disturbance.count() - before) / elapsed_s);
+  record.add("alone_p50_us", alone.latencies.quantile_us(0.5));
+  record.add("alone_p99_us", alone.latencies.quantile_us(0.99));
+  record.add("p50_us", result.latencies.quantile_us(0.5));
+  record.add("p99_us", result.latencies.quantile_us(0.99));
+  record.add("p99_times", result.latencies.quantile_us(0.99) / alone.latencies.quantile_us(0.99));
 }
 
 }  // namespace iotcore::bench

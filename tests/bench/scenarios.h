@@ -17,6 +17,8 @@ void connect_storm(const Options& options, TlsClient* tls, Record& record);
 void idle_memory(const Options& options, TlsClient* tls, Record& record);
 void subscriptions(const Options& options, TlsClient* tls, Record& record);
 void retained(const Options& options, TlsClient* tls, Record& record);
+void https_publish(const Options& options, TlsClient* tls, Record& record);
+void neighbours(const Options& options, TlsClient* tls, Record& record);
 void shadow_updates(const Options& options, TlsClient* tls, Record& record);
 void shadow_gets(const Options& options, TlsClient* tls, Record& record);
 

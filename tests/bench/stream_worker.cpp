@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -82,6 +83,12 @@ void StreamWorker::wake() {
 }
 
 void StreamWorker::loop() {
+  if (plan_.sleeps) {
+    const sched_param first = {.sched_priority = 1};
+    ::sched_setscheduler(
+        0, SCHED_FIFO, &first
+    );  // refused to who is not root: then it is one among others
+  }
   if (plan_.rate > 0) {
     next_due_ns_ = now_ns();
     due_ns_ = static_cast<double>(next_due_ns_);
@@ -104,9 +111,19 @@ int StreamWorker::timeout_ms() const {
   return plan_.rate > 0 ? 0 : 100;
 }
 
+int StreamWorker::wait(int timeout_ms) {
+  const auto most = static_cast<int>(events_.size());
+  if (!plan_.sleeps || !run_.publishing.load(std::memory_order_relaxed)) {
+    return ::epoll_wait(epoll_, events_.data(), most, timeout_ms);
+  }
+  const auto now = now_ns();
+  const timespec left = {
+      .tv_sec = 0, .tv_nsec = next_due_ns_ > now ? static_cast<long>(next_due_ns_ - now) : 0};
+  return ::epoll_pwait2(epoll_, events_.data(), most, &left, nullptr);
+}
+
 void StreamWorker::turn(int timeout_ms) {
-  const int n =
-      ::epoll_wait(epoll_, events_.data(), static_cast<int>(events_.size()), timeout_ms);
+  const int n = wait(timeout_ms);
   for (int i = 0; i < n; ++i) {
     const auto event = events_[static_cast<std::size_t>(i)];
     if (event.data.ptr == nullptr) {

@@ -2,14 +2,13 @@
 
 #include "tests/bench/streams.h"
 
-#include <sys/epoll.h>
-
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+#include <sys/epoll.h>
 #include <vector>
 
 namespace iotcore::bench {
@@ -85,6 +84,7 @@ class alignas(64) StreamWorker {
   void publish(Publisher& publisher, std::uint32_t count, std::uint64_t due_ns);
   void send_due();
   int timeout_ms() const;
+  int wait(int timeout_ms);
   std::uint32_t completed(const Publisher& publisher) const;
   void count_outstanding();
 

@@ -33,6 +33,8 @@ struct StreamPlan {
   // loop, in which a publisher stops while `window` of its messages have not reached every
   // subscriber (and, from QoS 1 on, have not been acknowledged).
   double rate = 0;
+  // At a fixed rate: sleeps until a message is due, before other threads if it may, and does not spin.
+  bool sleeps = false;
   // Messages of one publisher, after which the run ends. 0: the run ends by time.
   std::uint32_t limit = 0;
 };
