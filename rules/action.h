@@ -28,7 +28,7 @@ class Action {
   using Fields = std::vector<std::string>;
 
   virtual ~Action() = default;
-  // What its sink delivers to; with the kind it names the sink.
+  // What its sink delivers to; with the kind it names the sink. The forms it may have: rules/bindings.h.
   virtual std::string target() const = 0;
   // What the sink needs besides the payload. An error is permanent: a field that is bad or empty.
   virtual Result<Fields> resolve(const ActionInput& input) const = 0;
@@ -54,9 +54,10 @@ struct ActionKind {
   // AWS's, and not ours: written as {"name": {…}} instead of {"iotcore": {"type": "name", …}}.
   bool is_aws;
   SinkDefaults defaults;
-  // Reads its members; unknown ones are found by the caller.
+  // Reads its members; unknown ones are found by the caller. What `environment` points to is there for the call only.
   ParsedAction (*parse)(MemberReader& members, const SinkEnvironment& environment);
-  // Opens nothing yet.
+  // Opens nothing yet. `environment` and what it points to are there as long as the sink. When the target of that name changes, another sink is made and
+  // takes the place of this one; an error says that the target has gone.
   Result<std::unique_ptr<Sink>> (*make_sink
   )(std::string_view target, const SinkEnvironment& environment);
 };

@@ -14,10 +14,13 @@
 namespace iotcore::rules {
 namespace {
 
-SinkEnvironment environment_of(const EngineOptions& options, broker::Broker& broker) {
+SinkEnvironment environment_of(
+    const EngineOptions& options, const Targets& targets, broker::Broker& broker
+) {
   SinkEnvironment environment;
   environment.folder = options.sink_folder;
   environment.allow_absolute_paths = options.allow_absolute_paths;
+  environment.targets = &targets;
   environment.workers = &broker.workers();
   environment.clock = &broker.clock();
   return environment;
@@ -326,8 +329,9 @@ Engine::Engine(
       rule_metrics_(metrics_, broker.workers().count()),
       firings_(outbox_, rule_metrics_, metrics_, broker.clock(), options_.dead_letters),
       runner_(runner ? std::move(runner) : std::make_unique<SinkThreads>(options_.sink_threads)),
+      targets_(options_.secrets),
       sinks_(
-          environment_of(options_, broker),
+          environment_of(options_, targets_, broker),
           outbox_,
           *runner_,
           firings_,
@@ -337,7 +341,7 @@ Engine::Engine(
           options_.sink_queue_bytes_max
       ),
       rules_(broker, *this),
-      catalog_(store, rules_, sinks_, rule_metrics_, broker.clock(), options_.compile) {
+      catalog_(store, rules_, sinks_, targets_, rule_metrics_, broker.clock(), options_.compile) {
   for (std::size_t i = 0; i < broker.workers().count(); ++i) {
     workers_.push_back(std::make_unique<WorkerState>());
   }
@@ -353,7 +357,24 @@ Engine::~Engine() {
   runner_.reset();  // nothing of what follows is in use then
 }
 
+Status Engine::load_targets() {
+  std::vector<Target> targets;
+  for (const Target& target : options_.targets) {
+    auto checked = check_target(target);
+    if (!checked) {
+      return fail(
+          Errc::kInvalidRequest,
+          "target " + target.name + " of the configuration: " + to_error(checked.error()).message()
+      );
+    }
+    targets.push_back(std::move(*checked));
+  }
+  IOTCORE_TRY(targets_.replace("", std::move(targets)));
+  return catalog_.load_targets();
+}
+
 Status Engine::load() {
+  IOTCORE_TRY(load_targets());
   IOTCORE_ASSIGN(const std::vector<Outbox::Waiting> waiting, outbox_.open(broker_.clock().wall()));
   IOTCORE_TRY(firings_.load());
   sinks_.resume(waiting);

@@ -10,6 +10,7 @@
 #include "rules/sinks.h"
 #include "rules/sql/environment.h"
 #include "rules/sql/evaluation.h"
+#include "rules/targets.h"
 #include "store/store.h"
 
 #include <cstddef>
@@ -31,6 +32,8 @@ struct EngineOptions {
   sql::CompileOptions compile;
   // Outlives the engine; called on workers and sink threads, by any of them at once. nullptr: none.
   sql::ExternalFunctions* external = nullptr;
+  std::vector<Target> targets;            // of the configuration, not checked yet
+  const SecretSource* secrets = nullptr;  // outlives the engine; nullptr: there are none
 };
 
 // The rules engine: rules from the store, run on the workers for every message that they match, their outputs delivered by sinks.
@@ -60,6 +63,8 @@ class Engine final : public RuleExecutor {
 
   RuleCatalog& catalog() { return catalog_; }
 
+  const Targets& targets() const { return targets_; }
+
   // State, lag and last error of each sink.
   std::vector<SinkQueue::State> sinks() const { return sinks_.states(); }
 
@@ -76,6 +81,7 @@ class Engine final : public RuleExecutor {
   void rule_not_found(std::string_view name) override;
 
  private:
+  Status load_targets();
   struct WorkerState;
   class Firing;
 
@@ -91,6 +97,7 @@ class Engine final : public RuleExecutor {
   RuleMetricsTable rule_metrics_;
   Firings firings_;
   std::unique_ptr<SinkRunner> runner_;
+  Targets targets_;
   Sinks sinks_;
   RuleSet rules_;
   RuleCatalog catalog_;

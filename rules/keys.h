@@ -10,6 +10,7 @@
 //
 // table rules
 //   r rule                     record.Rule
+//   t file                     record.FileTargets
 // table outbox
 //   e                          u64: how often the outbox was opened, the upper part of sequences
 //   i                          text: names this outbox for ever, for targets that deduplicate
@@ -31,6 +32,14 @@ inline Key rules() {
 
 inline Key rule(std::string_view name) {
   return Key('r').text(name);
+}
+
+inline Key file_targets() {
+  return Key('t');
+}
+
+inline Key targets_of_file(std::string_view file) {
+  return Key('t').text(file);
 }
 
 inline Key epoch() {

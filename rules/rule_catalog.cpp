@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -60,9 +62,46 @@ Result<CatalogRule> from_row(const store::Entry& entry) {
   return rule;
 }
 
+constexpr std::size_t kFilesMax = 100'000;
+
+record::FileTargets to_row(const std::vector<Target>& targets) {
+  record::FileTargets row;
+  for (const Target& target : targets) {
+    record::FileTargets::Target& one = *row.add_targets();
+    one.set_name(target.name);
+    one.set_kind(target.kind);
+    one.set_options_json(to_json(target.options));
+  }
+  return row;
+}
+
+std::vector<Target> targets_from_row(const store::Entry& entry) {
+  std::vector<Target> targets;
+  record::FileTargets row;
+  if (!row.ParseFromString(entry.value)) {
+    log(LogLevel::kError, "target.unusable", {{"error", "a row cannot be read"}});
+    return targets;
+  }
+  for (const record::FileTargets::Target& one : row.targets()) {
+    const Result<json::value> options = parse_json(one.options_json());
+    if (options && options->is_object()) {
+      targets.push_back({one.name(), one.kind(), options->get_object(), "", ""});
+    }
+  }
+  return targets;
+}
+
 tl::unexpected<Error> denied(std::string_view name) {
   // What AWS answers for a rule that is not there.
   return fail(Errc::kUnauthorized, fmt::format("Access to topic rule '{}' was denied", name));
+}
+
+bool has_same_sinks(const Rule& a, const Rule& b) {
+  const auto same = [](const RuleAction& one, const RuleAction& other) {
+    return one.sink == other.sink;
+  };
+  return std::ranges::equal(a.actions, b.actions, same) &&
+         (!a.error_action || same(*a.error_action, *b.error_action));
 }
 
 tl::unexpected<Error> belongs_to_file(const CatalogRule& rule) {
@@ -82,6 +121,7 @@ RuleCatalog::RuleCatalog(
     store::Store& store,
     RuleSet& live,
     Sinks& sinks,
+    Targets& targets,
     RuleMetricsTable& metrics,
     const Clock& clock,
     sql::CompileOptions compile_options
@@ -89,9 +129,39 @@ RuleCatalog::RuleCatalog(
     : store_(store),
       live_(live),
       sinks_(sinks),
+      targets_(targets),
       metrics_(metrics),
       clock_(clock),
       compile_options_(compile_options) {}
+
+Status RuleCatalog::load_targets() {
+  IOTCORE_ASSIGN(
+      const std::vector<store::Entry> rows,
+      store_.scan(keys::kRules, keys::file_targets(), {}, kFilesMax)
+  );
+  for (const store::Entry& entry : rows) {
+    store::KeyReader key(entry.key);
+    key.kind();
+    const std::string file = key.text().value_or("");
+    std::vector<Target> targets;
+    for (Target& target : targets_from_row(entry)) {
+      const std::string name = target.name;
+      auto checked = check_target(std::move(target));
+      if (checked) {
+        targets.push_back(std::move(*checked));
+      } else {
+        log(LogLevel::kError,
+            "target.unusable",
+            {{"target", name}, {"file", file}, {"error", checked.error().message}});
+      }
+    }
+    if (const Status added = targets_.replace(file, std::move(targets)); !added) {
+      log(LogLevel::kError, "target.unusable", {{"file", file}, {"error", added.error().message()}}
+      );
+    }
+  }
+  return {};
+}
 
 Status RuleCatalog::load() {
   const std::lock_guard changing(changing_);
@@ -151,6 +221,7 @@ Result<RuleCatalog::Change> RuleCatalog::prepare(CatalogRule rule) const {
   Change change;
   change.name = rule.definition.name;
   rule.topic_filter = (*compiled)->program.topic_filter();
+  rule.error.clear();
   if (!rule.definition.disabled) {
     IOTCORE_ASSIGN(change.live, make_live(std::move(*compiled)));
   }
@@ -172,25 +243,32 @@ void RuleCatalog::take_effect(Change change) {
   }
 }
 
-Status RuleCatalog::commit(std::vector<Change> changes) {
-  store::Batch batch;
+Status RuleCatalog::commit(std::vector<Change> changes, store::Batch batch) {
   for (const Change& change : changes) {
+    if (change.is_bound_anew) {
+      continue;
+    }
     if (change.rule) {
       batch.put(keys::kRules, keys::rule(change.name), to_row(*change.rule).SerializeAsString());
     } else {
       batch.erase(keys::kRules, keys::rule(change.name));
     }
   }
-  if (batch.empty()) {
-    return {};
+  if (!batch.empty()) {
+    IOTCORE_TRY(store_.commit_wait(std::move(batch)));
   }
-  IOTCORE_TRY(store_.commit_wait(std::move(batch)));
   for (Change& change : changes) {
-    log(LogLevel::kInfo,
-        !change.rule  ? "rule.deleted"
-        : change.live ? "rule.running"
-                      : "rule.disabled",
-        {{"rule", change.name}});
+    if (change.rule && !change.rule->error.empty()) {
+      log(LogLevel::kError,
+          "rule.cannot_run",
+          {{"rule", change.name}, {"error", change.rule->error}});
+    } else {
+      log(LogLevel::kInfo,
+          !change.rule  ? "rule.deleted"
+          : change.live ? "rule.running"
+                        : "rule.disabled",
+          {{"rule", change.name}});
+    }
     take_effect(std::move(change));
   }
   return {};
@@ -269,8 +347,94 @@ void RuleCatalog::list(std::string_view after, const std::function<bool(const Ca
   }
 }
 
+Result<RuleCatalog::TargetChange> RuleCatalog::replace_targets(const FileChange& change) {
+  TargetChange changed;
+  const std::vector<TargetRef> before = targets_.list(change.file);
+  for (const TargetRef& target : before) {
+    changed.before.push_back(*target);
+  }
+  IOTCORE_TRY(targets_.replace(change.file, change.targets));
+  for (const TargetRef& target : before) {
+    if (targets_.find(target->name) != target) {
+      changed.names.insert(target->name);
+    }
+  }
+  for (const TargetRef& target : targets_.list(change.file)) {
+    if (std::ranges::find(before, target) == before.end()) {
+      changed.names.insert(target->name);
+    }
+  }
+  return changed;
+}
+
+std::vector<RuleCatalog::Change> RuleCatalog::bind_anew(const std::vector<Change>& changing) const {
+  std::vector<CatalogRule> others;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, rule] : rules_) {
+      if (!rule.definition.disabled &&
+          std::ranges::find(changing, name, &Change::name) == changing.end()) {
+        others.push_back(rule);
+      }
+    }
+  }
+  std::vector<Change> bound;
+  for (CatalogRule& rule : others) {
+    const LiveRuleRef live = live_.find(rule.definition.name);
+    auto compiled = compile_rule(rule.definition, sinks_.environment(), compile_options_);
+    if (compiled && live != nullptr && has_same_sinks(**compiled, *live->rule)) {
+      continue;
+    }
+    Result<Change> change = prepare(rule);
+    if (!change) {
+      if (live == nullptr) {
+        continue;  // it could not run before
+      }
+      rule.error = change.error().message();
+      const std::string name = rule.definition.name;
+      change = Change{name, std::move(rule), nullptr, true};
+    }
+    change->is_bound_anew = true;
+    bound.push_back(std::move(*change));
+  }
+  return bound;
+}
+
 Status RuleCatalog::apply_file(const FileChange& change) {
   const std::lock_guard changing(changing_);
+  IOTCORE_ASSIGN(TargetChange targets, replace_targets(change));
+  const auto refuse = [&](Error why) {
+    ignore_error(
+        targets_.replace(change.file, std::move(targets.before)), "they were there before"
+    );
+    sinks_.targets_changed(targets.names);
+    return fail(std::move(why));
+  };
+  Result<std::vector<Change>> changes = changes_of(change);
+  if (!changes) {
+    return refuse(changes.error());
+  }
+  store::Batch batch;
+  if (!targets.names.empty()) {
+    if (change.targets.empty()) {
+      batch.erase(keys::kRules, keys::targets_of_file(change.file));
+    } else {
+      batch.put(
+          keys::kRules,
+          keys::targets_of_file(change.file),
+          to_row(change.targets).SerializeAsString()
+      );
+    }
+    std::ranges::move(bind_anew(*changes), std::back_inserter(*changes));
+  }
+  if (const Status done = commit(std::move(*changes), std::move(batch)); !done) {
+    return refuse(done.error());
+  }
+  sinks_.targets_changed(targets.names);
+  return {};
+}
+
+Result<std::vector<RuleCatalog::Change>> RuleCatalog::changes_of(const FileChange& change) const {
   std::map<std::string, CatalogRule, std::less<>> before;
   {
     const std::lock_guard lock(mutex_);
@@ -316,11 +480,16 @@ Status RuleCatalog::apply_file(const FileChange& change) {
     IOTCORE_ASSIGN(Change released, prepare(std::move(rule)));
     changes.push_back(std::move(released));
   }
-  return commit(std::move(changes));
+  return changes;
 }
 
 std::vector<std::string> RuleCatalog::files() const {
   std::set<std::string> files;
+  for (const TargetRef& target : targets_.list()) {
+    if (!target->origin.empty()) {
+      files.insert(target->origin);
+    }
+  }
   const std::lock_guard lock(mutex_);
   for (const auto& [name, rule] : rules_) {
     if (!rule.file.empty()) {
@@ -339,7 +508,15 @@ Status RuleCatalog::wipe() {
       changes.push_back({name, std::nullopt, nullptr});
     }
   }
-  return commit(std::move(changes));
+  // Sinks go on with the targets they have until the folder brings them again.
+  for (const std::string& file : files()) {
+    ignore_error(targets_.replace(file, {}), "nothing is added");
+  }
+  store::Batch batch;
+  batch.erase_range(
+      keys::kRules, keys::file_targets(), store::prefix_end(keys::file_targets().view())
+  );
+  return commit(std::move(changes), std::move(batch));
 }
 
 }  // namespace iotcore::rules

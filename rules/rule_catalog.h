@@ -4,6 +4,7 @@
 #include "rules/rule_definition.h"
 #include "rules/rule_set.h"
 #include "rules/sinks.h"
+#include "rules/targets.h"
 #include "store/store.h"
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,10 +30,11 @@ struct CatalogRule {
   std::string error;  // why it can't run; empty: it can
 };
 
-// What a rule file says now: rules to be, and to go.
+// What a rule file says now: rules and targets to be, and to go.
 struct FileChange {
   std::string file;
   std::vector<RuleDefinition> rules;
+  std::vector<Target> targets;  // checked
 };
 
 // All rules of the account: kept in the store, compiled, and live as long as they are enabled. Changes block, are made one after the other,
@@ -42,11 +45,14 @@ class RuleCatalog {
       store::Store& store,
       RuleSet& live,
       Sinks& sinks,
+      Targets& targets,
       RuleMetricsTable& metrics,
       const Clock& clock,
       sql::CompileOptions compile_options
   );
 
+  // The targets that rule files had when the last run ended; before anything that delivers to them.
+  Status load_targets();
   Status load();
 
   // kAlreadyExists.
@@ -60,10 +66,14 @@ class RuleCatalog {
   // Calls visit(const CatalogRule&) for rules in the order of their names, from after `after` on, until it answers false.
   void list(std::string_view after, const std::function<bool(const CatalogRule&)>& visit) const;
 
-  // Makes the rules of that file those that it says now; none: the file is gone. All or nothing.
+  // Makes the rules and targets of that file those that it says now; none: the file is gone. All or nothing. Rules of others whose actions go
+  // elsewhere by that are bound anew; one that names a target that has gone stops running, and runs again when it is back.
   Status apply_file(const FileChange& change);
-  // The files that rules belong to.
+  // The files that rules or targets belong to.
   std::vector<std::string> files() const;
+
+  // Every rule file has been read: what waits for targets that are still unknown fails.
+  void files_read() { sinks_.targets_known(); }
 
   // Forgets every rule: /_iotcore/reset.
   Status wipe();
@@ -73,16 +83,28 @@ class RuleCatalog {
     std::string name;
     std::optional<CatalogRule> rule;  // none: erase
     LiveRuleRef live;                 // none: not running
+    bool is_bound_anew = false;       // the rule itself is as it was
+  };
+
+  // What changes with the targets of a file.
+  struct TargetChange {
+    std::set<std::string, std::less<>> names;  // changed, new or gone
+    std::vector<Target> before;
   };
 
   Result<Change> prepare(CatalogRule rule) const;
+  Result<TargetChange> replace_targets(const FileChange& change);
+  Result<std::vector<Change>> changes_of(const FileChange& change) const;
+  // Of rules that stay as they are, but for where their actions go.
+  std::vector<Change> bind_anew(const std::vector<Change>& changing) const;
   void take_effect(Change change);
-  Status commit(std::vector<Change> changes);
+  Status commit(std::vector<Change> changes, store::Batch batch = store::Batch());
   Result<LiveRuleRef> make_live(std::shared_ptr<const Rule> rule) const;
 
   store::Store& store_;
   RuleSet& live_;
   Sinks& sinks_;
+  Targets& targets_;
   RuleMetricsTable& metrics_;
   const Clock& clock_;
   const sql::CompileOptions compile_options_;

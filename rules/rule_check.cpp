@@ -41,19 +41,28 @@ void add_duplicates(CheckedFile& checked, const std::string& name, RuleHomes& ho
   }
 }
 
-// The rules of the other files of the folder that these are to join.
-RuleHomes homes_in(
+// The other rule files of the folder that these are to join.
+std::vector<std::filesystem::path> others_in(
     const std::filesystem::path& folder, std::span<const std::filesystem::path> without
 ) {
-  RuleHomes homes;
+  std::vector<std::filesystem::path> others;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
     const std::filesystem::path& path = entry.path();
     const bool is_replaced = std::ranges::any_of(without, [&](const std::filesystem::path& other) {
       return other.filename() == path.filename();
     });
-    const Result<std::string> text =
-        path.extension() == ".sql" && !is_replaced ? read_text(path) : Result<std::string>("");
+    if (path.extension() == ".sql" && !is_replaced) {
+      others.push_back(path);
+    }
+  }
+  return others;
+}
+
+RuleHomes homes_in(std::span<const std::filesystem::path> paths) {
+  RuleHomes homes;
+  for (const std::filesystem::path& path : paths) {
+    const Result<std::string> text = read_text(path);
     if (!text) {
       continue;
     }
@@ -64,6 +73,27 @@ RuleHomes homes_in(
   return homes;
 }
 
+// Those of all the files, beside those of the environment. What is wrong with them is said when their file is checked.
+Targets targets_of(
+    std::span<const std::filesystem::path> paths, const SinkEnvironment& environment
+) {
+  Targets all = environment.targets == nullptr ? Targets() : Targets(*environment.targets);
+  for (const std::filesystem::path& path : paths) {
+    const Result<std::string> text = read_text(path);
+    if (!text) {
+      continue;
+    }
+    std::vector<Target> targets;
+    for (const FileTarget& target : parse_rule_file(*text).file.targets) {
+      if (auto checked = check_target({target.name, target.kind, target.options, "", ""})) {
+        targets.push_back(std::move(*checked));
+      }
+    }
+    ignore_error(all.replace(path.string(), std::move(targets)), "said when the file is checked");
+  }
+  return all;
+}
+
 struct CheckedPath {
   std::filesystem::path path;
   CheckedFile checked;
@@ -71,11 +101,13 @@ struct CheckedPath {
 
 CheckReport check_all(
     std::span<const std::filesystem::path> paths,
-    const SinkEnvironment& environment,
+    SinkEnvironment environment,
     RuleHomes homes,
     std::vector<CheckedPath>& out
 ) {
   CheckReport report;
+  const Targets targets = targets_of(paths, environment);
+  environment.targets = &targets;
   for (const std::filesystem::path& path : paths) {
     Result<std::string> text = read_text(path);
     if (!text) {
@@ -83,16 +115,17 @@ CheckReport check_all(
       report.text += text.error().message() + "\n";
       continue;
     }
-    CheckedFile checked = check_text(std::move(*text), environment);
+    CheckedFile checked = check_text(std::move(*text), environment, path.string());
     add_duplicates(checked, path.string(), homes);
     if (!checked.errors.empty()) {
       report.ok = false;
       report.text += checked.report(path.string());
     } else {
       report.text += fmt::format(
-          "{}: {}, {} passed\n",
+          "{}: {}{}, {} passed\n",
           path.string(),
           plural(checked.file.rules.size(), "rule"),
+          checked.targets.empty() ? "" : ", " + plural(checked.targets.size(), "target"),
           plural(checked.file.tests.size(), "test")
       );
       for (const SourceError& note : checked.notes) {
@@ -199,17 +232,43 @@ std::string CheckedFile::report(std::string_view name) const {
   return out;
 }
 
-CheckedFile check_text(std::string text, const SinkEnvironment& environment) {
+namespace {
+
+// Its targets, also into `known`.
+void check_targets(CheckedFile& checked, Targets& known, const std::string& origin) {
+  for (const FileTarget& target : checked.file.targets) {
+    auto right = check_target({target.name, target.kind, target.options, "", origin});
+    if (right) {
+      checked.targets.push_back(std::move(*right));
+    } else {
+      const DefinitionError& error = right.error();
+      checked.errors.push_back({target.position_of(error.pointer), error.message});
+    }
+  }
+  if (const Status added = known.replace(origin, checked.targets); !added) {
+    const auto in_the_way =
+        std::ranges::find_if(checked.file.targets, [&](const FileTarget& target) {
+          const TargetRef other = known.find(target.name);
+          return other != nullptr && other->origin != origin;
+        });
+    checked.errors.push_back(
+        {in_the_way == checked.file.targets.end() ? 0 : in_the_way->offset, added.error().message()}
+    );
+  }
+}
+
+}  // namespace
+
+CheckedFile check_text(std::string text, const SinkEnvironment& outer, const std::string& origin) {
   CheckedFile checked;
   checked.text = std::move(text);
   ParsedRuleFile parsed = parse_rule_file(checked.text);
   checked.file = std::move(parsed.file);
   checked.errors = std::move(parsed.errors);
-  for (const FileTarget& target : checked.file.targets) {
-    checked.errors.push_back(
-        {target.offset, fmt::format("targets of kind '{}' are not supported yet", target.kind)}
-    );
-  }
+  Targets targets = outer.targets == nullptr ? Targets() : Targets(*outer.targets);
+  SinkEnvironment environment = outer;
+  environment.targets = &targets;
+  check_targets(checked, targets, origin);
   std::set<std::string_view> names;
   for (const FileRule& rule : checked.file.rules) {
     if (!names.insert(rule.definition.name).second) {
@@ -249,13 +308,17 @@ CheckReport check_files(
 CheckReport test_file(
     const std::filesystem::path& path,
     const std::optional<TestMessage>& message,
-    const SinkEnvironment& environment
+    const SinkEnvironment& outer
 ) {
   Result<std::string> text = read_text(path);
   if (!text) {
     return {text.error().message() + "\n", false};
   }
-  CheckedFile checked = check_text(std::move(*text), environment);
+  CheckedFile checked = check_text(std::move(*text), outer, path.string());
+  Targets targets = outer.targets == nullptr ? Targets() : Targets(*outer.targets);
+  ignore_error(targets.replace(path.string(), checked.targets), "among the errors of the file");
+  SinkEnvironment environment = outer;
+  environment.targets = &targets;
   const bool only_tests_fail =
       std::ranges::all_of(checked.errors, [&checked](const SourceError& error) {
         return std::ranges::any_of(checked.file.tests, [&error](const FileTest& test) {
@@ -278,10 +341,13 @@ CheckReport test_file(
 CheckReport apply_files(
     std::span<const std::filesystem::path> paths,
     const std::filesystem::path& folder,
-    const SinkEnvironment& environment
+    SinkEnvironment environment
 ) {
   std::vector<CheckedPath> checked;
-  CheckReport report = check_all(paths, environment, homes_in(folder, paths), checked);
+  const std::vector<std::filesystem::path> others = others_in(folder, paths);
+  const Targets targets = targets_of(others, environment);
+  environment.targets = &targets;
+  CheckReport report = check_all(paths, environment, homes_in(others), checked);
   for (const CheckedPath& one : checked) {
     if (one.path.extension() != ".sql") {
       report.ok = false;

@@ -2,6 +2,7 @@
 
 #include "rules/rule_file.h"
 #include "rules/sink.h"
+#include "rules/targets.h"
 
 #include <filesystem>
 #include <optional>
@@ -15,6 +16,7 @@ namespace iotcore::rules {
 
 struct CheckedFile {
   RuleFile file;
+  std::vector<Target> targets;
   std::string text;
   std::vector<SourceError> errors;  // in the order of the text
   std::vector<SourceError> notes;   // what is probably a mistake, or would not work on AWS
@@ -23,15 +25,18 @@ struct CheckedFile {
   std::string report(std::string_view name) const;
 };
 
-// Parses a file, compiles its rules and actions, and runs its tests.
-CheckedFile check_text(std::string text, const SinkEnvironment& environment);
+// Parses a file, checks its targets, compiles its rules and actions, and runs its tests. The targets that it may use are those of the environment and
+// its own, which take the place of what the environment has of `origin`.
+CheckedFile check_text(
+    std::string text, const SinkEnvironment& environment, const std::string& origin
+);
 
 struct CheckReport {
   std::string text;
   bool ok = true;
 };
 
-// Each file by itself and all together: a rule in two files is an error that names both.
+// Each file by itself and all together: a rule in two files is an error that names both, and each knows the targets of all.
 CheckReport check_files(
     std::span<const std::filesystem::path> paths, const SinkEnvironment& environment
 );
@@ -54,7 +59,7 @@ CheckReport test_file(
 CheckReport apply_files(
     std::span<const std::filesystem::path> paths,
     const std::filesystem::path& folder,
-    const SinkEnvironment& environment
+    SinkEnvironment environment
 );
 
 }  // namespace iotcore::rules

@@ -366,14 +366,31 @@ class FileParser {
 
 }  // namespace
 
-std::uint32_t FileRule::position_of(std::string_view pointer) const {
+namespace {
+
+// Of the last known parent of a pointer.
+std::uint32_t position_in(
+    const std::map<std::string, std::uint32_t, std::less<>>& offsets,
+    std::string_view pointer,
+    std::uint32_t otherwise
+) {
   while (!pointer.empty()) {
     if (const auto found = offsets.find(pointer); found != offsets.end()) {
       return found->second;
     }
     pointer = pointer.substr(0, pointer.rfind('/'));
   }
-  return offset;
+  return otherwise;
+}
+
+}  // namespace
+
+std::uint32_t FileRule::position_of(std::string_view pointer) const {
+  return position_in(offsets, pointer, offset);
+}
+
+std::uint32_t FileTarget::position_of(std::string_view pointer) const {
+  return position_in(offsets, pointer, offset);
 }
 
 std::uint32_t FileRule::position_in_sql(std::size_t sql_offset) const {

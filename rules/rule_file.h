@@ -44,6 +44,8 @@ struct FileTarget {
   json::object options;
   std::uint32_t offset = 0;
   std::map<std::string, std::uint32_t, std::less<>> offsets;  // "/host", …
+
+  std::uint32_t position_of(std::string_view pointer) const;
 };
 
 // TEST: what a rule does with a message.

@@ -52,7 +52,7 @@ void RuleFolder::scan() {
   for (const std::string& file : catalog_.files()) {
     if (!present.contains(file)) {
       any_gone = true;
-      if (const Status applied = catalog_.apply_file({file, {}}); !applied) {
+      if (const Status applied = catalog_.apply_file({file, {}, {}}); !applied) {
         log(LogLevel::kError,
             "rule_file.not_removed",
             {{"file", file}, {"error", applied.error().message()}});
@@ -83,19 +83,37 @@ void RuleFolder::scan() {
     }
   }
   std::ranges::sort(changed);
-  for (const std::string& name : changed) {
-    apply(name);
+  apply_all(std::move(changed));
+  catalog_.files_read();
+}
+
+// A file may need targets of one that comes later: what is refused is tried again as long as others are taken.
+void RuleFolder::apply_all(std::vector<std::string> names) {
+  while (!names.empty()) {
+    const std::size_t before = names.size();
+    std::erase_if(names, [this](const std::string& name) { return apply(name); });
+    if (names.size() == before) {
+      break;
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  for (const std::string& name : names) {
+    File& file = files_[name];
+    if (file.errors != file.reported_errors) {
+      log(LogLevel::kError, "rule_file.refused", {{"file", name}, {"errors", file.errors}});
+      file.reported_errors = file.errors;
+    }
   }
 }
 
-void RuleFolder::apply(const std::string& name) {
+bool RuleFolder::apply(const std::string& name) {
   std::string errors;
   bool has_rules = false;
   Result<std::string> text = read_file(folder_ / name, kFileBytesMax);
   if (!text) {
     errors = text.error().message();
   } else {
-    CheckedFile checked = check_text(std::move(*text), environment_);
+    CheckedFile checked = check_text(std::move(*text), environment_, name);
     errors = checked.report(name);
     if (errors.empty()) {
       FileChange change;
@@ -103,21 +121,23 @@ void RuleFolder::apply(const std::string& name) {
       for (FileRule& rule : checked.file.rules) {
         change.rules.push_back(std::move(rule.definition));
       }
-      has_rules = !change.rules.empty();
+      change.targets = std::move(checked.targets);
+      has_rules = !change.rules.empty() || !change.targets.empty();
       if (const Status applied = catalog_.apply_file(change); !applied) {
         errors = name + ": " + applied.error().message();
       }
     }
   }
   const std::lock_guard lock(mutex_);
-  std::string& before = files_[name].errors;
-  if (errors.empty()) {
+  File& file = files_[name];
+  const bool is_applied = errors.empty();
+  if (is_applied) {
     log(LogLevel::kInfo, "rule_file.applied", {{"file", name}});
-  } else if (errors != before) {
-    log(LogLevel::kError, "rule_file.refused", {{"file", name}, {"errors", errors}});
+    file.reported_errors.clear();
   }
-  files_[name].has_rules = has_rules && errors.empty();
-  before = std::move(errors);
+  file.has_rules = has_rules && is_applied;
+  file.errors = std::move(errors);
+  return is_applied;
 }
 
 void RuleFolder::start(std::chrono::milliseconds interval) {

@@ -14,7 +14,7 @@
 
 namespace iotcore::rules {
 
-// rules.d: a folder whose .sql files are the rules that belong to them. A file that is good is applied whole; of one that is not the rules as
+// rules.d: a folder whose .sql files are the rules and targets that belong to them. A file that is good is applied whole; of one that is not the rules as
 // they were go on. Looks once a second.
 class RuleFolder {
  public:
@@ -49,9 +49,12 @@ class RuleFolder {
     Stamp stamp;
     bool has_rules = false;
     std::string errors;
+    std::string reported_errors;
   };
 
-  void apply(const std::string& name);
+  void apply_all(std::vector<std::string> names);
+  // False: refused.
+  bool apply(const std::string& name);
 
   const std::filesystem::path folder_;
   RuleCatalog& catalog_;

@@ -8,8 +8,6 @@
 namespace iotcore::rules {
 namespace {
 
-constexpr std::uint32_t kFailuresUntilDown = 5;
-constexpr std::uint32_t kStrikesUntilAside = 3;
 constexpr std::size_t kStepsAtOnce = 16;
 constexpr std::size_t kRefillRecords = 2000;
 
@@ -27,7 +25,6 @@ SinkQueue::SinkQueue(
     Metrics& metrics
 )
     : id_(std::move(id)),
-      sink_(std::move(sink)),
       outbox_(outbox),
       runner_(runner),
       gate_(std::make_shared<RunnerGate>(runner)),
@@ -38,6 +35,8 @@ SinkQueue::SinkQueue(
       bytes_max_(options.bytes_max),
       on_full_(options.on_full),
       options_(options),
+      has_sink_(sink != nullptr),
+      sink_(std::move(sink)),
       now_options_(options) {
   metrics_.up.set(1);
 }
@@ -174,6 +173,33 @@ void SinkQueue::set_options(const QueueOptions& options) {
   options_ = options;
 }
 
+void SinkQueue::set_sink(std::unique_ptr<Sink> sink) {
+  {
+    const std::lock_guard lock(shared_);
+    has_sink_ = sink != nullptr;
+    next_sink_ = std::move(sink);
+    has_next_sink_ = true;
+    abandoned_.clear();
+  }
+  wake();
+}
+
+void SinkQueue::abandon(std::string why) {
+  {
+    const std::lock_guard lock(shared_);
+    has_sink_ = false;
+    next_sink_.reset();
+    has_next_sink_ = true;
+    abandoned_ = std::move(why);
+  }
+  wake();
+}
+
+bool SinkQueue::has_sink() const {
+  const std::lock_guard lock(shared_);
+  return has_sink_;
+}
+
 QueueOptions SinkQueue::options() const {
   const std::lock_guard lock(shared_);
   return options_;
@@ -222,11 +248,52 @@ void SinkQueue::run() {
   runner_.post([this] { run(); });  // others want a turn
 }
 
+void SinkQueue::take_sink() {
+  std::unique_ptr<Sink> old;  // closed without the lock
+  const std::lock_guard lock(shared_);
+  if (!std::exchange(has_next_sink_, false)) {
+    return;
+  }
+  old = std::exchange(sink_, std::move(next_sink_));
+  now_abandoned_ = abandoned_;
+  // What was wrong with the old one says nothing of this.
+  failures_in_row_ = 0;
+  alone_left_ = 0;
+  not_before_ = {};
+}
+
+bool SinkQueue::fail_some(const std::string& why) {
+  constexpr std::size_t kAtOnce = 1000;
+  std::size_t failed = 0;
+  const auto fail_one = [&](std::unique_ptr<Record> record) {
+    memory_.give_back(record->size_bytes());
+    end(std::move(record), {RecordEnd::Kind::kFailed, why});
+    ++failed;
+  };
+  for (std::unique_ptr<Record>& record : std::exchange(aside_, {})) {
+    fail_one(std::move(record));
+  }
+  while (!pending_.empty() && failed < kAtOnce) {
+    std::unique_ptr<Record> record = std::move(pending_.front());
+    pending_.pop_front();
+    fail_one(std::move(record));
+  }
+  return failed > 0;
+}
+
 bool SinkQueue::step() {
   now_options_ = options();
+  take_sink();
   take_inbox();
   refill();
   drop_what_is_too_much();
+  if (sink_ == nullptr) {
+    const bool failed_some = !now_abandoned_.empty() && fail_some(now_abandoned_);
+    note_result(false, now_abandoned_.empty() ? "its target is not known" : now_abandoned_);
+    commit_ends();
+    release_holds();
+    return failed_some;
+  }
   const MonotonicTime now = clock_.now();
   if (timer_at_ <= now) {
     timer_at_ = MonotonicTime::max();
@@ -366,13 +433,6 @@ std::vector<std::unique_ptr<Record>> SinkQueue::take_batch(MonotonicTime now, bo
   return batch;
 }
 
-struct SinkQueue::Delivered {
-  bool any = false;  // the sink took something, or said for good that it won't
-  bool alone = false;
-  Duration retry_after{0};
-  std::string reason;
-};
-
 void SinkQueue::deliver(std::vector<std::unique_ptr<Record>> batch, bool from_aside) {
   if (failures_in_row_ >= kFailuresUntilDown) {
     if (const Status up = sink_->probe(); !up) {
@@ -424,103 +484,6 @@ void SinkQueue::deliver(std::vector<std::unique_ptr<Record>> batch, bool from_as
       not_before_ = {};
     }
   }
-}
-
-bool SinkQueue::may_be_retried(const Record& record, std::string& why_not) const {
-  if (record.attempts_max != 0 && record.attempts >= record.attempts_max) {
-    why_not = "gave up after " + std::to_string(record.attempts) + " attempts";
-    return false;
-  }
-  const std::int64_t age_ms = to_epoch_ms(clock_.wall()) - record.received_ms;
-  if (record.age_max.count() != 0 && age_ms > record.age_max.count()) {
-    why_not = "gave up after " + std::to_string(age_ms / 1000) + " s";
-    return false;
-  }
-  return true;
-}
-
-void SinkQueue::retry(
-    std::vector<std::unique_ptr<Record>> failed, const Delivered& all, bool from_aside
-) {
-  const bool was_down = failures_in_row_ >= kFailuresUntilDown;
-  if (!all.any && !from_aside) {
-    ++failures_in_row_;
-    note_result(failures_in_row_ < kFailuresUntilDown, all.reason);
-  }
-  if (!all.any && !from_aside && !all.alone && failures_in_row_ == kStrikesUntilAside) {
-    alone_left_ = failed.size();  // one of them may be what spoils the others
-  }
-  // A record that fails by itself again and again while the target is well is not worth the others' time.
-  const bool suspect = all.any || (all.alone && failures_in_row_ >= kStrikesUntilAside);
-  const bool target_is_well = all.any || (suspect && sink_->probe().has_value());
-  std::vector<std::unique_ptr<Record>> again;
-  for (std::unique_ptr<Record>& record : failed) {
-    if (!was_down) {
-      ++record->attempts;
-    }
-    if (all.any || all.alone) {
-      ++record->strikes;
-    }
-    std::string why_not;
-    if (!may_be_retried(*record, why_not)) {
-      memory_.give_back(record->size_bytes());
-      end(std::move(record), {RecordEnd::Kind::kFailed, why_not + ": " + all.reason});
-      continue;
-    }
-    metrics_.retries.add();
-    if (from_aside || (target_is_well && record->strikes >= kStrikesUntilAside)) {
-      set_aside(std::move(record));
-    } else {
-      again.push_back(std::move(record));
-    }
-  }
-  if (again.empty()) {
-    failures_in_row_ = from_aside ? failures_in_row_ : 0;
-    return;
-  }
-  put_back(std::move(again));
-  back_off(all.retry_after);
-}
-
-std::vector<std::unique_ptr<Record>> SinkQueue::without_too_old(
-    std::vector<std::unique_ptr<Record>> batch, const std::string& reason
-) {
-  std::vector<std::unique_ptr<Record>> rest;
-  for (std::unique_ptr<Record>& record : batch) {
-    std::string why_not;
-    if (may_be_retried(*record, why_not)) {
-      rest.push_back(std::move(record));
-      continue;
-    }
-    memory_.give_back(record->size_bytes());
-    end(std::move(record), {RecordEnd::Kind::kFailed, why_not + ": " + reason});
-  }
-  return rest;
-}
-
-void SinkQueue::set_aside(std::unique_ptr<Record> record) {
-  record->not_before =
-      clock_.now() +
-      backoff_.wait(now_options_.retry_base, now_options_.retry_max, record->strikes);
-  wake_at(record->not_before);
-  aside_.push_back(std::move(record));
-}
-
-void SinkQueue::put_back(std::vector<std::unique_ptr<Record>> records) {
-  pending_.insert(
-      pending_.begin(),
-      std::make_move_iterator(records.begin()),
-      std::make_move_iterator(records.end())
-  );
-}
-
-void SinkQueue::back_off(Duration at_least) {
-  not_before_ =
-      clock_.now() +
-      std::max(
-          at_least, backoff_.wait(now_options_.retry_base, now_options_.retry_max, failures_in_row_)
-      );
-  wake_at(not_before_);
 }
 
 void SinkQueue::note_result(bool up, const std::string& reason) {

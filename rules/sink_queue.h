@@ -106,6 +106,11 @@ class SinkQueue {
   void start();
   // The queue's options; the last one who sets them wins.
   void set_options(const QueueOptions& options);
+  // What to deliver to from the next batch on; a queue without a sink waits for one.
+  void set_sink(std::unique_ptr<Sink> sink);
+  // The target has gone: everything that waits fails with `why`, until there is a sink again.
+  void abandon(std::string why);
+  bool has_sink() const;
 
   QueueOptions options() const;
 
@@ -129,8 +134,16 @@ class SinkQueue {
   void stop();
 
  private:
+  static constexpr std::uint32_t kFailuresUntilDown = 5;
+  static constexpr std::uint32_t kStrikesUntilAside = 3;
+
   // What became of one batch, sorted.
-  struct Delivered;
+  struct Delivered {
+    bool any = false;  // the sink took something, or said for good that it won't
+    bool alone = false;
+    Duration retry_after{0};
+    std::string reason;
+  };
 
   void wake();
   void wake_at(MonotonicTime at);
@@ -138,6 +151,9 @@ class SinkQueue {
   // One batch at most. False: nothing to do until the next wake().
   bool step();
   void take_inbox();
+  void take_sink();
+  // Fails what waits; false: nothing does.
+  bool fail_some(const std::string& why);
   void drop_what_is_too_much();
   void refill();
   bool is_full() const;
@@ -160,7 +176,6 @@ class SinkQueue {
   void release_holds();
 
   const std::string id_;
-  const std::unique_ptr<Sink> sink_;
   Outbox& outbox_;
   SinkRunner& runner_;
   const std::shared_ptr<RunnerGate> gate_;  // also of commits under way
@@ -188,10 +203,16 @@ class SinkQueue {
   SequenceSet spilled_;        // durable, and not in memory
   std::vector<broker::PendingAck::Hold> holds_;
   QueueOptions options_;
+  std::unique_ptr<Sink> next_sink_;  // has_next_sink_: to take the place of sink_
+  bool has_next_sink_ = false;
+  bool has_sink_;
+  std::string abandoned_;  // why; empty: it is not
   bool is_up_ = true;
   std::string last_error_;
 
   // The runner's, one step at a time.
+  std::unique_ptr<Sink> sink_;  // nullptr: it waits for one
+  std::string now_abandoned_;
   QueueOptions now_options_;
   std::deque<std::unique_ptr<Record>> pending_;
   std::vector<std::unique_ptr<Record>> aside_;  // poison: retried each by itself

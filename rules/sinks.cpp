@@ -3,8 +3,15 @@
 #include "base/log.h"
 #include "rules/rule.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace iotcore::rules {
 namespace {
+
+std::string_view target_of(std::string_view sink) {
+  return sink.substr(std::min(sink.size(), sink.find(' ') + 1));
+}
 
 QueueOptions with(QueueOptions options, const DeliveryOptions& given) {
   options.batch_size = given.batch_size.value_or(options.batch_size);
@@ -38,14 +45,26 @@ Sinks::Sinks(
       queue_bytes_max_(queue_bytes_max),
       memory_(memory_bytes_max) {}
 
-Result<SinkQueue*> Sinks::find_or_make(const std::string& sink) {
-  const auto found = queues_.find(sink);
-  if (found != queues_.end()) {
-    return found->second.get();
-  }
+SinkEnvironment Sinks::full_environment() const {
   SinkEnvironment environment = environment_;
   environment.outbox_id = outbox_.id();
-  IOTCORE_ASSIGN(std::unique_ptr<Sink> made, make_sink(sink, environment));
+  return environment;
+}
+
+Result<SinkQueue*> Sinks::find_or_make(const std::string& sink) {
+  const auto found = queues_.find(sink);
+  if (found != queues_.end() && found->second->has_sink()) {
+    return found->second.get();
+  }
+  IOTCORE_ASSIGN(std::unique_ptr<Sink> made, make_sink(sink, full_environment()));
+  if (found != queues_.end()) {
+    found->second->set_sink(std::move(made));
+    return found->second.get();
+  }
+  return &make_queue(sink, std::move(made));
+}
+
+SinkQueue& Sinks::make_queue(const std::string& sink, std::unique_ptr<Sink> made) {
   const SinkDefaults& defaults = kind_of_sink(sink)->defaults;
   QueueOptions options;
   options.batch_size = defaults.batch_size;
@@ -55,7 +74,7 @@ Result<SinkQueue*> Sinks::find_or_make(const std::string& sink) {
   auto queue = std::make_unique<SinkQueue>(
       sink, std::move(made), options, outbox_, runner_, ends_, memory_, clock_, metrics_
   );
-  return queues_.emplace(sink, std::move(queue)).first->second.get();
+  return *queues_.emplace(sink, std::move(queue)).first->second;
 }
 
 Result<SinkQueue*> Sinks::open(const std::string& sink, const DeliveryOptions& options) {
@@ -77,9 +96,49 @@ void Sinks::resume(const std::vector<Outbox::Waiting>& waiting) {
       log(LogLevel::kError,
           "outbox.unknown_sink",
           {{"sink", one.sink}, {"error", queue.error().message()}});
-      continue;
+      if (kind_of_sink(one.sink) == nullptr) {
+        continue;
+      }
+      queue = &make_queue(one.sink, nullptr);
     }
     (*queue)->resume(one.cursor);
+  }
+}
+
+void Sinks::targets_changed(const std::set<std::string, std::less<>>& names) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [sink, queue] : queues_) {
+    if (!names.contains(target_of(sink))) {
+      continue;
+    }
+    Result<std::unique_ptr<Sink>> made = make_sink(sink, full_environment());
+    if (made) {
+      queue->set_sink(std::move(*made));
+    } else if (targets_known_) {
+      queue->abandon(made.error().message());
+    } else {
+      queue->set_sink(nullptr);
+    }
+  }
+}
+
+void Sinks::targets_known() {
+  const std::lock_guard lock(mutex_);
+  if (std::exchange(targets_known_, true)) {
+    return;
+  }
+  for (const auto& [sink, queue] : queues_) {
+    if (queue->has_sink()) {
+      continue;
+    }
+    Result<std::unique_ptr<Sink>> made = make_sink(sink, full_environment());
+    if (made) {
+      queue->set_sink(std::move(*made));
+    } else {
+      log(LogLevel::kWarn, "outbox.target_gone", {{"sink", sink}, {"error", made.error().message()}}
+      );
+      queue->abandon(made.error().message());
+    }
   }
 }
 

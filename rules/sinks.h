@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,8 +32,12 @@ class Sinks {
 
   // The queue of that sink, with the options that are given.
   Result<SinkQueue*> open(const std::string& sink, const DeliveryOptions& options);
-  // Queues for what an earlier run has left; one whose kind is unknown now keeps its records.
+  // Queues for what an earlier run has left; one whose kind is unknown now keeps its records, and one whose target is unknown waits for it.
   void resume(const std::vector<Outbox::Waiting>& waiting);
+  // Sinks that deliver to one of these targets are made anew; if it has gone, what waits there fails.
+  void targets_changed(const std::set<std::string, std::less<>>& names);
+  // Every target that there is, is known from here on: what waits for others fails.
+  void targets_known();
   // Queues deliver between these two.
   void start();
   void stop();
@@ -43,7 +48,9 @@ class Sinks {
   const SinkEnvironment& environment() const { return environment_; }
 
  private:
+  SinkEnvironment full_environment() const;
   Result<SinkQueue*> find_or_make(const std::string& sink);
+  SinkQueue& make_queue(const std::string& sink, std::unique_ptr<Sink> made);
 
   const SinkEnvironment environment_;
   Outbox& outbox_;
@@ -55,6 +62,7 @@ class Sinks {
   MemoryBudget memory_;
   mutable std::mutex mutex_;  // and what follows
   bool started_ = false;
+  bool targets_known_ = false;
   std::map<std::string, std::unique_ptr<SinkQueue>, std::less<>> queues_;
 };
 

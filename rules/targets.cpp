@@ -1,8 +1,10 @@
 #include "rules/targets.h"
 
 #include "rules/member_reader.h"
+#include "rules/sql/source_error.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <optional>
@@ -71,8 +73,17 @@ Status open(json::value& value, const SecretSource* secrets) {
 Checked<Target> check_target(Target target) {
   const TargetKind* kind = find_target_kind(target.kind);
   if (kind == nullptr) {
+    const std::vector<std::string_view> names = target_kind_names();
+    const std::string_view meant = sql::nearest(target.kind, names);
     return tl::unexpected(DefinitionError{
-        Errc::kInvalidRequest, "", fmt::format("there is no kind of target '{}'", target.kind)});
+        Errc::kInvalidRequest,
+        "",
+        fmt::format(
+            "there is no kind of target '{}'; {}",
+            target.kind,
+            meant.empty() ? fmt::format("there are {}", fmt::join(names, ", "))
+                          : fmt::format("did you mean {}?", meant)
+        )});
   }
   MemberReader options(target.options, "", nullptr);
   target.match = options.optional_text("match").value_or(std::string());
@@ -85,6 +96,12 @@ Checked<Target> check_target(Target target) {
     return tl::unexpected(*std::move(error));
   }
   return target;
+}
+
+Targets::Targets(const Targets& other) : secrets_(other.secrets_) {
+  const std::lock_guard lock(other.mutex_);
+  by_name_ = other.by_name_;
+  version_ = other.version_;
 }
 
 Status Targets::replace(const std::string& origin, std::vector<Target> targets) {
@@ -101,11 +118,16 @@ Status Targets::replace(const std::string& origin, std::vector<Target> targets) 
       );
     }
   }
-  std::erase_if(by_name_, [&origin](const auto& entry) { return entry.second->origin == origin; });
+  std::erase_if(by_name_, [&](const auto& entry) {
+    return entry.second->origin == origin &&
+           std::ranges::find(targets, entry.first, &Target::name) == targets.end();
+  });
   for (Target& target : targets) {
     target.origin = origin;
-    std::string name = target.name;
-    by_name_.insert_or_assign(std::move(name), std::make_shared<const Target>(std::move(target)));
+    TargetRef& slot = by_name_[target.name];
+    if (slot == nullptr || !(*slot == target)) {  // who holds one that stays the same can tell
+      slot = std::make_shared<const Target>(std::move(target));
+    }
   }
   ++version_;
   return {};
@@ -131,6 +153,16 @@ TargetRef Targets::bind(std::string_view kind, std::string_view name) const {
   return best;
 }
 
+bool Targets::binds_any(std::string_view kind) const {
+  const std::lock_guard lock(mutex_);
+  return std::ranges::any_of(by_name_, [kind](const auto& entry) {
+    const Target& target = *entry.second;
+    const std::string_view match = target.match;
+    return !match.empty() && (target.kind == kind ||
+                              (target.kind == "aws" && match.substr(0, match.find(':')) == kind));
+  });
+}
+
 Result<json::object> Targets::open_secrets(const Target& target) const {
   json::value options(target.options);
   IOTCORE_TRY(open(options, secrets_));
@@ -149,6 +181,12 @@ std::vector<TargetRef> Targets::list() const {
   for (const auto& [name, target] : by_name_) {
     all.push_back(target);
   }
+  return all;
+}
+
+std::vector<TargetRef> Targets::list(const std::string& origin) const {
+  std::vector<TargetRef> all = list();
+  std::erase_if(all, [&origin](const TargetRef& target) { return target->origin != origin; });
   return all;
 }
 

@@ -24,6 +24,8 @@ struct Target {
   json::object options;  // as written: secret('x') is {"$secret": "x"}
   std::string match;     // which names of AWS actions go here, as "raw-*"; empty: it is only named
   std::string origin;    // the rule file; empty: the configuration
+
+  friend bool operator==(const Target&, const Target&) = default;
 };
 
 using TargetRef =
@@ -45,6 +47,7 @@ struct TargetKind {
 
 // Nullptr: there is no such kind.
 const TargetKind* find_target_kind(std::string_view name);
+std::vector<std::string_view> target_kind_names();
 
 // Whether everything about it is right, but for its secrets.
 Checked<Target> check_target(Target target);
@@ -54,6 +57,10 @@ class Targets {
  public:
   explicit Targets(const SecretSource* secrets = nullptr) : secrets_(secrets) {}
 
+  // The same targets; what is changed here is not changed there. For checking files.
+  Targets(const Targets& other);
+  Targets& operator=(const Targets&) = delete;
+
   // Makes the targets of that origin those that are given. kAlreadyExists, naming both places: a name belongs to another origin; nothing changes then.
   Status replace(const std::string& origin, std::vector<Target> targets);
 
@@ -62,6 +69,9 @@ class Targets {
   // then the longest pattern. Nullptr: the built-in target. `name` with ${…} in it is matched only by a pattern that covers what stands before.
   TargetRef bind(std::string_view kind, std::string_view name) const;
 
+  // Whether bind() of that kind could find anything at all.
+  bool binds_any(std::string_view kind) const;
+
   // The options with every {"$secret": "x"} replaced by its text. An error names the secret that is missing.
   Result<json::object> open_secrets(const Target& target) const;
 
@@ -69,6 +79,7 @@ class Targets {
   std::uint64_t version() const;
 
   std::vector<TargetRef> list() const;
+  std::vector<TargetRef> list(const std::string& origin) const;
 
  private:
   const SecretSource* secrets_;

@@ -35,6 +35,7 @@
 #include "server/api_client.h"
 #include "server/audit_log.h"
 #include "server/config_shadow.h"
+#include "server/config_targets.h"
 #include "server/credentials_operations.h"
 #include "server/data_dir.h"
 #include "server/http_api.h"
@@ -269,13 +270,11 @@ Status App::Parts::make_services() {
   rule_options.sink_queue_bytes_max = config.rules_outbox_bytes_max;
   rule_functions = std::make_unique<RuleFunctions>(*shadows);
   rule_options.external = rule_functions.get();
+  rule_options.targets = targets_of(config);
   rules = std::make_unique<rules::Engine>(*broker, *store, rule_options);
   IOTCORE_TRY(rules->load());
-  rules::SinkEnvironment environment;
-  environment.folder = data->sinks();
-  environment.allow_absolute_paths = config.rules_allow_absolute_paths;
   rule_folder =
-      std::make_unique<rules::RuleFolder>(config.rules_dir, rules->catalog(), environment);
+      std::make_unique<rules::RuleFolder>(config.rules_dir, rules->catalog(), rules->environment());
   return {};
 }
 

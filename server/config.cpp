@@ -2,6 +2,7 @@
 
 #include "base/files.h"
 #include "server/config_shadow.h"
+#include "server/config_targets.h"
 
 #include <toml++/toml.h>
 
@@ -64,7 +65,13 @@ Status apply_file(Config& config, const std::filesystem::path& file) {
   IOTCORE_ASSIGN(const std::string text, read_file(file));
   std::vector<std::pair<std::string, std::string>> values;
   try {
-    const toml::table table = toml::parse(text, file.string());
+    toml::table table = toml::parse(text, file.string());
+    if (const toml::node* targets = table.get("targets")) {
+      if (Status read = read_targets(config, *targets); !read) {
+        return fail(Errc::kInvalidRequest, file.string() + ": " + read.error().message());
+      }
+      table.erase("targets");
+    }
     IOTCORE_TRY(flatten(table, "", values));
   } catch (const toml::parse_error& error) {
     return fail(
@@ -255,7 +262,7 @@ std::string print_config(const Config& config) {
     out +=
         key->name.substr(dot == std::string::npos ? 0 : dot + 1) + " = " + key->get(config) + "\n";
   }
-  return out + print_thing_types(config);
+  return out + print_thing_types(config) + print_targets(config);
 }
 
 }  // namespace iotcore::server

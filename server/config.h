@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/result.h"
 #include "broker/options.h"
@@ -78,6 +79,7 @@ struct Config {
   std::filesystem::path rules_dir;  // empty: rules.d in the data folder
   bool rules_allow_absolute_paths = false;
   std::size_t rules_outbox_bytes_max = 4ULL << 30;
+  std::map<std::string, json::object> targets;  // [targets.NAME], as written
   ShadowSetting shadow;
   // What is set of the things of one type, as texts by the last part of the key; load_config() makes settings of them.
   std::map<std::string, std::map<std::string, std::string>> shadow_type_texts;

@@ -3,6 +3,7 @@
 #include "rules/rule_file.h"
 #include "server/api_client.h"
 #include "server/commands.h"
+#include "server/config_targets.h"
 
 #include <chrono>
 #include <cstdio>
@@ -11,12 +12,38 @@
 namespace iotcore::server {
 namespace {
 
-rules::SinkEnvironment environment_of(const Config& config) {
-  rules::SinkEnvironment environment;
-  environment.folder = config.data_dir / "sinks";
-  environment.allow_absolute_paths = config.rules_allow_absolute_paths;
-  return environment;
-}
+// What rule files are checked against.
+class CheckEnvironment {
+ public:
+  explicit CheckEnvironment(const Config& config) {
+    environment_.folder = config.data_dir / "sinks";
+    environment_.allow_absolute_paths = config.rules_allow_absolute_paths;
+    environment_.targets = &targets_;
+  }
+
+  // The targets of the configuration; says what is wrong with them.
+  bool add_targets(const Config& config) {
+    std::vector<rules::Target> targets;
+    for (rules::Target& target : targets_of(config)) {
+      const std::string name = target.name;
+      auto checked = rules::check_target(std::move(target));
+      if (!checked) {
+        const std::string why = rules::to_error(checked.error()).message();
+        std::fprintf(stderr, "[targets.%s]: %s\n", name.c_str(), why.c_str());
+        return false;
+      }
+      targets.push_back(std::move(*checked));
+    }
+    ignore_error(targets_.replace("", std::move(targets)), "there are no others");
+    return true;
+  }
+
+  const rules::SinkEnvironment& get() const { return environment_; }
+
+ private:
+  rules::Targets targets_;
+  rules::SinkEnvironment environment_;
+};
 
 bool print(const rules::CheckReport& report) {
   std::fputs(report.text.c_str(), report.ok ? stdout : stderr);
@@ -59,21 +86,28 @@ bool wait_until_live(const ApiClient& api, const rules::RuleDefinition& rule) {
 }  // namespace
 
 bool check_rules(const Config& config, const std::vector<std::filesystem::path>& files) {
-  return print(rules::check_files(files, environment_of(config)));
+  CheckEnvironment environment(config);
+  return environment.add_targets(config) && print(rules::check_files(files, environment.get()));
 }
 
 bool test_rules(const Config& config, const RuleTestOptions& options) {
+  CheckEnvironment environment(config);
+  if (!environment.add_targets(config)) {
+    return false;
+  }
   std::optional<rules::TestMessage> message;
   if (!options.topic.empty()) {
     message.emplace();
     message->topic = options.topic;
     message->payload = options.payload;
   }
-  return print(rules::test_file(options.file, message, environment_of(config)));
+  return print(rules::test_file(options.file, message, environment.get()));
 }
 
 bool apply_rules(const Config& config, const std::vector<std::filesystem::path>& files) {
-  if (!print(rules::apply_files(files, config.rules_dir, environment_of(config)))) {
+  CheckEnvironment environment(config);
+  if (!environment.add_targets(config) ||
+      !print(rules::apply_files(files, config.rules_dir, environment.get()))) {
     return false;
   }
   const auto api = ApiClient::open(config.data_dir);

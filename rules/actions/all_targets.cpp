@@ -18,4 +18,12 @@ const TargetKind* find_target_kind(std::string_view name) {
   return found == kKinds.end() ? nullptr : found;
 }
 
+std::vector<std::string_view> target_kind_names() {
+  std::vector<std::string_view> names;
+  for (const TargetKind& kind : kKinds) {
+    names.push_back(kind.name);
+  }
+  return names;
+}
+
 }  // namespace iotcore::rules

@@ -476,6 +476,49 @@ TEST_CASE("What follows a commit waits for it, and is dropped when the queue goe
   }
 }
 
+TEST_CASE("A queue goes on with another sink when its target has changed") {
+  QueueFixture fixture({.batch_size = 2});
+  ScriptedSink::Log other;
+  fixture.log.away = true;
+  for (const std::string& n : numbers(0, 3)) {
+    fixture.push_durable(n);
+  }
+  fixture.pass(1min);
+  CHECK_FALSE(fixture.queue->state().up);
+  fixture.queue->set_sink(std::make_unique<ScriptedSink>(other));
+  fixture.run();
+  CHECK(other.delivered == numbers(0, 3));
+  CHECK(fixture.queue->state().up);
+}
+
+TEST_CASE("A queue without a sink keeps what it has, and fails it when its target has gone for good"
+) {
+  QueueFixture fixture({.batch_size = 2}, 20'000);
+  ScriptedSink::Log other;
+  fixture.queue->set_sink(nullptr);
+  for (const std::string& n : numbers(0, 2500)) {
+    fixture.push_durable(n);
+  }
+  fixture.pass(1min);
+  CHECK_FALSE(fixture.queue->has_sink());
+  CHECK(fixture.queue->state().last_error == "its target is not known");
+  CHECK(fixture.stored() == 2500);
+  fixture.queue->abandon("there is no target 'x'");
+  fixture.pass(1min);
+  CHECK(fixture.stored() == 0);
+  REQUIRE(fixture.ends.failed.size() == 2500);
+  CHECK(fixture.ends.failed[2499].second == "there is no target 'x'");
+  fixture.push("late");
+  fixture.run();
+  CHECK(fixture.ends.failed.size() == 2501);
+  fixture.queue->set_sink(std::make_unique<ScriptedSink>(other));
+  fixture.push("again");
+  fixture.run();
+  CHECK(other.delivered == std::vector<std::string>{"again"});
+  CHECK(fixture.log.delivered.empty());
+  CHECK_FALSE(fixture.memory.is_full());
+}
+
 TEST_CASE("Sequence sets keep ranges") {
   SequenceSet set;
   set.add(5);

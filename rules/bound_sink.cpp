@@ -1,0 +1,67 @@
+#include "rules/bound_sink.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace iotcore::rules {
+namespace {
+
+// The records of a batch that go to one binding, and where their outcomes belong.
+struct Group {
+  TargetRef target;
+  std::vector<const Record*> records;
+  std::vector<std::size_t> places;
+};
+
+}  // namespace
+
+Result<Sink*> BoundSink::sink_of(const TargetRef& target) {
+  const std::string name = target == nullptr ? "" : target->name;
+  Inner& inner = sinks_[name];
+  if (inner.sink == nullptr || inner.target != target) {
+    inner.target = target;
+    inner.sink.reset();
+    IOTCORE_ASSIGN(inner.sink, make_(name, environment_));
+  }
+  return inner.sink.get();
+}
+
+void BoundSink::deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) {
+  std::vector<Group> groups;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    TargetRef target = environment_.targets == nullptr
+                           ? nullptr
+                           : environment_.targets->bind(kind_, name_of_(*batch[i]));
+    auto group = std::ranges::find(groups, target, &Group::target);
+    if (group == groups.end()) {
+      groups.push_back({std::move(target), {}, {}});
+      group = groups.end() - 1;
+    }
+    group->records.push_back(batch[i]);
+    group->places.push_back(i);
+  }
+  for (const Group& group : groups) {
+    std::vector<Outcome> ends(group.records.size());
+    if (const Result<Sink*> sink = sink_of(group.target)) {
+      (*sink)->deliver(group.records, ends);
+    } else {
+      std::ranges::fill(ends, Outcome::retry(sink.error().message()));
+    }
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      outcomes[group.places[i]] = std::move(ends[i]);
+    }
+  }
+}
+
+Status BoundSink::probe() {
+  Status last;
+  for (const auto& [name, inner] : sinks_) {
+    last = inner.sink == nullptr ? Status() : inner.sink->probe();
+    if (last) {
+      break;
+    }
+  }
+  return last;
+}
+
+}  // namespace iotcore::rules

@@ -1,0 +1,107 @@
+// What a queue does with records that a sink did not take.
+#include "rules/sink_queue.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace iotcore::rules {
+
+bool SinkQueue::may_be_retried(const Record& record, std::string& why_not) const {
+  if (record.attempts_max != 0 && record.attempts >= record.attempts_max) {
+    why_not = "gave up after " + std::to_string(record.attempts) + " attempts";
+    return false;
+  }
+  const std::int64_t age_ms = to_epoch_ms(clock_.wall()) - record.received_ms;
+  if (record.age_max.count() != 0 && age_ms > record.age_max.count()) {
+    why_not = "gave up after " + std::to_string(age_ms / 1000) + " s";
+    return false;
+  }
+  return true;
+}
+
+void SinkQueue::retry(
+    std::vector<std::unique_ptr<Record>> failed, const Delivered& all, bool from_aside
+) {
+  const bool was_down = failures_in_row_ >= kFailuresUntilDown;
+  if (!all.any && !from_aside) {
+    ++failures_in_row_;
+    note_result(failures_in_row_ < kFailuresUntilDown, all.reason);
+  }
+  if (!all.any && !from_aside && !all.alone && failures_in_row_ == kStrikesUntilAside) {
+    alone_left_ = failed.size();  // one of them may be what spoils the others
+  }
+  // A record that fails by itself again and again while the target is well is not worth the others' time.
+  const bool suspect = all.any || (all.alone && failures_in_row_ >= kStrikesUntilAside);
+  const bool target_is_well = all.any || (suspect && sink_->probe().has_value());
+  std::vector<std::unique_ptr<Record>> again;
+  for (std::unique_ptr<Record>& record : failed) {
+    if (!was_down) {
+      ++record->attempts;
+    }
+    if (all.any || all.alone) {
+      ++record->strikes;
+    }
+    std::string why_not;
+    if (!may_be_retried(*record, why_not)) {
+      memory_.give_back(record->size_bytes());
+      end(std::move(record), {RecordEnd::Kind::kFailed, why_not + ": " + all.reason});
+      continue;
+    }
+    metrics_.retries.add();
+    if (from_aside || (target_is_well && record->strikes >= kStrikesUntilAside)) {
+      set_aside(std::move(record));
+    } else {
+      again.push_back(std::move(record));
+    }
+  }
+  if (again.empty()) {
+    failures_in_row_ = from_aside ? failures_in_row_ : 0;
+    return;
+  }
+  put_back(std::move(again));
+  back_off(all.retry_after);
+}
+
+std::vector<std::unique_ptr<Record>> SinkQueue::without_too_old(
+    std::vector<std::unique_ptr<Record>> batch, const std::string& reason
+) {
+  std::vector<std::unique_ptr<Record>> rest;
+  for (std::unique_ptr<Record>& record : batch) {
+    std::string why_not;
+    if (may_be_retried(*record, why_not)) {
+      rest.push_back(std::move(record));
+      continue;
+    }
+    memory_.give_back(record->size_bytes());
+    end(std::move(record), {RecordEnd::Kind::kFailed, why_not + ": " + reason});
+  }
+  return rest;
+}
+
+void SinkQueue::set_aside(std::unique_ptr<Record> record) {
+  record->not_before =
+      clock_.now() +
+      backoff_.wait(now_options_.retry_base, now_options_.retry_max, record->strikes);
+  wake_at(record->not_before);
+  aside_.push_back(std::move(record));
+}
+
+void SinkQueue::put_back(std::vector<std::unique_ptr<Record>> records) {
+  pending_.insert(
+      pending_.begin(),
+      std::make_move_iterator(records.begin()),
+      std::make_move_iterator(records.end())
+  );
+}
+
+void SinkQueue::back_off(Duration at_least) {
+  not_before_ =
+      clock_.now() +
+      std::max(
+          at_least, backoff_.wait(now_options_.retry_base, now_options_.retry_max, failures_in_row_)
+      );
+  wake_at(not_before_);
+}
+
+}  // namespace iotcore::rules
