@@ -3,6 +3,7 @@ include(GNUInstallDirs)
 install(TARGETS iotcore RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES deploy/systemd/iotcore.service DESTINATION lib/systemd/system)
 install(FILES deploy/systemd/iotcore.toml DESTINATION /etc/iotcore)
+install(DIRECTORY deploy/functions/ DESTINATION ${CMAKE_INSTALL_DATADIR}/iotcore/functions PATTERN "__pycache__" EXCLUDE)
 install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs FILES_MATCHING PATTERN "*.md")
 

@@ -1,3 +1,4 @@
+#include "functions/launcher.h"
 #include "server/app.h"
 #include "server/commands.h"
 #include "server/config.h"
@@ -8,7 +9,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <string_view>
 #include <unistd.h>
+#include <vector>
 
 extern char** environ;
 
@@ -133,6 +136,11 @@ struct KeyCommands {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Not for people: the server starts its functions so.
+  if (argc > 1 && argv[1] == iotcore::functions::kLauncherCommand) {
+    const std::vector<std::string_view> arguments(argv + 2, argv + argc);
+    return iotcore::functions::run_launcher(arguments);
+  }
   CLI::App cli(
       "A self-hosted IoT core: MQTT, rules, shadows and the AWS IoT API on your own machine.",
       "iotcore"
