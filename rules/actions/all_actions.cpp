@@ -1,9 +1,14 @@
 // The kinds of actions there are: one line each.
 #include "rules/action.h"
+#include "rules/actions/dynamo_db.h"
 #include "rules/actions/file.h"
+#include "rules/actions/firehose.h"
 #include "rules/actions/log.h"
+#include "rules/actions/measurements.h"
 #include "rules/actions/republish.h"
+#include "rules/actions/s3.h"
 #include "rules/actions/sqlite.h"
+#include "rules/actions/streams.h"
 
 #include <algorithm>
 #include <array>
@@ -30,10 +35,20 @@ constexpr auto list_of() {
 }
 
 constexpr auto kKinds = list_of<
-    actions::File,       //
-    actions::Log,        //
-    actions::Republish,  //
-    actions::Sqlite>();
+    actions::CloudwatchLogs,  //
+    actions::DynamoDb,        //
+    actions::DynamoDbV2,      //
+    actions::File,            //
+    actions::Firehose,        //
+    actions::IotAnalytics,    //
+    actions::IotSiteWise,     //
+    actions::Kinesis,         //
+    actions::Location,        //
+    actions::Log,             //
+    actions::Republish,       //
+    actions::S3,              //
+    actions::Sqlite,          //
+    actions::Timestream>();
 
 static_assert(std::ranges::is_sorted(kKinds, {}, &ActionKind::name), "in the order of names");
 static_assert(

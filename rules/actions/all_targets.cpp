@@ -1,4 +1,5 @@
 // The kinds of targets there are: one line each.
+#include "rules/actions/dynamo_db.h"
 #include "rules/targets.h"
 
 #include <algorithm>
@@ -7,7 +8,9 @@
 namespace iotcore::rules {
 namespace {
 
-constexpr std::array<TargetKind, 0> kKinds = {};
+constexpr auto kKinds = std::to_array<TargetKind>({
+    {actions::TableTarget::kName, &actions::TableTarget::check},
+});
 
 static_assert(std::ranges::is_sorted(kKinds, {}, &TargetKind::name), "in the order of names");
 

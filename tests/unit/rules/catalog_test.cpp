@@ -96,13 +96,9 @@ TEST_CASE("What is wrong with a rule is said with its place") {
       error(good, R"({"republish":{"topic":"a/${"}})").message().find("never closed") !=
       std::string::npos
   );
-  const Error unsupported = error(good, R"({"lambda":{"functionArn":"a"}})");
+  const Error unsupported = error(good, R"({"iotcore":{"type":"teleport"}})");
   CHECK(unsupported.code() == Errc::kInvalidRequest);
-  CHECK(
-      unsupported.message() ==
-      "actions/0/lambda: action 'lambda' is not supported yet; supported are file, log, republish "
-      "and sqlite"
-  );
+  CHECK(unsupported.message().find("actions/0/iotcore: action 'teleport' is not supported") == 0);
   CHECK(
       error(good, R"({"iotcore":{"type":"file","path":"../x"}})").message() ==
       "actions/0/iotcore/path: '../x' leads out of the data folder's sinks/"
@@ -364,7 +360,7 @@ TEST_CASE("Checking shows each error at its place, and failing tests") {
   const fs::path bad = write(
       "bad.sql",
       "CREATE RULE a AS SELECT * FROM 'in'\n  DO republish(topic = 'x',\n     qso = 1);\n"
-      "CREATE RULE b AS SELECT * FROM 'in' DO s3(bucketName = 'x', key = 'y');\n" +
+      "CREATE RULE b AS SELECT * FROM 'in' DO teleport(to = 'x');\n" +
           file_rule("hot")
   );
   const std::vector<fs::path> paths = {good, bad};
@@ -374,7 +370,7 @@ TEST_CASE("Checking shows each error at its place, and failing tests") {
   CHECK(report.text.find("bad.sql:3:") != std::string::npos);
   CHECK(report.text.find("did you mean qos?") != std::string::npos);
   CHECK(report.text.find("bad.sql:4:") != std::string::npos);
-  CHECK(report.text.find("supported are file, log, republish and sqlite") != std::string::npos);
+  CHECK(report.text.find("action 'teleport' is not supported") != std::string::npos);
   CHECK(report.text.find("rule 'hot' is in") != std::string::npos);
 
   const fs::path failing = write(

@@ -1,0 +1,55 @@
+#pragma once
+
+#include "rules/action.h"
+
+// The actions that append to streams, logs and channels. Built in: files below the sinks' folder, a line an event.
+namespace iotcore::rules::actions {
+
+// kinesis(streamName*, partitionKey): streams/<stream>/<shard>/<day>.jsonl, by the hash of the key.
+struct Kinesis {
+  static constexpr std::string_view kName = "kinesis";
+  static constexpr bool kIsAws = true;
+  static constexpr SinkDefaults kDefaults = {.batch_size = 500};
+
+  static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
+  static Result<std::unique_ptr<Sink>> make_sink(
+      std::string_view target, const SinkEnvironment& environment
+  );
+};
+
+// cloudwatchLogs(logGroupName*, batchMode): logs/<group>/<day>.log
+struct CloudwatchLogs {
+  static constexpr std::string_view kName = "cloudwatchLogs";
+  static constexpr bool kIsAws = true;
+  static constexpr SinkDefaults kDefaults = {.batch_size = 1000};
+
+  static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
+  static Result<std::unique_ptr<Sink>> make_sink(
+      std::string_view target, const SinkEnvironment& environment
+  );
+};
+
+// iotAnalytics(channelName or channelArn, batchMode): channels/<name>/<day>.jsonl
+struct IotAnalytics {
+  static constexpr std::string_view kName = "iotAnalytics";
+  static constexpr bool kIsAws = true;
+  static constexpr SinkDefaults kDefaults = {.batch_size = 1000};
+
+  static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
+  static Result<std::unique_ptr<Sink>> make_sink(
+      std::string_view target, const SinkEnvironment& environment
+  );
+};
+
+enum KinesisField : std::size_t { kStream, kPartitionKey, kKinesisFieldCount };
+
+enum CloudwatchLogsField : std::size_t { kLogGroup, kLogBatchMode, kCloudwatchLogsFieldCount };
+
+enum IotAnalyticsField : std::size_t {
+  kChannelName,
+  kChannelArn,
+  kChannelBatchMode,
+  kIotAnalyticsFieldCount
+};
+
+}  // namespace iotcore::rules::actions
