@@ -158,6 +158,7 @@ void IncomingConnection::on_handshake_done() {
       protocol_ = Protocol::kHttp;
     }
   }
+  stream_.finish_handshake();
   read(false);
 }
 

@@ -25,7 +25,7 @@ void Stream::SslDeleter::operator()(SSL* ssl) const {
 }
 
 HandshakeStatus Stream::handshake() {
-  if (!is_tls()) {
+  if (ssl_ == nullptr) {
     return HandshakeStatus::kDone;
   }
   ERR_clear_error();
@@ -39,8 +39,25 @@ HandshakeStatus Stream::handshake() {
              : HandshakeStatus::kFailed;
 }
 
+void Stream::finish_handshake() {
+  if (ssl_ == nullptr) {
+    return;
+  }
+  BIO* const bio = SSL_get_rbio(ssl_.get());
+  std::string unread = take_unread(bio);
+  records_ = TlsRecords::take_over(ssl_.get(), unread);
+  if (records_ != nullptr) {
+    ssl_.reset();
+  } else {
+    give_back_unread(bio, std::move(unread));
+  }
+}
+
 ReadResult Stream::read(std::span<char> buffer) {
-  return is_tls() ? read_tls(buffer) : read_raw(buffer);
+  if (records_ != nullptr) {
+    return records_->read(fd_.get(), buffer);
+  }
+  return ssl_ != nullptr ? read_tls(buffer) : read_raw(buffer);
 }
 
 ReadResult Stream::read_raw(std::span<char> buffer) {
@@ -92,7 +109,10 @@ ReadResult Stream::read_tls(std::span<char> buffer) {
 }
 
 WriteResult Stream::write(std::string_view bytes) {
-  if (is_tls()) {
+  if (records_ != nullptr) {
+    return records_->write(fd_.get(), bytes);
+  }
+  if (ssl_ != nullptr) {
     return write_tls(bytes);
   }
   WriteResult result = {IoStatus::kOk, 0};
@@ -133,7 +153,9 @@ WriteResult Stream::write_tls(std::string_view bytes) {
 }
 
 void Stream::shutdown_write() {
-  if (is_tls()) {
+  if (records_ != nullptr) {
+    records_->close_notify(fd_.get());
+  } else if (ssl_ != nullptr) {
     ERR_clear_error();
     SSL_shutdown(ssl_.get());
   }
@@ -142,16 +164,18 @@ void Stream::shutdown_write() {
 
 void Stream::close() {
   ssl_.reset();
+  records_.reset();
   fd_.reset();
 }
 
 std::string Stream::server_name() const {
-  const char* name = is_tls() ? SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name) : nullptr;
+  const char* name =
+      ssl_ != nullptr ? SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name) : nullptr;
   return name == nullptr ? std::string() : std::string(name);
 }
 
 std::string_view Stream::alpn_protocol() const {
-  if (!is_tls()) {
+  if (ssl_ == nullptr) {
     return {};
   }
   const unsigned char* name = nullptr;
@@ -161,11 +185,11 @@ std::string_view Stream::alpn_protocol() const {
 }
 
 bool Stream::was_resumed() const {
-  return is_tls() && SSL_session_reused(ssl_.get()) == 1;
+  return ssl_ != nullptr && SSL_session_reused(ssl_.get()) == 1;
 }
 
 SharedPeerCertificate Stream::take_peer_certificate() {
-  SSL_SESSION* session = is_tls() ? SSL_get_session(ssl_.get()) : nullptr;
+  SSL_SESSION* session = ssl_ != nullptr ? SSL_get_session(ssl_.get()) : nullptr;
   SharedPeerCertificate certificate = peer_certificate_of(session);
   if (certificate) {
     set_peer_certificate(session, nullptr);

@@ -1,7 +1,9 @@
 #pragma once
 
+#include "net/io_result.h"
 #include "net/peer_certificate.h"
 #include "net/socket.h"
+#include "net/tls_records.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -14,30 +16,10 @@
 
 namespace iotcore::net {
 
-enum class IoStatus : std::uint8_t {
-  kOk,          // at least one byte moved
-  kWouldBlock,  // wait for the descriptor to become readable, or writable
-  kClosed,      // the peer sends no more
-  kError,       // reset, TLS alert, …: of no use any more
-};
-
-struct ReadResult {
-  IoStatus status = IoStatus::kError;
-  std::size_t bytes = 0;
-  // Nothing more was there, so that an edge-triggered reader may wait without asking once more. A peer that has also closed its side shows
-  // as EPOLLRDHUP.
-  bool drained = false;
-};
-
-struct WriteResult {
-  IoStatus status = IoStatus::kError;
-  std::size_t bytes = 0;  // also when it ends with kWouldBlock
-};
-
 enum class HandshakeStatus : std::uint8_t { kDone, kWouldBlock, kFailed };
 
-// A connected non-blocking socket, plain or TLS. Moves between threads as a value; used by one at a time. OpenSSL works straight on the
-// descriptor: no buffers of ours beside its own.
+// A connected non-blocking socket, plain or TLS. Moves between threads as a value; used by one at a time. OpenSSL makes the handshake, and goes on where
+// TlsRecords cannot take over from it.
 class Stream {
  public:
   // What one TLS record holds: writing more at once saves nothing.
@@ -59,12 +41,15 @@ class Stream {
 
   bool is_open() const { return static_cast<bool>(fd_); }
 
-  bool is_tls() const { return ssl_ != nullptr; }
+  bool is_tls() const { return ssl_ != nullptr || records_ != nullptr; }
 
   // One flight of the TLS handshake. To be called again when the descriptor is ready; kDone at once on a plain stream.
   HandshakeStatus handshake();
 
-  // Fills `buffer` as far as what has arrived reaches.
+  // Once the handshake is done and all is known that follows from it, of which the stream knows nothing any more afterwards.
+  void finish_handshake();
+
+  // Fills `buffer`, of at least TlsRecords::kReadBytesMin, as far as what has arrived reaches.
   ReadResult read(std::span<char> buffer);
   // Past TLS, for what is only to be thrown away after shutdown_write().
   ReadResult read_raw(std::span<char> buffer);
@@ -93,6 +78,7 @@ class Stream {
 
   UniqueFd fd_;
   std::unique_ptr<SSL, SslDeleter> ssl_;
+  std::unique_ptr<TlsRecords> records_;  // instead of it
 };
 
 }  // namespace iotcore::net

@@ -5,6 +5,7 @@
 #include "net/descriptor_bio.h"
 #include "net/peer_certificate.h"
 #include "net/tls_library.h"
+#include "net/tls_secrets.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -201,8 +202,7 @@ Result<TlsContext::Context> TlsContext::build(
       context.get(),
       SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
   );
-  // One system call a record instead of two; buffers are released when empty all the same.
-  SSL_CTX_set_read_ahead(context.get(), 1);
+  note_secrets(context.get());
   remember_peer_certificates(context.get());
   SSL_CTX_set_max_cert_list(context.get(), kClientChainBytesMax);
   auto* self = const_cast<TlsContext*>(this);
