@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace iotcore::gateway {
@@ -57,11 +58,17 @@ Result<broker::OwnedPublish> publish_of(
   return publish;
 }
 
-// Whose requests need no look at policies: operators, and anybody on a development listener.
-bool may_do_everything(const CallContext& context) {
-  using Kind = broker::PeerIdentity::Kind;
-  const broker::PeerIdentity& peer = context.peer;
-  return peer.kind == Kind::kAccessKey || (peer.kind == Kind::kAnonymous && peer.development);
+std::optional<Status> allows_at_once(
+    registry::HttpAuthorizer& authorizer,
+    const CallContext& context,
+    const api::PublishRequest& request
+) {
+  using registry::policy::Action;
+  auto allowed = authorizer.allows_at_once(context.peer, Action::kPublish, request.topic());
+  if (allowed && *allowed && request.retain()) {
+    allowed = authorizer.allows_at_once(context.peer, Action::kRetainPublish, request.topic());
+  }
+  return allowed;
 }
 
 void publish(
@@ -104,11 +111,15 @@ void register_message_operations(
       [&broker, &pool, &authorizer](
           const CallContext& context, api::PublishRequest request, Reply<api::PublishResponse> reply
       ) {
-        if (may_do_everything(context)) {
-          publish(broker, context, request, std::move(reply));
+        // Of a device that was here lately nothing has to be read.
+        if (const auto allowed = allows_at_once(authorizer, context, request)) {
+          if (*allowed) {
+            publish(broker, context, request, std::move(reply));
+          } else {
+            reply(fail(allowed->error()));
+          }
           return;
         }
-        // Its policies may have to be read.
         pool.post(
             [&broker, &authorizer, context, request = std::move(request), reply = std::move(reply)](
             ) mutable {

@@ -13,6 +13,10 @@ bool may_do_everything(const broker::PeerIdentity& peer) {
   return peer.kind == Kind::kAccessKey || (peer.kind == Kind::kAnonymous && peer.development);
 }
 
+std::string key_of(const broker::PeerIdentity& peer) {
+  return peer.principal + '\n' + peer.source_ip + '\n' + peer.server_name;
+}
+
 }  // namespace
 
 HttpAuthorizer::HttpAuthorizer(LiveDevices& devices, const Clock& clock, Metrics& metrics)
@@ -22,14 +26,21 @@ HttpAuthorizer::HttpAuthorizer(LiveDevices& devices, const Clock& clock, Metrics
           metrics.counter("iotcore_authorization_denied_total", "Actions that no policy allowed")
       ) {}
 
+// Null if there is none.
+HttpAuthorizer::Device HttpAuthorizer::find_recent(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  const auto found = by_key_.find(key);
+  if (found == by_key_.end()) {
+    return nullptr;
+  }
+  recent_.splice(recent_.begin(), recent_, found->second);
+  return found->second->device;
+}
+
 Result<HttpAuthorizer::Device> HttpAuthorizer::find(const broker::PeerIdentity& peer) {
-  const std::string key = peer.principal + '\n' + peer.source_ip + '\n' + peer.server_name;
-  {
-    const std::lock_guard lock(mutex_);
-    if (const auto found = by_key_.find(key); found != by_key_.end()) {
-      recent_.splice(recent_.begin(), recent_, found->second);
-      return found->second->device;
-    }
+  const std::string key = key_of(peer);
+  if (Device recent = find_recent(key); recent != nullptr) {
+    return recent;
   }
   DeviceFacts facts;
   facts.certificate_id = peer.principal;
@@ -113,12 +124,35 @@ Status HttpAuthorizer::allows(
   }
   Device device;
   IOTCORE_ASSIGN(const std::shared_ptr<const Grants> grants, grants_of(peer, device));
-  if (grants->policies.decide(action, name).allowed()) {
+  return decide(*grants, *device, action, name);
+}
+
+std::optional<Status> HttpAuthorizer::allows_at_once(
+    const broker::PeerIdentity& peer, policy::Action action, std::string_view name
+) {
+  if (may_do_everything(peer)) {
+    return Status();
+  }
+  if (peer.kind != broker::PeerIdentity::Kind::kCertificate) {
+    return std::nullopt;
+  }
+  const Device device = find_recent(key_of(peer));
+  const std::shared_ptr<const Grants> grants = device == nullptr ? nullptr : device->grants();
+  if (grants == nullptr || clock_.wall() > grants->not_after) {
+    return std::nullopt;
+  }
+  return decide(*grants, *device, action, name);
+}
+
+Status HttpAuthorizer::decide(
+    const Grants& grants, LiveDevice& device, policy::Action action, std::string_view name
+) {
+  if (grants.policies.decide(action, name).allowed()) {
     return {};
   }
   denied_.add_shared();
   if (may_log()) {
-    log_refusal(device->facts(), grants.get(), action, name);
+    log_refusal(device.facts(), &grants, action, name);
   }
   return fail(
       Errc::kForbidden,

@@ -8,6 +8,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -22,6 +23,10 @@ class HttpAuthorizer {
 
   // `name`: the topic, or "thing" or "thing/shadow": what follows the kind in the action's resource ARN. kForbidden.
   Status allows(const broker::PeerIdentity& peer, policy::Action action, std::string_view name);
+  // The same without reading from the store: nothing if that would be needed. For workers.
+  std::optional<Status> allows_at_once(
+      const broker::PeerIdentity& peer, policy::Action action, std::string_view name
+  );
   // Whether the peer is known at all. kForbidden.
   Status authenticate(const broker::PeerIdentity& peer);
 
@@ -33,6 +38,10 @@ class HttpAuthorizer {
   static constexpr int kLogLinesPerSecond = 100;
 
   Result<std::shared_ptr<const Grants>> grants_of(const broker::PeerIdentity& peer, Device& device);
+  Status decide(
+      const Grants& grants, LiveDevice& device, policy::Action action, std::string_view name
+  );
+  Device find_recent(const std::string& key);
   Result<Device> find(const broker::PeerIdentity& peer);
   bool may_log();
 
