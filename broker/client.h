@@ -33,6 +33,9 @@ class Client {
   // Link::set_reading(true), and is to be offered again, with what came after it. After Link::close() nothing is taken any more.
   virtual std::size_t on_bytes(std::string_view bytes) = 0;
 
+  // What was unsent when Link::tell_when_sent() was called is written.
+  virtual void on_sent() = 0;
+
   // The transport is gone (or was closed as Link::close asked). Called once; then the client is destroyed. `reason` is what the gateway saw
   // (kConnectionLost, kServerShutdown, …); a reason that the client gave to Link::close() itself takes precedence. For kServerShutdown,
   // kWebsocketTtl and kCustomAuthTtl it may leave a last packet in out().

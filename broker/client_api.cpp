@@ -19,8 +19,8 @@ ConnectionInfo ClientSession::info() const {
   if (permissions_ != nullptr) {
     info.thing_name = permissions_->thing_name();
   }
-  info.source_ip = peer_.source_ip;
-  info.source_port = peer_.source_port;
+  info.source_ip = source_ip_;
+  info.source_port = source_port_;
   info.keep_alive_s = keep_alive_s_;
   info.session_expiry_s = session_expiry_s_;
   info.connected_ms = connected_ms_;

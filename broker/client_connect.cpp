@@ -147,7 +147,7 @@ void ClientSession::keep_will(const mqtt::ConnectView& connect) {
 }
 
 void ClientSession::authorize(const mqtt::ConnectView& connect) {
-  ConnectRequest request{peer_};
+  ConnectRequest request{*arriving_};
   request.worker = worker_.id();
   request.client_id = client_id();
   request.user_name = connect.user_name.value_or(std::string_view());
@@ -175,13 +175,12 @@ void ClientSession::authorized(Result<std::unique_ptr<Permissions>> answer) {
   if (state_ != State::kAuthorizing) {
     return;
   }
-  peer_.certificate_der = {};
-  peer_.evidence.reset();
+  arriving_.reset();
   if (!answer) {
     const Error& error = answer.error();
     log(LogLevel::kInfo,
         "client.refused",
-        {{"client", client_id()}, {"principal", peer_.principal}, {"why", error.message()}});
+        {{"client", client_id()}, {"principal", principal_}, {"why", error.message()}});
     if (error.code() == Errc::kNotAuthorized) {
       session_number_ = worker_.next_session_number();
       publish_connect_failed(worker_, lifecycle_subject());
@@ -192,7 +191,7 @@ void ClientSession::authorized(Result<std::unique_ptr<Permissions>> answer) {
   permissions_ = std::move(*answer);
   if (permissions_ != nullptr) {
     if (const std::string_view found = permissions_->principal(); !found.empty()) {
-      peer_.principal = found;
+      principal_ = found;
     }
     if (const auto end = permissions_->session_end()) {
       link_.close_at(end->at, end->reason);
@@ -296,7 +295,7 @@ void ClientSession::accept_connect() {
     old->close(CloseReason::kDuplicateClientId, mqtt::Reason::kSessionTakenOver);
   }
   const Found found = find_session();
-  worker_.clients().bind_id(client_id(), *this);
+  worker_.clients().bind_id(handle_);
   session_number_ = worker_.next_session_number();
   connected_ms_ = to_epoch_ms(worker_.shared().clock().wall());
   state_ = State::kConnected;
@@ -316,7 +315,7 @@ void ClientSession::accept_connect() {
   publish_connected(worker_, lifecycle_subject());
   log(LogLevel::kDebug,
       "client.connected",
-      {{"client", client_id()}, {"source", peer_.source_ip}, {"v5", is_v5()}});
+      {{"client", client_id()}, {"source", source_ip_}, {"v5", is_v5()}});
   if (session_->is_persistent()) {
     session_->queue().attach();
   }
@@ -350,8 +349,8 @@ void ClientSession::keep_session() {
   PersistentState& state = session_->persistent();
   state.expiry_s = session_expiry_s_;
   state.disconnected_ms = 0;
-  state.principal = peer_.principal;
-  state.source_ip = peer_.source_ip;
+  state.principal = principal_;
+  state.source_ip = source_ip_;
   // A will that waited is not sent any more (MQTT-3.1.3-9). This connection's is there for a crash.
   state.will = will_ ? std::make_unique<WillRecord>(*will_) : nullptr;
   worker_.sessions().write_record(*session_);

@@ -123,8 +123,8 @@ void ClientSession::on_publish(const mqtt::FrameView& frame) {
   }
   Publisher publisher;
   publisher.client_id = client_id();
-  publisher.principal = peer_.principal;
-  publisher.source_ip = peer_.source_ip;
+  publisher.principal = principal_;
+  publisher.source_ip = source_ip_;
   publisher.session = session_.get();
   std::string receipt;
   if (exactly_once) {

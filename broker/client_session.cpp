@@ -4,6 +4,7 @@
 #include "base/memory_use.h"
 #include "broker/lifecycle_events.h"
 #include "broker/mqtt/encoder.h"
+#include "broker/retained_replay.h"
 #include "broker/topic.h"
 #include "broker/worker_sessions.h"
 
@@ -57,9 +58,15 @@ ClientSession::ClientSession(
 )
     : worker_(worker),
       link_(link),
-      peer_(std::move(peer)),
+      arriving_(std::make_unique<PeerIdentity>(std::move(peer))),
+      principal_(arriving_->principal),
+      source_ip_(arriving_->source_ip),
       handle_(worker.clients().add(*this)),
+      source_port_(arriving_->source_port),
       over_websocket_(over_websocket) {}
+
+ClientSession::Rare::Rare() = default;
+ClientSession::Rare::~Rare() = default;
 
 ClientSession::~ClientSession() {
   end_session(CloseReason::kServerShutdown);
@@ -90,6 +97,9 @@ std::size_t ClientSession::on_bytes(std::string_view bytes) {
     }
     taken += frame.size_bytes;
     on_frame(frame);
+  }
+  if (rare_ != nullptr && rare_->retained != nullptr) {
+    continue_retained();
   }
   return taken;
 }
@@ -233,7 +243,7 @@ void ClientSession::leave_session(CloseReason reason) {
     will_.reset();
   }
   if (will_ && (!survives || will_->delay_s == 0)) {
-    worker_.publish_will(*will_, client_id(), peer_.principal, peer_.source_ip);
+    worker_.publish_will(*will_, client_id(), principal_, source_ip_);
     will_.reset();
   }
   if (rare_ != nullptr) {
@@ -270,8 +280,8 @@ LifecycleSubject ClientSession::lifecycle_subject() const {
   if (permissions_ != nullptr) {
     subject.thing_name = permissions_->thing_name();
   }
-  subject.principal = peer_.principal;
-  subject.source_ip = peer_.source_ip;
+  subject.principal = principal_;
+  subject.source_ip = source_ip_;
   subject.session_id = worker_.session_id(session_number_);
   subject.version_number = session_number_;
   return subject;
@@ -483,7 +493,7 @@ std::vector<SharedMessage> ClientSession::take_shared_messages() {
     if (slot != SubscriberTable::kNone) {
       SharedMessage& shared = left.emplace_back();
       shared.message = message;
-      shared.filter = worker_.subscribers().slot(slot).filter;
+      shared.filter = worker_.subscribers().slot(slot).filter();
     }
   };
   for (const SharedUnacked::Entry& entry : rare_->shared_unacked.take()) {

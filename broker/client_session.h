@@ -32,6 +32,7 @@ namespace iotcore::broker {
 
 struct ConnectionInfo;
 struct DirectMessage;
+class RetainedReplay;
 
 // How a subscription wants one message, after all filters of the client that match it have been put together.
 struct DeliveryOptions {
@@ -48,6 +49,7 @@ class ClientSession final : public Client {
   ~ClientSession() override;
 
   std::size_t on_bytes(std::string_view bytes) override;
+  void on_sent() override;
   void on_closed(CloseReason reason) override;
 
   // One message, if the client may have it: sent, or left waiting behind the inflight window.
@@ -110,7 +112,7 @@ class ClientSession final : public Client {
   // What the session changed is in the store, or could not be kept.
   void on_committed(const CommitMark& mark, bool kept);
 
-  std::string_view principal() const { return peer_.principal; }
+  std::string_view principal() const { return principal_; }
 
   bool is_connected() const { return state_ == State::kConnected; }
 
@@ -143,6 +145,9 @@ class ClientSession final : public Client {
 
   // What few connections have: aliases, messages that wait, acknowledgements that wait.
   struct Rare {
+    Rare();
+    ~Rare();
+
     InboundAliases inbound_aliases;
     std::deque<Queued> queue;
     std::size_t queued_bytes = 0;
@@ -150,6 +155,7 @@ class ClientSession final : public Client {
     SharedUnacked shared_unacked;
     std::unique_ptr<OutboundAliases> outbound_aliases;
     std::vector<Direct> direct;
+    std::unique_ptr<RetainedReplay> retained;
     RateLimit publishes;
     RateLimit publish_bytes;
   };
@@ -227,6 +233,11 @@ class ClientSession final : public Client {
       const mqtt::SubscriptionView& wanted, std::uint32_t subscription_id, bool& is_new
   );
   void send_retained(std::string_view filter, mqtt::Qos qos, std::uint32_t subscription_id);
+  void send_retained_message(
+      const Message::Ref& kept, mqtt::Qos qos, std::uint32_t subscription_id
+  );
+  bool has_room_for_retained(mqtt::Qos qos) const;
+  void continue_retained();
   bool unsubscribe_one(std::string_view filter);
 
   bool allows(Action action, std::string_view resource);
@@ -255,7 +266,9 @@ class ClientSession final : public Client {
 
   WorkerBroker& worker_;
   Link& link_;
-  PeerIdentity peer_;
+  std::unique_ptr<PeerIdentity> arriving_;  // until CONNECT is answered; what stays of it:
+  std::string principal_;
+  std::string source_ip_;
   std::unique_ptr<Permissions> permissions_;  // null: may do everything
   std::unique_ptr<Rare> rare_;
   std::unique_ptr<Session> session_;
@@ -267,6 +280,7 @@ class ClientSession final : public Client {
   std::int64_t connected_ms_ = 0;
   std::uint32_t session_expiry_s_ = 0;
   std::uint32_t packet_bytes_max_ = 0xFFFFFFFF;  // the client's Maximum Packet Size
+  std::uint16_t source_port_ = 0;
   std::uint16_t keep_alive_s_ = 0;
   std::uint16_t send_window_ = 65'535;  // the client's Receive Maximum, or our limit
   mqtt::Version version_ = mqtt::Version::kNone;

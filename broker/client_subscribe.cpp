@@ -6,7 +6,7 @@
 #include "broker/message_limits.h"
 #include "broker/mqtt/encoder.h"
 #include "broker/reserved_topics.h"
-#include "broker/retained.h"
+#include "broker/retained_replay.h"
 #include "broker/topic.h"
 #include "broker/worker_sessions.h"
 
@@ -136,28 +136,6 @@ mqtt::Reason ClientSession::subscribe_one(
   return granted;
 }
 
-void ClientSession::send_retained(
-    std::string_view filter, mqtt::Qos qos, std::uint32_t subscription_id
-) {
-  const auto visit = [&](const Message::Ref& kept, std::int64_t /*stored_ms*/) {
-    if (state_ != State::kConnected) {
-      return;
-    }
-    const PublishView& publish = kept->view();
-    Message::Ref message = kept;
-    DeliveryOptions options;
-    options.qos = std::min(publish.qos, qos);
-    options.retain = true;
-    if (subscription_id != 0) {
-      options.subscription_ids = {&subscription_id, 1};
-    }
-    worker_.deliver_to(*session_, publish, message, options);
-  };
-  if (worker_.options().retained_to_wildcards || !has_wildcard(filter)) {
-    worker_.shared().retained().match(filter, visit);
-  }
-}
-
 void ClientSession::on_unsubscribe(const mqtt::FrameView& frame) {
   if (state_ != State::kConnected) {
     on_fault({Errc::kProtocolError, "MQTT-3.1.0-1: the first packet is not CONNECT"});
@@ -194,6 +172,9 @@ void ClientSession::on_unsubscribe(const mqtt::FrameView& frame) {
 }
 
 bool ClientSession::unsubscribe_one(std::string_view filter) {
+  if (rare_ != nullptr && rare_->retained != nullptr) {
+    rare_->retained->forget(filter);
+  }
   if (const std::uint32_t slot = worker_.subscribers().find(filter);
       rare_ != nullptr && slot != SubscriberTable::kNone) {
     // What has been given to this client is delivered to this client (MQTT-3.10.4-3).

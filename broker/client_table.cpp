@@ -1,6 +1,17 @@
 #include "broker/client_table.h"
 
+#include "broker/client_session.h"
+#include "broker/level_table.h"
+
+#include <random>
+
 namespace iotcore::broker {
+
+// Keyed, because client ids come from clients that may want them to collide.
+ClientTable::ClientTable() {
+  std::random_device random;
+  hash_seed_ = (static_cast<std::uint64_t>(random()) << 32U) | random();
+}
 
 ClientHandle ClientTable::add(ClientSession& client) {
   std::uint32_t place;
@@ -32,15 +43,30 @@ ClientSession* ClientTable::find(ClientHandle handle) const {
   return places_[handle.place].client;
 }
 
+std::uint32_t ClientTable::find_place(std::string_view client_id) const {
+  return by_id_.find(level_hash(client_id, hash_seed_), [&](std::uint32_t place) {
+    return places_[place].client->client_id() == client_id;
+  });
+}
+
 ClientSession* ClientTable::find_by_id(std::string_view client_id) const {
-  const auto found = by_id_.find(client_id);
-  return found == by_id_.end() ? nullptr : found->second;
+  const std::uint32_t place = find_place(client_id);
+  return place == SlotIndex::kNone ? nullptr : places_[place].client;
+}
+
+void ClientTable::bind_id(ClientHandle handle) {
+  const std::string_view client_id = places_[handle.place].client->client_id();
+  const std::uint32_t hash = level_hash(client_id, hash_seed_);
+  if (const std::uint32_t before = find_place(client_id); before != SlotIndex::kNone) {
+    by_id_.erase(hash, before);
+  }
+  by_id_.insert(hash, handle.place);
 }
 
 void ClientTable::unbind_id(std::string_view client_id, const ClientSession& client) {
-  const auto found = by_id_.find(client_id);
-  if (found != by_id_.end() && found->second == &client) {
-    by_id_.erase(found);
+  const std::uint32_t place = find_place(client_id);
+  if (place != SlotIndex::kNone && places_[place].client == &client) {
+    by_id_.erase(level_hash(client_id, hash_seed_), place);
   }
 }
 

@@ -1,8 +1,10 @@
 #pragma once
 
+#include "broker/slot_index.h"
+
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 namespace iotcore::broker {
@@ -18,15 +20,17 @@ struct ClientHandle {
 // The connected clients of one worker. Owns nothing: the gateway's connections own the sessions.
 class ClientTable {
  public:
+  ClientTable();
+
   ClientHandle add(ClientSession& client);
   void remove(ClientHandle handle);
   ClientSession* find(ClientHandle handle) const;
 
-  // By client id, from CONNECT being accepted to the end of the session. The key is a view of the session's own client id.
+  // By client id, from CONNECT being accepted to the end of the session. The key is the session's own client id.
   ClientSession* find_by_id(std::string_view client_id) const;
 
-  void bind_id(std::string_view client_id, ClientSession& client) { by_id_[client_id] = &client; }
-
+  // Instead of who was bound to it so far.
+  void bind_id(ClientHandle handle);
   void unbind_id(std::string_view client_id, const ClientSession& client);
 
   std::size_t connected() const { return by_id_.size(); }
@@ -41,6 +45,8 @@ class ClientTable {
   }
 
  private:
+  std::uint32_t find_place(std::string_view client_id) const;
+
   struct Place {
     ClientSession* client = nullptr;
     std::uint32_t generation = 1;
@@ -48,7 +54,8 @@ class ClientTable {
 
   std::vector<Place> places_;
   std::vector<std::uint32_t> free_;
-  std::unordered_map<std::string_view, ClientSession*> by_id_;
+  std::uint64_t hash_seed_;
+  SlotIndex by_id_;  // places
 };
 
 }  // namespace iotcore::broker

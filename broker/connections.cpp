@@ -68,7 +68,7 @@ void Connections::subscriptions(
     std::vector<SubscriptionInfo> all;
     for (const Session::Subscribed& place : session->subscriptions()) {
       const SubscriberTable::Slot& slot = worker.subscribers().slot(place.slot);
-      all.push_back({slot.filter, slot.subscribers[place.index].qos});
+      all.push_back({std::string(slot.filter()), slot.subscribers[place.index].qos});
     }
     std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
       return a.filter < b.filter;

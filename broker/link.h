@@ -3,8 +3,10 @@
 #include "base/clock.h"
 #include "broker/out_buffer.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 namespace iotcore::broker {
 
@@ -34,14 +36,23 @@ class Link {
  public:
   virtual ~Link() = default;
 
-  // Frames are appended here; flush_soon() has them written at the end of the loop's turn.
+  // Frames are appended here; flush_soon() has them written at the end of the loop's turn, or before if they are many.
   OutBuffer& out() { return out_; }
 
   void flush_soon() {
     if (!flush_queued_) {
       flush_queued_ = true;
       queue_flush();
+    } else if (out_.size() > kFlushEarlyBytes && !early_flush_queued_) {
+      early_flush_queued_ = true;
+      queue_early_flush();
     }
+  }
+
+  // Has Client::on_sent() called, once, when all that is in out() has been written.
+  void tell_when_sent() {
+    tell_when_sent_ = true;
+    flush_soon();
   }
 
   // Writes what is in out(), then closes. The link calls Client::on_closed later, never from here.
@@ -53,9 +64,23 @@ class Link {
   virtual void close_at(MonotonicTime /*at*/, CloseReason /*reason*/) {}
 
  protected:
+  // More than this is written while the caches still hold it.
+  static constexpr std::size_t kFlushEarlyBytes = 64 << 10;
+
   virtual void queue_flush() = 0;
+
+  // Within the turn, but not before the broker is through with what it is doing.
+  virtual void queue_early_flush() {}
+
+  // Whether Client::on_sent() is to be called now.
+  bool is_sent() {
+    return tell_when_sent_ && out_.empty() && std::exchange(tell_when_sent_, false);
+  }
+
   OutBuffer out_;
   bool flush_queued_ = false;
+  bool early_flush_queued_ = false;
+  bool tell_when_sent_ = false;
 };
 
 }  // namespace iotcore::broker

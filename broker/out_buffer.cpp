@@ -13,9 +13,12 @@ void OutBuffer::make_room(std::size_t n) {
   if (shared_ == nullptr && begin_ > capacity_ / 2 && used + n <= capacity_) {
     std::memmove(data_, data_ + begin_, used);
   } else {
-    const std::size_t capacity = std::max<std::size_t>(
-        shared_ != nullptr ? 512 : std::max<std::size_t>(512, capacity_ * 2), used + n
-    );
+    // In few steps up to what is written at once: each copies everything.
+    constexpr std::size_t kLeast = 512;
+    constexpr std::size_t kManyTimesUpTo = 64 << 10;
+    const std::size_t more = capacity_ < kManyTimesUpTo ? capacity_ * 4 : capacity_ * 2;
+    const std::size_t capacity =
+        std::max(shared_ != nullptr ? kLeast : std::max(kLeast, more), used + n);
     char* grown = static_cast<char*>(std::malloc(capacity));
     if (grown == nullptr) {
       throw std::bad_alloc();

@@ -30,6 +30,7 @@ std::size_t bytes_of(const PublishView& publish) {
 struct RetainedMessages::Kept {
   Message::Ref message;
   std::int64_t stored_ms = 0;
+  std::uint64_t change = 0;
   TimerHandle expiry;
 };
 
@@ -84,6 +85,7 @@ void RetainedMessages::keep(
   copy.retain = true;
   kept.message = Message::make(copy);
   kept.stored_ms = stored_ms;
+  kept.change = changes_.fetch_add(1, std::memory_order_acq_rel) + 1;
   shard.expiries.cancel(std::exchange(kept.expiry, {}));
   if (publish.has_expiry) {
     kept.expiry = shard.expiries.schedule(publish.expires_at, &kept);
@@ -96,6 +98,7 @@ void RetainedMessages::forget(Shard& shard, Kept* kept) {
   shard.expiries.cancel(kept->expiry);
   count_.fetch_sub(1, std::memory_order_relaxed);
   bytes_.fetch_sub(bytes_of(publish), std::memory_order_relaxed);
+  changes_.fetch_add(1, std::memory_order_acq_rel);
   delete kept;
 }
 
@@ -273,6 +276,28 @@ void RetainedMessages::match(std::string_view filter, const Visit& visit) {
       visit(message, stored_ms);
     }
   }
+}
+
+void RetainedMessages::collect(
+    std::size_t number,
+    std::string_view filter,
+    std::uint64_t change_max,
+    std::vector<Message::Ref>& out
+) {
+  Shard& shard = *shards_[number];
+  const std::lock_guard lock(shard.mutex);
+  shard.index.match(filter, [&](const TopicIndex::Found& hit) {
+    const auto* kept = static_cast<const Kept*>(hit.value());
+    if (kept->change <= change_max && !is_expired(*kept)) {
+      out.push_back(kept->message);
+    }
+    return true;
+  });
+}
+
+bool RetainedMessages::is_kept(const Message& message) {
+  const Message::Ref kept = find(message.view().topic);
+  return kept && &*kept == &message;
 }
 
 Result<std::vector<RetainedMessages::Listed>> RetainedMessages::list(

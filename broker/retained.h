@@ -53,6 +53,21 @@ class RetainedMessages {
   // Forgets what has expired; the topics whose rows have to be written.
   std::vector<std::string> expire();
 
+  // In shards, so that they are looked through in turns: everything kept in the shard that matches, has not expired and was kept by that change.
+  static constexpr std::size_t kShards = 16;
+  void collect(
+      std::size_t shard,
+      std::string_view filter,
+      std::uint64_t change_max,
+      std::vector<Message::Ref>& out
+  );
+
+  // Numbers what has been kept or forgotten so far.
+  std::uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
+
+  // Whether it still is the one of its topic.
+  bool is_kept(const Message& message);
+
   // Calls visit(message, stored_ms) for everything kept that matches and has not expired.
   using Visit = std::function<void(const Message::Ref&, std::int64_t stored_ms)>;
   void match(std::string_view filter, const Visit& visit);
@@ -76,7 +91,6 @@ class RetainedMessages {
  private:
   struct Kept;
   struct Shard;
-  static constexpr std::size_t kShards = 16;
 
   Shard& shard_of(std::string_view topic);
   bool is_expired(const Kept& kept) const;
@@ -91,6 +105,7 @@ class RetainedMessages {
   const RetainedLimits limits_;
   std::atomic<std::size_t> count_ = 0;
   std::atomic<std::size_t> bytes_ = 0;
+  std::atomic<std::uint64_t> changes_ = 0;
   std::array<std::unique_ptr<Shard>, kShards> shards_;
 };
 

@@ -14,7 +14,7 @@ bool Session::subscribe(SubscriberTable& table, std::string_view filter, Subscri
     table.slot(slot).subscribers[subscriptions_[place].index] = subscriber;
     return false;
   }
-  const SubscriberTable::Added added = table.add(filter, subscriber);
+  const SubscriberTable::Added added = table.add(slot, filter, subscriber);
   subscriptions_.push_back({added.slot, added.index});
   return true;
 }

@@ -117,7 +117,7 @@ bool WorkerBroker::deliver_to_group(
   }
   SharedMessage shared;
   shared.message = message ? message : Message::make(publish);
-  shared.filter = subscribers_.slot(target.slot).filter;
+  shared.filter = subscribers_.slot(target.slot).filter();
   shared.asked = std::uint64_t{1} << index(id_);
   if (keeper.context != nullptr) {
     shared.hold = keeper.context->hold();

@@ -2,9 +2,13 @@
 
 #include "base/check.h"
 #include "base/memory_use.h"
+#include "broker/level_table.h"
 #include "broker/session.h"
 #include "broker/topic.h"
 #include "broker/topic_tree.h"
+
+#include <cstring>
+#include <random>
 
 namespace iotcore::broker {
 namespace {
@@ -16,46 +20,78 @@ FilterView parts_of(std::string_view filter) {
 
 // A filter is here and, level by level, in the tree.
 std::int64_t memory_of(std::string_view filter) {
-  constexpr std::size_t kPerFilter = 256;
+  constexpr std::size_t kPerFilter = 192;
   return static_cast<std::int64_t>(kPerFilter + 2 * filter.size());
 }
 
 }  // namespace
 
+// Keyed, because filters come from clients that may want them to collide.
+SubscriberTable::SubscriberTable(TopicTree& tree, WorkerId worker) : tree_(tree), worker_(worker) {
+  std::random_device random;
+  hash_seed_ = (static_cast<std::uint64_t>(random()) << 32U) | random();
+}
+
 SubscriberTable::~SubscriberTable() {
-  for (const auto& [filter, slot] : by_filter_) {
-    MemoryUse::add(-memory_of(filter));
+  for (const Slot& slot : slots_) {
+    if (!slot.subscribers.empty()) {
+      MemoryUse::add(-memory_of(slot.filter()));
+    }
   }
 }
 
-SubscriberTable::Added SubscriberTable::add(std::string_view filter, Subscriber subscriber) {
-  std::uint32_t index = find(filter);
+SubscriberTable::Added SubscriberTable::add(std::string_view filter, const Subscriber& subscriber) {
+  return add(find(filter), filter, subscriber);
+}
+
+SubscriberTable::Added SubscriberTable::add(
+    std::uint32_t index, std::string_view filter, const Subscriber& subscriber
+) {
   const bool is_new = index == kNone;
   if (is_new) {
-    if (free_.empty()) {
-      index = static_cast<std::uint32_t>(slots_.size());
-      slots_.emplace_back();
-    } else {
-      index = free_.back();
-      free_.pop_back();
-    }
-    Slot& fresh = slots_[index];
-    fresh.filter = filter;
-    fresh.shared = parts_of(filter).is_shared();
-    by_filter_.emplace(fresh.filter, index);
-    MemoryUse::add(memory_of(fresh.filter));
+    index = take_slot(filter);
   }
   Slot& slot = slots_[index];
   slot.subscribers.push_back(subscriber);
   ++subscription_count_;
   const auto count = static_cast<std::uint32_t>(slot.subscribers.size());
   if (slot.shared) {
-    const FilterView parts = parts_of(slot.filter);
+    const FilterView parts = parts_of(filter);
     tree_.set_group(parts.filter, parts.share_name, {worker_, index, count});
   } else if (is_new) {
-    tree_.add(slot.filter, worker_, index);
+    tree_.add(filter, worker_, index);
   }
   return {index, count - 1};
+}
+
+std::uint32_t SubscriberTable::take_slot(std::string_view filter) {
+  IOTCORE_CHECK(filter.size() <= 0xFFFF);
+  std::uint32_t index = static_cast<std::uint32_t>(slots_.size());
+  if (free_.empty()) {
+    slots_.emplace_back();
+  } else {
+    index = free_.back();
+    free_.pop_back();
+  }
+  Slot& slot = slots_[index];
+  slot.filter_ = std::make_unique<char[]>(filter.size());
+  std::memcpy(slot.filter_.get(), filter.data(), filter.size());
+  slot.filter_bytes_ = static_cast<std::uint16_t>(filter.size());
+  slot.shared = filter.starts_with("$share/") && parts_of(filter).is_shared();
+  by_filter_.insert(hash_of(filter), index);
+  MemoryUse::add(memory_of(filter));
+  return index;
+}
+
+void SubscriberTable::give_back(std::uint32_t index) {
+  Slot& slot = slots_[index];
+  by_filter_.erase(hash_of(slot.filter()), index);
+  MemoryUse::add(-memory_of(slot.filter()));
+  slot.filter_.reset();
+  slot.filter_bytes_ = 0;
+  slot.next_member = 0;
+  slot.shared = false;
+  free_.push_back(index);
 }
 
 void SubscriberTable::remove(std::uint32_t slot_index, std::uint32_t index) {
@@ -69,22 +105,24 @@ void SubscriberTable::remove(std::uint32_t slot_index, std::uint32_t index) {
   --subscription_count_;
   const auto count = static_cast<std::uint32_t>(slot.subscribers.size());
   if (slot.shared) {
-    const FilterView parts = parts_of(slot.filter);
+    const FilterView parts = parts_of(slot.filter());
     tree_.set_group(parts.filter, parts.share_name, {worker_, slot_index, count});
   } else if (count == 0) {
-    tree_.remove(slot.filter, worker_);
+    tree_.remove(slot.filter(), worker_);
   }
   if (count == 0) {
-    by_filter_.erase(slot.filter);
-    MemoryUse::add(-memory_of(slot.filter));
-    slot = Slot{};
-    free_.push_back(slot_index);
+    give_back(slot_index);
   }
 }
 
+std::uint32_t SubscriberTable::hash_of(std::string_view filter) const {
+  return level_hash(filter, hash_seed_);
+}
+
 std::uint32_t SubscriberTable::find(std::string_view filter) const {
-  const auto found = by_filter_.find(filter);
-  return found == by_filter_.end() ? kNone : found->second;
+  return by_filter_.find(hash_of(filter), [&](std::uint32_t slot) {
+    return slots_[slot].filter() == filter;
+  });
 }
 
 }  // namespace iotcore::broker

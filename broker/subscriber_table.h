@@ -1,29 +1,18 @@
 #pragma once
 
 #include "base/ids.h"
-#include "broker/mqtt/packet.h"
+#include "broker/slot_index.h"
+#include "broker/subscriber_list.h"
 
 #include <cstdint>
 #include <deque>
-#include <string>
+#include <memory>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 namespace iotcore::broker {
 
-class Session;
 class TopicTree;
-
-// One client's subscription, in the slot of its filter.
-struct Subscriber {
-  Session* session = nullptr;
-  std::uint32_t place = 0;            // of the entry in the client's own list
-  std::uint32_t subscription_id = 0;  // v5; 0: none
-  mqtt::Qos qos = mqtt::Qos::kAtMostOnce;
-  bool no_local = false;
-  bool retain_as_published = false;
-};
 
 // A slot, and whether one member of it is meant (shared subscription) or all.
 struct SlotTarget {
@@ -36,15 +25,24 @@ struct SlotTarget {
 // behind it are private to the worker, so that the second subscriber of a filter touches nothing shared.
 class SubscriberTable {
  public:
-  struct Slot {
-    std::string filter;  // as the client gave it, with $share/name/ if shared
-    std::vector<Subscriber> subscribers;
+  // What a filter costs here counts a million times: its text, one subscriber and the word that finds it are all there is.
+  class Slot {
+   public:
+    // As the client gave it, with $share/name/ if shared. As long as the slot has subscribers.
+    std::string_view filter() const { return {filter_.get(), filter_bytes_}; }
+
+    SubscriberList subscribers;
     std::uint32_t next_member = 0;  // shared: round robin
     bool shared = false;
+
+   private:
+    friend class SubscriberTable;
+
+    std::uint16_t filter_bytes_ = 0;
+    std::unique_ptr<char[]> filter_;
   };
 
-  SubscriberTable(TopicTree& tree, WorkerId worker) : tree_(tree), worker_(worker) {}
-
+  SubscriberTable(TopicTree& tree, WorkerId worker);
   ~SubscriberTable();
   SubscriberTable(const SubscriberTable&) = delete;
   SubscriberTable& operator=(const SubscriberTable&) = delete;
@@ -55,11 +53,13 @@ class SubscriberTable {
   };
 
   // `filter` is valid (parse_filter).
-  Added add(std::string_view filter, Subscriber subscriber);
+  Added add(std::string_view filter, const Subscriber& subscriber);
+  // The same for a filter whose slot is known from find(), or kNone.
+  Added add(std::uint32_t slot, std::string_view filter, const Subscriber& subscriber);
   // Takes the subscriber at `index` out; the one that fills its place is told through Session::subscription_moved.
   void remove(std::uint32_t slot, std::uint32_t index);
   // The slot of a filter, or kNone.
-  static constexpr std::uint32_t kNone = 0xFFFFFFFF;
+  static constexpr std::uint32_t kNone = SlotIndex::kNone;
   std::uint32_t find(std::string_view filter) const;
 
   Slot& slot(std::uint32_t index) { return slots_[index]; }
@@ -69,12 +69,17 @@ class SubscriberTable {
   std::size_t subscription_count() const { return subscription_count_; }
 
  private:
+  std::uint32_t take_slot(std::string_view filter);
+  void give_back(std::uint32_t slot);
+  std::uint32_t hash_of(std::string_view filter) const;
+
   TopicTree& tree_;
   WorkerId worker_;
   std::deque<Slot> slots_;
   std::vector<std::uint32_t> free_;
   std::size_t subscription_count_ = 0;
-  std::unordered_map<std::string_view, std::uint32_t> by_filter_;  // keys: views of Slot::filter
+  std::uint64_t hash_seed_;
+  SlotIndex by_filter_;
 };
 
 }  // namespace iotcore::broker

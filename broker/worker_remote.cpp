@@ -117,11 +117,11 @@ bool WorkerBroker::is_still_meant(SlotTarget target, std::string_view topic) {
   if (slot.shared != target.one_member) {
     return false;
   }
-  if (slot.filter == topic) {
+  if (slot.filter() == topic) {
     return true;
   }
   const FilterView parts =
-      slot.shared ? *parse_filter(slot.filter, kAnyTopicLimits) : FilterView{{}, slot.filter};
+      slot.shared ? *parse_filter(slot.filter(), kAnyTopicLimits) : FilterView{{}, slot.filter()};
   return topic_matches(parts.filter, topic, options().hash_matches_parent);
 }
 

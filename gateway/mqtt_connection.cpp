@@ -109,6 +109,17 @@ void MqttConnection::queue_flush() {
   gateway_.on_late_work();
 }
 
+void MqttConnection::queue_early_flush() {
+  gateway_.queue_early_flush(*this);
+}
+
+void MqttConnection::flush_early() {
+  early_flush_queued_ = false;
+  if (state_ == State::kOpen && !stalled_) {
+    write_out();
+  }
+}
+
 void MqttConnection::request_read() {
   if (!read_requested_) {
     read_requested_ = true;
@@ -124,6 +135,9 @@ void MqttConnection::on_io(std::uint32_t events) {
   if ((events & EPOLLOUT) != 0 && stalled_) {
     flush_soon();
   }
+  if (state_ == State::kOpen && is_sent()) {
+    client_->on_sent();
+  }
   if ((events & ~static_cast<std::uint32_t>(EPOLLOUT)) == 0) {
     return;
   }
@@ -134,6 +148,7 @@ void MqttConnection::on_io(std::uint32_t events) {
         on_lost(broker::CloseReason::kConnectionLost);
       } else {
         read();
+        gateway_.flush_early();
       }
       break;
     case State::kClosing:
@@ -274,10 +289,17 @@ std::span<char> MqttConnection::reserve_kept(std::size_t bytes) {
 
 void MqttConnection::flush() {
   flush_queued_ = false;
+  early_flush_queued_ = false;
   if (state_ == State::kGone || state_ == State::kLingering) {
     return;
   }
-  if (!write_out() || state_ != State::kClosing) {
+  if (!write_out()) {
+    return;
+  }
+  if (state_ != State::kClosing) {
+    if (tell_when_sent_) {
+      request_read();  // in the next turn, so that others come in between
+    }
     return;
   }
   end_client(reason_);

@@ -26,6 +26,8 @@ class MqttConnection final : public broker::Link, public Connection {
 
   // By WorkerGateway at the end of the turn.
   void flush();
+  // And before, when there is much to write.
+  void flush_early();
 
   void on_io(std::uint32_t events) override;
   void on_deadline() override;
@@ -43,6 +45,7 @@ class MqttConnection final : public broker::Link, public Connection {
   };
 
   void queue_flush() override;
+  void queue_early_flush() override;
   void on_life_over(broker::CloseReason reason);
   void read();
   // Reads once. False if there is nothing more to do for now.

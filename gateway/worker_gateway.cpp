@@ -207,8 +207,17 @@ void WorkerGateway::flush() {
   flush_.clear();
 }
 
+// Whoever is lost meanwhile is buried, and destroyed only at the end of the turn.
+void WorkerGateway::write_early() {
+  for (MqttConnection* const connection : flush_early_) {
+    connection->flush_early();
+  }
+  flush_early_.clear();
+}
+
 void WorkerGateway::end_turn() {
   ending_turn_ = true;
+  flush_early_.clear();
   flush();
   run_handshakes();
   flush();
@@ -249,6 +258,7 @@ void WorkerGateway::close_all() {
   listeners_.clear();
   handshakes_.clear();
   flush_.clear();
+  flush_early_.clear();
   while (first_ != nullptr) {
     bury(*first_);
   }

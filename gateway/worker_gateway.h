@@ -78,6 +78,15 @@ class WorkerGateway {
   // Calls MqttConnection::flush at the end of the turn.
   void queue_flush(MqttConnection& connection) { flush_.push_back(&connection); }
 
+  // Calls MqttConnection::flush_early after what is being read.
+  void queue_early_flush(MqttConnection& connection) { flush_early_.push_back(&connection); }
+
+  void flush_early() {
+    if (!flush_early_.empty()) {
+      write_early();
+    }
+  }
+
   // Called by what may make work for end-of-turn hooks that have run already in this turn.
   void on_late_work() {
     if (ending_turn_) {
@@ -126,6 +135,7 @@ class WorkerGateway {
   bool may_enter(const Face& face, const net::PeerAddress& peer);
   void run_handshakes();
   void flush();
+  void write_early();
   void end_turn();
 
   Gateway& gateway_;
@@ -136,6 +146,7 @@ class WorkerGateway {
   Connection* first_ = nullptr;
   std::deque<IncomingConnection*> handshakes_;
   std::vector<MqttConnection*> flush_;
+  std::vector<MqttConnection*> flush_early_;
   std::vector<std::unique_ptr<Connection>> graveyard_;
   std::unordered_map<std::uint64_t, HttpConnection*> http_;
   std::uint64_t last_http_ = 0;

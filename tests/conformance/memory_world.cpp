@@ -33,6 +33,9 @@ class MemoryWire final : public Wire, public broker::Link {
     bytes.append(out_.view());
     out_.consume(out_.size());
     flush_queued_ = false;
+    if (client_ != nullptr && is_sent()) {
+      client_->on_sent();
+    }
     return !closed_;
   }
 

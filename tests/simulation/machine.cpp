@@ -68,6 +68,8 @@ void ServerEnd::flush() {
   out_.consume(written);
   if (closing_ && out_.empty()) {
     std::exchange(client_, nullptr)->on_closed(*closing_);
+  } else if (is_sent()) {
+    client_->on_sent();
   }
 }
 

@@ -163,6 +163,9 @@ class TestClient final : public Link {
     held_.append(out_.view());
     out_.consume(out_.size());
     flush_queued_ = false;
+    if (is_sent()) {
+      client_->on_sent();
+    }
     mqtt::DecodeContext context;
     context.version = version_;
     context.sender = mqtt::Sender::kServer;

@@ -2,6 +2,11 @@
 
 #include "tests/unit/broker/packets.h"
 
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
 namespace iotcore::broker::test {
 namespace {
 
@@ -207,6 +212,119 @@ TEST_CASE("statistics are messages on $SYS on request, now and for those who com
   pass_time(f, std::chrono::seconds(5));
   CHECK(payloads(operator_client) == std::vector<std::string>{"3", "3", "3"});
   CHECK(rows(f.store) == 0);
+}
+
+// Some three mebibytes below many/.
+void keep_many(BrokerFixture& f, TestClient& pub, int count, Qos qos) {
+  const std::string payload(1000, 'x');
+  for (int i = 0; i < count; ++i) {
+    f.publish(pub, "many/" + std::to_string(i), payload, qos, true);
+  }
+  while (!nothing(pub)) {
+  }
+}
+
+TEST_CASE("retained messages come as the connection takes them, however many there are") {
+  BrokerOptions options;
+  options.out_buffer_bytes_max = 512 << 10;
+  BrokerFixture f(1, options);
+  TestClient& pub = f.connected("pub");
+  keep_many(f, pub, 3000, Qos::kAtMostOnce);
+  TestClient& sub = f.connected("sub");
+  mqtt::SubscriptionView entry;
+  entry.filter = "many/#";
+  send_subscribe(sub, entry);
+  expect<mqtt::SubackView>(sub);
+  std::set<std::string> seen;
+  for (int i = 0; i < 2; ++i) {
+    seen.emplace(expect<PublishView>(sub).topic);
+  }
+  CHECK(sub.held_view().size() < 2 * options.out_buffer_bytes_max);
+
+  // What is published meanwhile reaches the subscriber once, and nothing older after it.
+  std::vector<std::string> fresh;
+  for (int i = 0; i < 3000 && fresh.size() < 50; ++i) {
+    const std::string topic = "many/" + std::to_string(i);
+    if (!seen.contains(topic)) {
+      f.publish(pub, topic, i % 2 == 0 ? "new" : "", Qos::kAtMostOnce, true);
+      fresh.push_back(topic);
+    }
+  }
+  f.publish(pub, "many/another", "new", Qos::kAtMostOnce, true);
+  std::map<std::string, std::vector<std::string>> got;
+  for (;;) {
+    const mqtt::PacketView packet = sub.receive();
+    const auto* const publish = std::get_if<PublishView>(&packet);
+    if (publish == nullptr) {
+      break;
+    }
+    got[std::string(publish->topic)].emplace_back(publish->payload);
+    seen.emplace(publish->topic);
+  }
+  CHECK(seen.size() == 3001);
+  CHECK(got["many/another"].size() == 1);
+  for (const std::string& topic : fresh) {
+    CHECK(got[topic].back().size() <= 3);
+  }
+}
+
+TEST_CASE("retained messages at QoS 1 wait for acknowledgements instead of being dropped") {
+  BrokerOptions options;
+  options.queued_messages_max = 100;
+  BrokerFixture f(1, options);
+  TestClient& pub = f.connected("pub");
+  keep_many(f, pub, 2500, Qos::kAtLeastOnce);
+  for (const bool persistent : {false, true}) {
+    CAPTURE(persistent);
+    TestClient& sub = f.client(Version::kV3);
+    mqtt::ConnectView connect;
+    connect.version = Version::kV3;
+    connect.client_id = "sub";
+    connect.clean_start = !persistent;
+    sub.send(connect);
+    f.settle();
+    sub.receive();
+    mqtt::SubscriptionView entry;
+    entry.filter = "many/+";
+    entry.qos = Qos::kAtLeastOnce;
+    send_subscribe(sub, entry);
+    f.settle();
+    expect<mqtt::SubackView>(sub);
+    std::set<std::string> seen;
+    for (;;) {
+      const mqtt::PacketView packet = sub.receive();
+      const auto* const publish = std::get_if<PublishView>(&packet);
+      if (publish == nullptr) {
+        break;
+      }
+      seen.emplace(publish->topic);
+      Ack ack;
+      ack.type = mqtt::PacketType::kPuback;
+      ack.packet_id = publish->packet_id;
+      sub.send(ack);
+      f.settle();
+    }
+    CHECK(seen.size() == 2500);
+    sub.send(mqtt::Disconnect{});
+    f.settle();
+  }
+}
+
+TEST_CASE("a client that unsubscribes gets no more of the retained messages") {
+  BrokerFixture f;
+  TestClient& pub = f.connected("pub");
+  keep_many(f, pub, 1000, Qos::kAtMostOnce);
+  TestClient& sub = f.connected("sub");
+  mqtt::SubscriptionView entry;
+  entry.filter = "many/#";
+  send_subscribe(sub, entry);
+  mqtt::UnsubscribeView unsubscribe;
+  unsubscribe.packet_id = PacketId{2};
+  std::string filters;
+  mqtt::append_entry(filters, std::string_view("many/#"));
+  unsubscribe.filters = {filters, 1};
+  sub.send(unsubscribe);
+  CHECK(payloads(sub).size() < 500);
 }
 
 }  // namespace

@@ -126,6 +126,8 @@ class FakeClient final : public broker::Client {
     return taken;
   }
 
+  void on_sent() override {}
+
   void on_closed(broker::CloseReason reason) override {
     REQUIRE(std::this_thread::get_id() == thread_);
     if (reason == broker::CloseReason::kServerShutdown) {
