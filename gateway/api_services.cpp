@@ -4,6 +4,7 @@
 #include "proto/api/access_keys.pb.h"
 #include "proto/api/account.pb.h"
 #include "proto/api/authorizers.pb.h"
+#include "proto/api/backups.pb.h"
 #include "proto/api/ca_certificates.pb.h"
 #include "proto/api/certificates.pb.h"
 #include "proto/api/connections.pb.h"
@@ -32,6 +33,7 @@ Result<std::unique_ptr<OperationTable>> OperationTable::of_api() {
       api::CreatePolicyRequest::descriptor()->file(),
       api::CreateAccessKeyRequest::descriptor()->file(),
       api::CreateAuthorizerRequest::descriptor()->file(),
+      api::CreateBackupRequest::descriptor()->file(),
       api::CreateRoleAliasRequest::descriptor()->file(),
       api::CreateDomainConfigurationRequest::descriptor()->file(),
       api::CreateTopicRuleRequest::descriptor()->file(),

@@ -34,6 +34,8 @@
 #include "server/api_access.h"
 #include "server/api_client.h"
 #include "server/audit_log.h"
+#include "server/backup.h"
+#include "server/backup_operations.h"
 #include "server/config_shadow.h"
 #include "server/config_targets.h"
 #include "server/credentials_operations.h"
@@ -132,6 +134,7 @@ struct App::Parts {
   std::unique_ptr<gateway::OperationRegistry> operations;
   std::unique_ptr<ApiAccess> access;
   std::unique_ptr<AuditLog> audit;
+  std::unique_ptr<Backups> backups;
   std::unique_ptr<gateway::Dispatcher> dispatcher;
   std::unique_ptr<HttpApi> api;
   std::unique_ptr<AdminApi> admin;
@@ -301,6 +304,13 @@ Status App::Parts::make_api() {
       registry->options().account
   );
   register_credentials_operations(*operations, *registry, *http_authorizer, *session_tokens);
+  backups = std::make_unique<Backups>(
+      data->path(),
+      config.backup_dir.empty() ? data->path() / "backups" : config.backup_dir,
+      *store,
+      clock
+  );
+  register_backup_operations(*operations, *backups);
   access = std::make_unique<ApiAccess>(*operators);
   if (config.audit_file != "off") {
     IOTCORE_ASSIGN(

@@ -50,6 +50,11 @@ struct RuleTestOptions {
 
 bool test_rules(const Config& config, const RuleTestOptions& options);
 
+// A copy of a running server's data, made by it and kept where it says; `name` may be empty.
+Status make_backup(const std::filesystem::path& data_dir, const std::string& name);
+// A new data folder from such a copy; the server starts on it afterwards.
+Status restore(const std::filesystem::path& backup, const std::filesystem::path& data_dir);
+
 // Looks at what commonly goes wrong and says what to do. True if nothing is in the way.
 bool run_doctor(const Config& config);
 

@@ -75,6 +75,7 @@ struct Config {
   std::filesystem::path authorizer_ca_file;       // empty: the system's
   std::string audit_file = "audit.log";           // in the data folder unless absolute; "off"
   std::uint64_t audit_bytes_max = 64U << 20;
+  std::filesystem::path backup_dir;  // empty: backups in the data folder
   std::uint32_t api_clock_skew_s = 300;
   std::filesystem::path rules_dir;  // empty: rules.d in the data folder
   bool rules_allow_absolute_paths = false;

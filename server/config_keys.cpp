@@ -158,6 +158,13 @@ std::vector<ConfigKey> make_keys() {
       [](C & c) -> auto& { return c.audit_bytes_max; },
       64U << 10
   ));
+  k.push_back(path_key(
+      "backup.dir",
+      "Folder in which backups are made; empty: backups in the data folder. On the same file "
+      "system "
+      "they share the store's files with it.",
+      [](C & c) -> auto& { return c.backup_dir; }
+  ));
   k.push_back(number_key<std::uint32_t>(
       "api.clock_skew_s",
       "Seconds that a signature's time may differ from ours, and that a recorded request could be "

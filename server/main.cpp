@@ -81,6 +81,8 @@ struct Arguments {
   std::vector<std::filesystem::path> rule_files;
   iotcore::server::RuleTestOptions rule_test;
   iotcore::server::KeyOptions key;
+  std::string backup_name;
+  std::filesystem::path backup_path;
 };
 
 void add_config_options(CLI::App& command, Arguments& arguments) {
@@ -191,6 +193,15 @@ int main(int argc, char** argv) {
   rule_test->add_option("--payload", arguments.rule_test.payload, "payload of the message");
   add_config_options(*rule_test, arguments);
 
+  CLI::App* backup_command =
+      cli.add_subcommand("backup", "Copy a running server's data, for restore");
+  backup_command->add_option("name", arguments.backup_name, "name of the copy; without: the time");
+  add_config_options(*backup_command, arguments);
+  CLI::App* restore_command =
+      cli.add_subcommand("restore", "Make a data folder of what backup has made");
+  restore_command->add_option("backup", arguments.backup_path, "folder of the copy")->required();
+  add_config_options(*restore_command, arguments);
+
   CLI::App* config_command = cli.add_subcommand("config", "The configuration");
   config_command->require_subcommand(1);
   CLI::App* config_print =
@@ -226,6 +237,12 @@ int main(int argc, char** argv) {
   if (*key_commands.all) {
     arguments.key.data_dir = config->data_dir;
     return key_commands.run(arguments.key);
+  }
+  if (*backup_command || *restore_command) {
+    const auto done = *backup_command
+                          ? iotcore::server::make_backup(config->data_dir, arguments.backup_name)
+                          : iotcore::server::restore(arguments.backup_path, config->data_dir);
+    return done ? 0 : report(done.error(), 1);
   }
   if (*rule_check) {
     return iotcore::server::check_rules(*config, arguments.rule_files) ? 0 : 1;
