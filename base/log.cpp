@@ -1,25 +1,29 @@
 #include "base/log.h"
 
+#include "base/json.h"
+
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <atomic>
 #include <memory>
-
-#include "base/json.h"
 
 namespace iotcore {
 namespace {
+
+constexpr const char* kTextPattern = "%Y-%m-%dT%H:%M:%S.%eZ %l %v";
+constexpr const char* kJsonPattern = R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v})";
 
 struct Logger {
   std::shared_ptr<spdlog::logger> sink = [] {
     auto logger = std::make_shared<spdlog::logger>(
         "iotcore", std::make_shared<spdlog::sinks::stderr_sink_mt>()
     );
-    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+    logger->set_pattern(kTextPattern, spdlog::pattern_time_type::utc);
     logger->flush_on(spdlog::level::info);
     return logger;
   }();
-  LogFormat format = LogFormat::kText;
+  std::atomic<LogFormat> format = LogFormat::kText;
 };
 
 Logger& logger() {
@@ -58,14 +62,14 @@ bool needs_quotes(std::string_view value) {
 void configure_log(LogLevel level, LogFormat format) {
   logger().format = format;
   logger().sink->set_level(to_spdlog(level));
-  if (format == LogFormat::kJson) {
-    logger().sink->set_pattern(
-        R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v})", spdlog::pattern_time_type::utc
-    );
-  }
+  logger().sink->set_pattern(
+      format == LogFormat::kJson ? kJsonPattern : kTextPattern, spdlog::pattern_time_type::utc
+  );
 }
 
-bool log_enabled(LogLevel level) { return logger().sink->should_log(to_spdlog(level)); }
+bool log_enabled(LogLevel level) {
+  return logger().sink->should_log(to_spdlog(level));
+}
 
 void log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
   if (!log_enabled(level)) {

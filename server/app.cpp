@@ -36,10 +36,12 @@
 #include "server/audit_log.h"
 #include "server/backup.h"
 #include "server/backup_operations.h"
+#include "server/config_changes.h"
 #include "server/config_shadow.h"
 #include "server/config_targets.h"
 #include "server/credentials_operations.h"
 #include "server/data_dir.h"
+#include "server/greeting.h"
 #include "server/http_api.h"
 #include "server/identity_setup.h"
 #include "server/rule_functions.h"
@@ -556,8 +558,20 @@ void App::stop() {
   log(LogLevel::kInfo, "server.stopped");
 }
 
-void App::reload() {
+void App::reload(const Result<Config>& read) {
   parts_->tls->reload();
+  if (!read) {
+    log(LogLevel::kError, "config.not_read", {{"error", read.error().message()}});
+    return;
+  }
+  const std::vector<ConfigChange> changes = take_changes(parts_->config, *read);
+  configure_log(parts_->config.log_level, parts_->config.log_format);
+  for (const ConfigChange& change : changes) {
+    log(change.applied ? LogLevel::kInfo : LogLevel::kWarn,
+        change.applied ? "config.changed" : "config.changes_at_next_start",
+        {{"key", change.key}, {"before", change.before}, {"now", change.now}});
+  }
+  log(LogLevel::kInfo, "config.read");
 }
 
 void App::poll() {
@@ -565,39 +579,13 @@ void App::poll() {
 }
 
 std::string App::greeting() const {
-  const Parts& p = *parts_;
-  const auto url = [&p](const char* face) {
-    return "localhost:" + std::to_string(p.gateway->port(face));
-  };
-  std::string out = "iotcore " + std::string(kVersion) + " is ready; its data is in " +
-                    p.data->path().string() + "\n";
-  if (p.new_administrator) {
-    out += "\nThe administrator's access key, shown this once (also in " +
-           p.data->credentials().string() +
-           "):\n  aws_access_key_id     = " + p.new_administrator->id +
-           "\n  aws_secret_access_key = " + p.new_administrator->secret + "\n";
-  }
-  out += "\n";
-  const std::string data = p.data->path().string();
-  if (p.gateway->port("https") != 0) {
-    out += "API      https://" + url("https") +
-           "\n  AWS_SHARED_CREDENTIALS_FILE=" + p.data->credentials().string() +
-           " \\\n  aws --endpoint-url https://" + url("https") + " --ca-bundle " +
-           p.data->ca_certificate().string() + " --region " + p.config.aws_region +
-           " iot list-things\n";
-  }
-  if (p.gateway->port("mqtts") != 0) {
-    out += "MQTT     mqtts://" + url("mqtts") +
-           "  (make a device: iotcore thing create NAME --out DIR --data-dir " + data + ")\n";
-  }
-  if (p.gateway->port("mqtt") != 0) {
-    out += "dev      mqtt://" + url("mqtt") + ", http://" + url("http") +
-           " (anybody on this machine may do everything)\n";
-  }
-  if (p.gateway->port("admin") != 0) {
-    out += "admin    http://" + url("admin") + "/metrics /healthz /readyz /openapi.json\n";
-  }
-  return out;
+  return to_text(
+      {kVersion,
+       *parts_->data,
+       parts_->config.aws_region,
+       parts_->new_administrator,
+       [this](std::string_view face) { return parts_->gateway->port(face); }}
+  );
 }
 
 }  // namespace iotcore::server

@@ -21,8 +21,10 @@ class App {
   // Lets connections end in good order for drain_ms, then stops. Called once.
   void stop();
 
-  // Takes over what may change without a restart: the server certificate. poll(), once a second, notices by itself.
-  void reload();
+  // SIGHUP: takes over what may change without a restart, the server certificate and some keys of the configuration, which was read again; says in
+  // the log what did, and what only a start takes over.
+  void reload(const Result<Config>& read);
+  // Once a second: notices a new server certificate by itself.
   void poll();
 
   // What to say to the one who started it: addresses, files, the first commands.

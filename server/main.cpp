@@ -40,7 +40,7 @@ int report(const iotcore::Error& error, int exit_code) {
   return exit_code;
 }
 
-int serve(const Config& config, const std::string& ready_file) {
+int serve(const Config& config, const ConfigSources& sources, const std::string& ready_file) {
   // Taken by sigtimedwait below; threads inherit the mask.
   sigset_t signals;
   sigemptyset(&signals);
@@ -60,7 +60,7 @@ int serve(const Config& config, const std::string& ready_file) {
   for (int received = 0; received != SIGTERM && received != SIGINT;) {
     received = sigtimedwait(&signals, nullptr, &kPollEvery);
     if (received == SIGHUP) {
-      (*app)->reload();
+      (*app)->reload(iotcore::server::load_config(sources));
     } else if (received < 0) {
       (*app)->poll();
     }
@@ -223,7 +223,7 @@ int main(int argc, char** argv) {
     return report(config.error(), kConfigurationError);
   }
   if (*serve_command) {
-    return serve(*config, arguments.ready_file);
+    return serve(*config, arguments.sources, arguments.ready_file);
   }
   if (*thing_create) {
     arguments.thing.data_dir = config->data_dir;

@@ -46,6 +46,9 @@ class Docs(unittest.TestCase):
         self.assertIn('"iot:ClientId"', printed)
         self.assertIn("pump-1", printed)
 
+    def test_operating_works_as_written(self):
+        self.run_as_written((ROOT / "docs" / "operating.md").read_text())
+
     def test_every_key_is_documented_with_its_default(self):
         document = (ROOT / "docs" / "configuration.md").read_text()
         printed = subprocess.run([BINARY, "config", "print"], capture_output=True, text=True, check=True, cwd="/").stdout

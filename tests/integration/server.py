@@ -18,11 +18,12 @@ START_TIMEOUT_S = 60  # sanitizers are slow
 
 
 class Server:
-    def __init__(self, dev=True, settings=(), data_dir=None, start=True):
+    def __init__(self, dev=True, settings=(), data_dir=None, start=True, config=None):
         self.folder = data_dir or tempfile.mkdtemp(prefix="iotcore-test-")
         self.owns_folder = data_dir is None
         self.dev = dev
         self.settings = list(settings)
+        self.config = config
         self.process = None
         self.info = {}
         if start:
@@ -37,6 +38,7 @@ class Server:
         faces = FACES + (["mqtt", "http"] if self.dev else [])
         command = [BINARY, "serve", "--data-dir", self.data_dir, "--ready-file", ready]
         command += ["--dev"] if self.dev else []
+        command += ["--config", self.config] if self.config else []
         for face in faces:
             command += ["--set", f"listen.{face}=127.0.0.1:0"]
         for setting in self.settings:
