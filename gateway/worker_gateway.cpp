@@ -10,8 +10,8 @@
 namespace iotcore::gateway {
 namespace {
 
-// What handshakes may take of a turn in which there may be other traffic; at least one is always done.
-constexpr auto kHandshakeTimePerTurn = std::chrono::microseconds(500);
+// What handshakes may take of a turn in which there may be other traffic; at least one is always done, which is a third of a millisecond.
+constexpr auto kHandshakeTimePerTurn = std::chrono::microseconds(100);
 constexpr auto kDescriptorWarningEvery = std::chrono::seconds(10);
 
 }  // namespace
