@@ -81,22 +81,24 @@ std::optional<std::string> MemberReader::optional_text(std::string_view name) {
   return std::string(found->get_string());
 }
 
-void MemberReader::text_or_secret(std::string_view name) {
-  if (find_required(name) != nullptr) {
-    optional_text_or_secret(name);
-  }
+std::string MemberReader::text_or_secret(std::string_view name) {
+  return find_required(name) == nullptr ? std::string() : optional_text_or_secret(name);
 }
 
-void MemberReader::optional_text_or_secret(std::string_view name) {
+std::string MemberReader::optional_text_or_secret(std::string_view name) {
   const json::value* found = find(name);
-  if (found == nullptr || found->is_string()) {
-    return;
+  if (found == nullptr) {
+    return {};
+  }
+  if (found->is_string()) {
+    return std::string(found->get_string());
   }
   const json::object* object = found->if_object();
   const json::value* secret = object != nullptr ? object->if_contains("$secret") : nullptr;
   if (secret == nullptr || object->size() != 1 || !secret->is_string()) {
     fail_member(name, "must be a string or secret('name')");
   }
+  return {};
 }
 
 std::string MemberReader::choice(

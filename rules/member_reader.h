@@ -23,9 +23,9 @@ class MemberReader {
   // Text without substitution; required ones may not be empty.
   std::string text(std::string_view name);
   std::optional<std::string> optional_text(std::string_view name);
-  // Options of targets: text, or secret('x'), which is taken note of and read later.
-  void text_or_secret(std::string_view name);
-  void optional_text_or_secret(std::string_view name);
+  // Options of targets: text, or secret('x'), whose text is there when the target is opened and empty before.
+  std::string text_or_secret(std::string_view name);
+  std::string optional_text_or_secret(std::string_view name);
   // Text that is one of these.
   std::string choice(
       std::string_view name, std::span<const std::string_view> choices, std::string_view absent
@@ -39,6 +39,10 @@ class MemberReader {
   // Text with ${…}. A number is taken as its text.
   std::optional<sql::Template> text_template(std::string_view name);
   std::optional<sql::Template> optional_template(std::string_view name);
+
+  // Whatever it is; nullptr: there is none.
+  const json::value* optional_value(std::string_view name) { return find(name); }
+
   const json::object* optional_object(std::string_view name);
   const json::array* optional_array(std::string_view name);
   // A template given as text, which stands at `pointer`.
