@@ -76,4 +76,8 @@ class SequenceSet {
   std::map<std::uint64_t, std::uint64_t> ends_;  // by first
 };
 
+// "first-end first-end …", and back; what can't be read is left out.
+std::string to_text(const SequenceSet& set);
+SequenceSet sequence_set_from(std::string_view text);
+
 }  // namespace iotcore::rules

@@ -1,5 +1,6 @@
 #include "rules/actions/sqlite.h"
 
+#include "rules/actions/bound_statement.h"
 #include "rules/actions/sqlite_writer.h"
 #include "rules/member_reader.h"
 #include "rules/sink_path.h"
@@ -10,63 +11,6 @@ namespace iotcore::rules::actions {
 namespace {
 
 constexpr std::string_view kOurs = "_iotcore_";
-
-// A statement whose ${…} have become parameters.
-struct BoundStatement {
-  std::string sql;
-  std::vector<sql::Template> parameters;
-};
-
-// One past the closing brace of the ${ whose expression begins at `at`; npos: it is never closed.
-std::size_t end_of_expression(std::string_view text, std::size_t at) {
-  for (int depth = 1; at < text.size(); ++at) {
-    const char c = text[at];
-    if (c == '\'' || c == '"') {
-      at = text.find(c, at + 1);
-      if (at == std::string_view::npos) {
-        break;
-      }
-    } else if (c == '{') {
-      ++depth;
-    } else if (c == '}' && --depth == 0) {
-      return at + 1;
-    }
-  }
-  return std::string_view::npos;
-}
-
-// Finds the ${…} outside of quotes; inside of them one would be text and no parameter.
-BoundStatement bind_parameters(std::string_view text, MemberReader& members) {
-  BoundStatement bound;
-  char quote = 0;
-  for (std::size_t i = 0; i < text.size();) {
-    const char c = text[i];
-    if (text.substr(i, 2) != "${") {
-      quote = quote == 0 && (c == '\'' || c == '"') ? c : quote == c ? char{0} : quote;
-      bound.sql += c;
-      ++i;
-      continue;
-    }
-    const std::size_t end = end_of_expression(text, i + 2);
-    if (quote != 0 || end == std::string_view::npos) {
-      members.fail_member(
-          "statement",
-          quote != 0 ? "${…} stands in quotes: write it without, it is bound as a parameter"
-                     : "a ${ is never closed"
-      );
-      return bound;
-    }
-    std::optional<sql::Template> parameter =
-        members.compile(text.substr(i, end - i), members.pointer_to("statement"));
-    if (!parameter) {
-      return bound;
-    }
-    bound.parameters.push_back(std::move(*parameter));
-    bound.sql += fmt::format("?{}", bound.parameters.size());
-    i = end;
-  }
-  return bound;
-}
 
 class TableAction final : public Action {
  public:
@@ -129,9 +73,8 @@ ParsedAction Sqlite::parse(MemberReader& members, const SinkEnvironment& environ
     }
   }
   std::optional<sql::Template> table = members.optional_template("table");
-  const std::optional<std::string> statement = members.optional_text("statement");
   members.refuse("columns", "is not supported yet; name them in the SELECT or write a statement");
-  if (table.has_value() == statement.has_value() && !members.failed()) {
+  if (table.has_value() == members.has("statement") && !members.failed()) {
     members.fail_at(members.pointer(), "needs one of table and statement");
   }
   if (table && table->text().empty()) {
@@ -140,10 +83,7 @@ ParsedAction Sqlite::parse(MemberReader& members, const SinkEnvironment& environ
   if (table && table->is_literal() && table->text().starts_with(kOurs)) {
     members.fail_member("table", "tables that begin with _iotcore_ are the server's");
   }
-  BoundStatement bound;
-  if (statement) {
-    bound = bind_parameters(*statement, members);
-  }
+  BoundStatement bound = bind_parameters("statement", '?', members);
   if (members.failed()) {
     return nullptr;
   }

@@ -157,19 +157,7 @@ SqliteResult<void> SqliteWriter::read_delivered() {
     return tl::unexpected(std::move(row).error());
   }
   if (*row) {
-    // "first-end first-end …"
-    const std::string text((*statement)->text(0));
-    const char* at = text.data();
-    const char* end = at + text.size();
-    while (at < end) {
-      SequenceRange range;
-      at = std::from_chars(at, end, range.first).ptr + 1;
-      if (at >= end) {
-        break;
-      }
-      at = std::from_chars(at, end, range.end).ptr + 1;
-      delivered_.add(range);
-    }
+    delivered_ = sequence_set_from((*statement)->text(0));
   }
   (*statement)->reset();
   return {};
@@ -179,10 +167,7 @@ SqliteResult<void> SqliteWriter::write_delivered() {
   while (delivered_.range_count() > kDeliveredRangesMax) {
     delivered_.erase_front();
   }
-  std::string text;
-  delivered_.for_each([&text](SequenceRange range) {
-    text += fmt::format("{}{}-{}", text.empty() ? "" : " ", range.first, range.end);
-  });
+  const std::string text = to_text(delivered_);
   auto statement = database_->prepare(
       "INSERT INTO _iotcore_delivered(outbox, sequences) VALUES (?1, ?2) "
       "ON CONFLICT(outbox) DO UPDATE SET sequences = excluded.sequences"
