@@ -11,8 +11,8 @@ namespace {
 
 class FileAction final : public Action {
  public:
-  FileAction(std::string path, std::string format, std::int64_t rotate_bytes)
-      : path_(std::move(path)), fields_{std::move(format), std::to_string(rotate_bytes)} {}
+  FileAction(std::string path, Fields fields)
+      : path_(std::move(path)), fields_(std::move(fields)) {}
 
   std::string target() const override { return path_; }
 
@@ -34,6 +34,7 @@ class FileAction final : public Action {
 
 ParsedAction File::parse(MemberReader& members, const SinkEnvironment& environment) {
   static constexpr auto kFormats = std::to_array<std::string_view>({kJson, kCsv, kRaw});
+  static constexpr auto kCompressions = std::to_array<std::string_view>({"none", "zstd"});
   const std::string path = members.text("path");
   std::string checked;
   if (!path.empty()) {
@@ -44,14 +45,24 @@ ParsedAction File::parse(MemberReader& members, const SinkEnvironment& environme
       members.fail_member("path", valid.error().message());
     }
   }
-  std::string format = members.choice("format", kFormats, kJson);
   constexpr std::int64_t kSmallest = 1024;
-  const std::int64_t rotate_bytes =
-      members.optional_integer("rotateBytes", kSmallest, std::int64_t{1} << 50).value_or(0);
-  for (const std::string_view later : {"rotateSeconds", "compress", "keep"}) {
-    members.refuse(later, "is not supported yet");
+  constexpr std::int64_t kYearS = 366 * 86'400;
+  Action::Fields fields(kFileFieldCount);
+  fields[kFormat] = members.choice("format", kFormats, kJson);
+  fields[kRotateBytes] = std::to_string(
+      members.optional_integer("rotateBytes", kSmallest, std::int64_t{1} << 50).value_or(0)
+  );
+  fields[kRotateSeconds] =
+      std::to_string(members.optional_integer("rotateSeconds", 1, kYearS).value_or(0));
+  const std::string compress = members.choice("compress", kCompressions, "none");
+  fields[kCompress] = compress == "none" ? std::string() : compress;
+  fields[kKeep] = std::to_string(members.optional_integer("keep", 1, 1'000'000).value_or(0));
+  for (const std::string_view name : {"compress", "keep"}) {
+    if (members.has(name) && !members.has("rotateBytes") && !members.has("rotateSeconds")) {
+      members.fail_member(name, "goes with rotateBytes or rotateSeconds");
+    }
   }
-  return std::make_unique<FileAction>(std::move(checked), std::move(format), rotate_bytes);
+  return std::make_unique<FileAction>(std::move(checked), std::move(fields));
 }
 
 Result<std::unique_ptr<Sink>> File::make_sink(

@@ -4,10 +4,11 @@
 
 namespace iotcore::rules::actions {
 
-// file(path*, format json|csv|raw, rotateBytes): results appended to a file, synced once a batch.
+// file(path*, format json|csv|raw, rotateBytes, rotateSeconds, compress zstd, keep): results appended to a file, synced once a batch.
 //
 // json: a line each. csv: the members of the object by the file's first line, which is made of the first result; a member that is not
-// there is an error. raw: the bytes as they are. A file that has reached rotateBytes is renamed with the time in its name and a new one begun.
+// there is an error. raw: the bytes as they are. A file that has reached rotateBytes, or was last written in an earlier
+// period of rotateSeconds, is renamed with the time in its name, and perhaps compressed, when the next result comes; so many of those are kept.
 // At least once: what was written just before a crash may be there twice, but no line is left half written.
 struct File {
   static constexpr std::string_view kName = "file";

@@ -1,6 +1,7 @@
 #include "rules/actions/file_writer.h"
 
-#include <fmt/chrono.h>
+#include "base/log.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -52,11 +53,41 @@ std::uint64_t number_of(const std::string& text) {
   return number;
 }
 
+FileRotation rotation_of(const std::vector<std::string>& fields) {
+  FileRotation rotation;
+  rotation.bytes = number_of(fields[kRotateBytes]);
+  if (fields.size() == kFileFieldCount) {  // not of an earlier version
+    rotation.seconds = number_of(fields[kRotateSeconds]);
+    rotation.compress = !fields[kCompress].empty();
+    rotation.keep = number_of(fields[kKeep]);
+  }
+  return rotation;
+}
+
+bool is_ours(const Record& record) {
+  return record.fields.size() > kRotateBytes;
+}
+
+WallTime last_write_of(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto written = std::filesystem::last_write_time(path, error);
+  const SystemClock clock;
+  if (error) {
+    return clock.wall();
+  }
+  const auto age = std::filesystem::file_time_type::clock::now() - written;
+  return clock.wall() - std::chrono::duration_cast<Duration>(age);
+}
+
 }  // namespace
 
 Status FileWriter::ensure_open(bool lines) {
   IOTCORE_ASSIGN(const bool opened, file_.ensure_open(lines));
-  return opened ? read_header() : Status();
+  if (!opened) {
+    return {};
+  }
+  written_ = last_write_of(file_.path());
+  return read_header();
 }
 
 Status FileWriter::read_header() {
@@ -77,20 +108,18 @@ Status FileWriter::read_header() {
   return {};
 }
 
-Status FileWriter::rotate() {
-  const std::int64_t now_ms = to_epoch_ms(SystemClock().wall());
-  const std::filesystem::path& path = file_.path();
-  const std::string stem = path.stem().string();
-  const std::string extension = path.extension().string();
-  const std::string time = fmt::format(
-      "{:%Y%m%dT%H%M%S}.{:03}Z", fmt::gmtime(static_cast<std::time_t>(now_ms / 1000)), now_ms % 1000
-  );
-  std::filesystem::path to;
-  for (int attempt = 0; attempt == 0 || std::filesystem::exists(to); ++attempt) {
-    const std::string number = attempt == 0 ? "" : fmt::format("-{}", attempt);
-    to = path.parent_path() / fmt::format("{}-{}{}{}", stem, time, number, extension);
+Result<bool> FileWriter::rotate(const FileRotation& rotation) {
+  const WallTime now = SystemClock().wall();
+  if (!rotation.is_due(file_.size(), written_, now)) {
+    return false;
   }
-  return file_.move_to(to);
+  IOTCORE_TRY(file_.move_to(rotated_name(file_.path(), now)));
+  columns_.clear();
+  if (const Status tidy = tidy_rotated(file_.path(), rotation); !tidy) {
+    // The next rotation tries again.
+    log(LogLevel::kWarn, "file.rotation", {{"error", tidy.error().message()}});
+  }
+  return true;
 }
 
 Outcome FileWriter::append_csv(std::string& out, const json::object& row) {
@@ -167,7 +196,7 @@ void FileWriter::deliver(std::span<const Record* const> batch, std::span<Outcome
   std::string out;
   for (std::size_t i = 0; i < batch.size();) {
     const Record& first = *batch[i];
-    if (first.fields.size() != kFileFieldCount) {
+    if (!is_ours(first)) {
       outcomes[i++] = Outcome::permanent("not a record of this kind");
       continue;
     }
@@ -175,27 +204,29 @@ void FileWriter::deliver(std::span<const Record* const> batch, std::span<Outcome
       retry_from(i, open.error());
       return;
     }
-    const std::uint64_t rotate_bytes = number_of(first.fields[kRotateBytes]);
-    if (rotate_bytes != 0 && file_.size() >= rotate_bytes) {
-      if (const Status rotated = rotate(); !rotated) {
-        retry_from(i, rotated.error());
-        return;
-      }
+    const FileRotation rotation = rotation_of(first.fields);
+    const Result<bool> rotated = rotate(rotation);
+    if (!rotated) {
+      retry_from(i, rotated.error());
+      return;
+    }
+    if (*rotated) {
       continue;
     }
     // As much as fits before the next rotation, in one write.
     out.clear();
     const std::size_t from = i;
     do {
-      outcomes[i] = batch[i]->fields.size() == kFileFieldCount
-                        ? append(out, *batch[i])
-                        : Outcome::permanent("not a record of this kind");
+      outcomes[i] = is_ours(*batch[i]) ? append(out, *batch[i])
+                                       : Outcome::permanent("not a record of this kind");
       ++i;
-    } while (i < batch.size() && (rotate_bytes == 0 || file_.size() + out.size() < rotate_bytes));
+    } while (i < batch.size() && (rotation.bytes == 0 || file_.size() + out.size() < rotation.bytes)
+    );
     if (const Status written = file_.append(out); !written) {
       retry_from(from, written.error());
       return;
     }
+    written_ = SystemClock().wall();
   }
 }
 

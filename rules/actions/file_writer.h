@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "rules/actions/append_file.h"
+#include "rules/actions/file_rotation.h"
 #include "rules/sink.h"
 
 #include <cstdint>
@@ -13,7 +14,14 @@
 namespace iotcore::rules::actions {
 
 // The fields of a record of `file`, and the formats.
-enum FileField : std::size_t { kFormat, kRotateBytes, kFileFieldCount };
+enum FileField : std::size_t {
+  kFormat,
+  kRotateBytes,
+  kRotateSeconds,
+  kCompress,
+  kKeep,
+  kFileFieldCount
+};
 
 inline constexpr std::string_view kJson = "json";
 inline constexpr std::string_view kCsv = "csv";
@@ -29,13 +37,15 @@ class FileWriter final : public Sink {
 
  private:
   Status ensure_open(bool lines);
-  Status rotate();
+  // If it is time. True: there is a new file, still to be opened.
+  Result<bool> rotate(const FileRotation& rotation);
   // What the record adds to the file; permanent if it can't.
   Outcome append(std::string& out, const Record& record);
   Outcome append_csv(std::string& out, const json::object& row);
   Status read_header();
 
   AppendFile file_;
+  WallTime written_ = {};             // last
   std::vector<std::string> columns_;  // of a csv file
 };
 
