@@ -28,7 +28,7 @@ std::string with_single_spaces(std::string_view text) {
   return out;
 }
 
-// The raw path without empty and dot segments, each segment encoded once more.
+// The raw path without empty and dot segments, each segment encoded once more. Not for S3, where a key may have such segments, and is encoded once only.
 std::string canonical_path(std::string_view path) {
   std::vector<std::string_view> segments;
   for (const std::string_view segment : split(path, '/')) {
@@ -127,7 +127,7 @@ std::string signature_of(
   const std::string canonical = fmt::format(
       "{}\n{}\n{}\n{}\n{}\n{}",
       request.method,
-      canonical_path(target.path),
+      claim.scope.service == "s3" ? std::string(target.path) : canonical_path(target.path),
       canonical_query(target.query, token),
       canonical_headers(request.headers, claim.signed_headers),
       joined(claim.signed_headers),

@@ -1,12 +1,21 @@
 // The kinds of actions there are: one line each.
 #include "rules/action.h"
+#include "rules/actions/amqp_action.h"
 #include "rules/actions/dynamo_db.h"
 #include "rules/actions/file.h"
 #include "rules/actions/firehose.h"
+#include "rules/actions/influx_db.h"
+#include "rules/actions/kafka.h"
 #include "rules/actions/log.h"
 #include "rules/actions/measurements.h"
+#include "rules/actions/mqtt.h"
+#include "rules/actions/nats.h"
+#include "rules/actions/open_search.h"
+#include "rules/actions/postgres.h"
+#include "rules/actions/redis.h"
 #include "rules/actions/republish.h"
 #include "rules/actions/s3.h"
+#include "rules/actions/smtp.h"
 #include "rules/actions/sqlite.h"
 #include "rules/actions/streams.h"
 
@@ -35,18 +44,28 @@ constexpr auto list_of() {
 }
 
 constexpr auto kKinds = list_of<
+    actions::Amqp,            //
     actions::CloudwatchLogs,  //
     actions::DynamoDb,        //
     actions::DynamoDbV2,      //
+    actions::Elasticsearch,   //
     actions::File,            //
     actions::Firehose,        //
+    actions::InfluxDb,        //
     actions::IotAnalytics,    //
     actions::IotSiteWise,     //
+    actions::Kafka,           //
     actions::Kinesis,         //
     actions::Location,        //
     actions::Log,             //
+    actions::Mqtt,            //
+    actions::Nats,            //
+    actions::OpenSearch,      //
+    actions::Postgres,        //
+    actions::Redis,           //
     actions::Republish,       //
     actions::S3,              //
+    actions::Smtp,            //
     actions::Sqlite,          //
     actions::Timestream>();
 

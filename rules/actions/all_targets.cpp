@@ -1,5 +1,16 @@
 // The kinds of targets there are: one line each.
+#include "rules/actions/amqp_sink.h"
 #include "rules/actions/dynamo_db.h"
+#include "rules/actions/influx_sink.h"
+#include "rules/actions/kafka_settings.h"
+#include "rules/actions/mqtt_client.h"
+#include "rules/actions/nats_sink.h"
+#include "rules/actions/open_search.h"
+#include "rules/actions/postgres_client.h"
+#include "rules/actions/redis_client.h"
+#include "rules/actions/s3_endpoint.h"
+#include "rules/actions/smtp_client.h"
+#include "rules/actions/target_options.h"
 #include "rules/targets.h"
 
 #include <algorithm>
@@ -8,7 +19,19 @@
 namespace iotcore::rules {
 namespace {
 
+using actions::check_with;
+
 constexpr auto kKinds = std::to_array<TargetKind>({
+    {"amqp", check_with<actions::read_amqp>},
+    {"influx", check_with<actions::read_influx>},
+    {"kafka", check_with<actions::read_kafka>},
+    {"mqtt", check_with<actions::read_mqtt>},
+    {"nats", check_with<actions::read_nats>},
+    {"opensearch", actions::check_open_search},
+    {"postgres", check_with<actions::read_postgres>},
+    {"redis", check_with<actions::read_redis>},
+    {"s3", check_with<actions::read_s3>},
+    {"smtp", check_with<actions::read_smtp>},
     {actions::TableTarget::kName, &actions::TableTarget::check},
 });
 

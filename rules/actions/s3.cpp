@@ -3,6 +3,7 @@
 #include "base/files.h"
 #include "rules/actions/aws_sinks.h"
 #include "rules/actions/fields_action.h"
+#include "rules/actions/s3_endpoint.h"
 
 #include <fmt/format.h>
 
@@ -126,7 +127,7 @@ Result<std::unique_ptr<Sink>> make_built_in(const SinkEnvironment& environment) 
   return std::make_unique<ObjectFolder>(environment.folder / "objects");
 }
 
-constexpr AwsSinks kSinks = {S3::kName, &field_of<kBucket>, &make_built_in};
+constexpr AwsSinks kSinks = {S3::kName, &field_of<kBucket>, &make_built_in, &make_s3_endpoint};
 
 }  // namespace
 

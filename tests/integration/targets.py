@@ -1,0 +1,206 @@
+"""Starts the real systems that rules deliver to, from Debian's packages, each in a folder and on a port of its own; ended by their process ids."""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+def await_that(condition, what, timeout_s=60):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        time.sleep(0.02)
+
+
+class Target:
+    """One server. Sub-classes say which program, as whom, and what it is told."""
+    package = ""
+    programs = ()
+    user = None
+
+    def __init__(self):
+        self.program = next((each for each in self.programs if os.path.exists(each)), None)
+        if self.program is None:
+            raise unittest.SkipTest(f"Debian's package {self.package} is not installed")
+        self.folder = tempfile.mkdtemp(prefix="iotcore-target-")
+        self.port = free_port()
+        self.process = None
+        if self.user and os.geteuid() == 0:
+            shutil.chown(self.folder, self.user)
+        try:
+            self.prepare()
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def as_user(self, command):
+        return ["runuser", "-u", self.user, "--", *command] if self.user and os.geteuid() == 0 else list(command)
+
+    def prepare(self):
+        pass
+
+    def command(self):
+        raise NotImplementedError
+
+    def ready(self):
+        return answers(self.port)
+
+    def start(self, wait=True):
+        with open(os.path.join(self.folder, "log"), "ab") as log:
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                            cwd=self.folder, start_new_session=True, env=self.environment())
+        if wait:
+            await_that(lambda: self.process.poll() is not None or self.ready(), f"{self.package} does not start")
+            if self.process.poll() is not None:
+                raise RuntimeError(f"{self.package} ended:\n{self.log()}")
+
+    def environment(self):
+        return dict(os.environ)
+
+    def log(self):
+        with open(os.path.join(self.folder, "log"), errors="replace") as file:
+            return file.read()[-5000:]
+
+    def signal(self, number):
+        """To the server and all that it has started."""
+        os.killpg(self.process.pid, number)
+
+    def kill(self):
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+        await_that(lambda: not answers(self.port), "the port stays open")
+
+    def close(self):
+        if self.process is not None and self.process.poll() is None:
+            self.signal(signal.SIGKILL)
+            self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Postgres(Target):
+    package = "postgresql-15"
+    programs = ("/usr/lib/postgresql/15/bin/postgres",)
+    user = "postgres"
+
+    def prepare(self):
+        subprocess.run(self.as_user([os.path.join(os.path.dirname(self.program), "initdb"), "-D", self.folder + "/data", "-U",
+                                     "iot", "-E", "UTF8", "--locale=C", "--auth=trust", "--no-sync"]),
+                       check=True, capture_output=True, cwd=self.folder)
+
+    def command(self):
+        return self.as_user([self.program, "-D", self.folder + "/data", "-p", str(self.port), "-k", self.folder,
+                             "-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=32MB", "-c", "max_connections=20"])
+
+    def ready(self):
+        return self.ask("SELECT 1") == "1"
+
+    def ask(self, sql):
+        done = subprocess.run(["/usr/bin/psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "iot", "-d", "postgres",
+                               "-AtX", "-v", "ON_ERROR_STOP=1", "-c", sql], capture_output=True, text=True, timeout=60)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    def kill(self):
+        super().kill()
+        pid = self.folder + "/data/postmaster.pid"
+        if os.path.exists(pid):
+            os.unlink(pid)
+
+
+class Redis(Target):
+    package = "redis-server"
+    programs = ("/usr/bin/redis-server",)
+
+    def command(self):
+        return [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder, "--save", "",
+                "--appendonly", "yes", "--appendfsync", "always", "--daemonize", "no"]
+
+    def ready(self):
+        return self.ask("PING") == "PONG"
+
+    def ask(self, *arguments):
+        done = subprocess.run(["/usr/bin/redis-cli", "-p", str(self.port), *arguments], capture_output=True, text=True, timeout=60)
+        return done.stdout.strip()
+
+
+class Nats(Target):
+    package = "nats-server"
+    programs = ("/usr/sbin/nats-server", "/usr/bin/nats-server")
+
+    def command(self):
+        return [self.program, "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", self.folder]
+
+
+class RabbitMq(Target):
+    package = "rabbitmq-server"
+    programs = ("/usr/lib/rabbitmq/bin/rabbitmq-server",)
+
+    def prepare(self):
+        self.distribution_port = free_port()
+        self.names_port = free_port()
+        self.names = subprocess.Popen(["/usr/bin/epmd", "-address", "127.0.0.1", "-port", str(self.names_port)])
+
+    def close(self):
+        super().close()
+        if hasattr(self, "names"):
+            self.names.kill()
+            self.names.wait()
+
+    def environment(self):
+        return dict(os.environ, HOME=self.folder, ERL_EPMD_PORT=str(self.names_port), ERL_EPMD_ADDRESS="127.0.0.1", RABBITMQ_NODENAME=f"iotcore{self.port}@localhost", RABBITMQ_NODE_IP_ADDRESS="127.0.0.1",
+                    RABBITMQ_NODE_PORT=str(self.port), RABBITMQ_DIST_PORT=str(self.distribution_port),
+                    RABBITMQ_MNESIA_BASE=self.folder + "/mnesia", RABBITMQ_LOG_BASE=self.folder + "/logs",
+                    RABBITMQ_ENABLED_PLUGINS_FILE=self.folder + "/plugins", RABBITMQ_CONFIG_FILE=self.folder + "/none",
+                    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+S 1:1 -kernel inet_dist_use_interface {127,0,0,1}",
+                    RABBITMQ_PID_FILE=self.folder + "/pid")
+
+    def command(self):
+        return [self.program]
+
+
+class Mosquitto(Target):
+    package = "mosquitto"
+    programs = ("/usr/sbin/mosquitto",)
+
+    def prepare(self):
+        with open(self.folder + "/conf", "w") as file:
+            file.write(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
+                       f"persistence_location {self.folder}/\nautosave_interval 1\nautosave_on_changes true\nuser root\n"
+                       "max_queued_messages 0\n")
+
+    def command(self):
+        return [self.program, "-c", self.folder + "/conf"]
+
+
+class Influx(Target):
+    package = "influxdb"
+    programs = ("/usr/bin/influxd",)
+
+    def prepare(self):
+        self.rpc_port = free_port()
+        with open(self.folder + "/conf", "w") as file:
+            file.write(f'reporting-disabled = true\nbind-address = "127.0.0.1:{self.rpc_port}"\n'
+                       f'[meta]\ndir = "{self.folder}/meta"\n[data]\ndir = "{self.folder}/data"\nwal-dir = "{self.folder}/wal"\n'
+                       f'[http]\nbind-address = "127.0.0.1:{self.port}"\nauth-enabled = false\n[monitor]\nstore-enabled = false\n')
+
+    def command(self):
+        return [self.program, "run", "-config", self.folder + "/conf"]

@@ -1,0 +1,72 @@
+"""Rules that publish to another broker: mosquitto, killed while messages are on their way."""
+import json
+import unittest
+
+import paho.mqtt.client as mqtt
+
+from server import wait_until
+from sinks import SinkCase, shut_out
+import targets
+
+COUNT = 1000
+
+
+class MqttSink(SinkCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.broker = targets.Mosquitto()
+        cls.addClassCleanup(cls.broker.close)
+        cls.start_server()
+
+    def listen(self, *filters, client_id):
+        got = []
+        client = mqtt.Client(client_id=client_id, clean_session=False)
+        ready = []
+        client.on_message = lambda client, data, message: got.append(message)
+        client.on_connect = lambda client, *_: client.subscribe([(each, 2) for each in filters])
+        client.on_subscribe = lambda *_: ready.append(1)
+        client.reconnect_delay_set(1, 1)
+        client.connect("127.0.0.1", self.broker.port)
+        client.loop_start()
+        self.addCleanup(client.loop_stop)
+        self.addCleanup(client.disconnect)
+        wait_until(lambda: ready)
+        return got
+
+    def rule(self, name, text, options=""):
+        self.apply(name, f"CREATE TARGET {name}_m AS mqtt(host = '127.0.0.1', port = {self.broker.port}{options});\nCREATE RULE {name} AS {text};")
+
+    def test_every_qos_and_retain_in_both_versions(self):
+        got = self.listen("bridged/#", client_id="qos")
+        for version in ("3.1.1", "5"):
+            name = "q" + version.replace(".", "")
+            self.rule(name, f"SELECT v FROM '{name}/+' DO mqtt(target = '{name}_m', topic = 'bridged/${{topic()}}/0', qos = 0)"
+                            f" DO mqtt(target = '{name}_m', topic = 'bridged/${{topic()}}/1', qos = 1, retain = TRUE)"
+                            f" DO mqtt(target = '{name}_m', topic = 'bridged/${{topic()}}/2', qos = 2)", f", version = '{version}'")
+            self.publish(f"{name}/a", {"v": 1})
+        self.wait(lambda: len(got) == 6, lambda: [message.topic for message in got])
+        self.assertEqual(sorted((message.topic, message.qos, message.payload) for message in got),
+                         [(f"bridged/{name}/a/{qos}", qos, b'{"v":1}') for name in ("q311", "q5") for qos in (0, 1, 2)])
+        late = self.listen("bridged/q5/a/1", client_id="late")
+        self.wait(lambda: late and late[0].retain, "nothing is retained")
+
+    def test_nothing_is_lost_or_reordered_when_the_broker_is_killed(self):
+        for qos in (1, 2):
+            with self.subTest(qos=qos):
+                got = self.listen(f"kept{qos}", client_id=f"kept{qos}")
+                self.rule(f"kept{qos}", f"SELECT n FROM 'kept{qos}/in' DO mqtt(target = 'kept{qos}_m', topic = 'kept{qos}', qos = {qos})"
+                                        " WITH (retryMax = 500)")
+                infos = [self.client.client.publish(f"kept{qos}/in", json.dumps({"n": n}), qos=1) for n in range(COUNT)]
+                self.wait(lambda: len(got) > 20, "nothing arrived")
+                # In good order: kill -9 would lose what mosquitto has acknowledged and not yet written.
+                self.broker.signal(15)
+                self.broker.process.wait()
+                self.broker.start()
+                for info in infos:
+                    info.wait_for_publish(60)
+                self.wait(lambda: len({json.loads(each.payload)["n"] for each in got}) == COUNT, lambda: f"{len(got)} of {COUNT}")
+                self.assertEqual(shut_out([json.loads(each.payload)["n"] for each in got], COUNT), ([], False))
+
+
+if __name__ == "__main__":
+    unittest.main(warnings="ignore")

@@ -1,0 +1,93 @@
+"""Rules that write to PostgreSQL: the real server, killed while rows are on their way, and rows that it refuses."""
+import unittest
+
+from sinks import SinkCase
+import targets
+
+COUNT = 1500
+
+
+class PostgresSink(SinkCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.db = targets.Postgres()
+        cls.addClassCleanup(cls.db.close)
+        cls.start_server()
+
+    def rule(self, name, text):
+        self.apply(name, f"CREATE TARGET {name}db AS postgres(host = '127.0.0.1', port = {self.db.port}, dbname = 'postgres',"
+                         f" user = 'iot');\nCREATE RULE {name} AS {text};")
+
+    def test_members_go_to_columns_of_their_type(self):
+        self.db.ask("CREATE TABLE typed(device text, temp float8, n int, at timestamptz, tags text[], extra jsonb,"
+                    " received_at timestamptz, delivery_id text UNIQUE)")
+        self.rule("typed", "SELECT *, topic(2) AS device FROM 'typed/+' DO postgres(target = 'typeddb', table = 'typed')")
+        self.publish("typed/a", {"temp": 21.5, "n": 7.0, "at": 1700000000123, "tags": ["x", "y\"z"], "extra": {"k": "v\t\n"}})
+        self.publish("typed/b", {"temp": None, "extra": "text"})
+        self.wait_equal(lambda: self.db.ask("SELECT count(*) FROM typed"), "2")
+        self.assertEqual(
+            self.db.ask("SELECT device, temp, n, at AT TIME ZONE 'UTC', tags[2], extra ->> 'k' = E'v\\t\\n',"
+                        " received_at > now() - interval '1 min', delivery_id LIKE '%:typed:0' FROM typed WHERE device = 'a'"),
+            'a|21.5|7|2023-11-14 22:13:20.123|y"z|t|t|t')
+        self.assertEqual(self.db.ask("SELECT device, temp, extra FROM typed WHERE device = 'b'"), 'b||"text"')
+
+    def test_a_table_that_is_not_there_is_made_and_a_new_column_is_seen(self):
+        self.rule("made", "SELECT * FROM 'made/in' DO postgres(target = 'madedb', table = 'made_${a}')"
+                          " ON ERROR DO republish(topic = 'made/failed', qos = 1)")
+        self.publish("made/in", {"a": 1, "b": [1, 2]})
+        self.wait_equal(lambda: self.db.ask("SELECT payload -> 'b' ->> 1 FROM made_1"), "2")
+        self.db.ask("CREATE TABLE made_2(a int)")
+        failed = self.failures("made/failed")
+        self.publish("made/in", {"a": 2, "b": 3})
+        self.assertIn(b"has no column b", failed.wait(1)[0].payload)
+        self.db.ask("ALTER TABLE made_2 ADD COLUMN b int")
+        self.publish("made/in", {"a": 2, "b": 4})
+        self.wait_equal(lambda: self.db.ask("SELECT a, b FROM made_2"), "2|4")
+
+    def test_statements_upserts_and_chosen_columns(self):
+        self.db.ask("CREATE TABLE latest(device text PRIMARY KEY, v int)")
+        self.db.ask("CREATE TABLE log(m text, v int)")
+        self.rule("chosen", """SELECT * FROM 'chosen/+'
+            DO postgres(target = 'chosendb', table = 'latest', columns = {'device': '${topic(2)}', 'v': '${v}'}, onConflict = ['device'])
+            DO postgres(target = 'chosendb', statement = 'INSERT INTO log SELECT ${topic(2)}, ${v} WHERE ${v}::int > 1')""")
+        for value in range(4):
+            self.publish("chosen/a'b", {"v": value})
+        self.wait_equal(lambda: self.db.ask("SELECT device, v FROM latest"), "a'b|3")
+        self.wait_equal(lambda: self.db.ask("SELECT count(*), min(v) FROM log"), "2|2")
+
+    def test_a_row_that_is_refused_goes_to_the_error_action_and_others_through(self):
+        self.db.ask("CREATE TABLE checked(v int CHECK (v <> 13))")
+        self.rule("checked", "SELECT v FROM 'checked/in' DO postgres(target = 'checkeddb', table = 'checked')"
+                             " ON ERROR DO republish(topic = 'checked/failed', qos = 1)")
+        failed = self.failures("checked/failed")
+        for value in list(range(40)) + ["text"]:
+            self.client.client.publish("checked/in", '{"v": "%s"}' % value, qos=1)
+        self.wait_equal(lambda: self.db.ask("SELECT count(*), max(v) FROM checked"), "39|39")
+        reasons = b"".join(message.payload for message in failed.wait(2))
+        self.assertIn(b"checked_v_check", reasons)
+        self.assertIn(b"invalid input syntax", reasons)
+
+    def test_nothing_is_lost_repeated_or_reordered_when_the_server_is_killed(self):
+        self.db.ask("CREATE TABLE kept(id serial, n int)")
+        self.rule("kept", "SELECT n FROM 'kept/in' DO postgres(target = 'keptdb', table = 'kept', columns = ['n']) WITH (retryMax = 500)")
+        self.load_while_killed("kept/in", self.db, COUNT, lambda: self.db.ask("SELECT count(*) > 0 FROM kept") == "t")
+        self.wait_equal(lambda: self.db.ask("SELECT count(*), count(DISTINCT n) FROM kept"), f"{COUNT}|{COUNT}")
+        self.assertEqual(
+            self.db.ask("SELECT count(*) FROM (SELECT n, lag(n) OVER (ORDER BY id) AS before FROM kept) AS x WHERE n < before"), "0")
+
+    def test_what_is_wrong_with_a_rule_is_told(self):
+        for text, message in [
+            ("postgres(target = 'nodb', table = 't')", "there is no target 'nodb'"),
+            ("postgres(target = 'p', table = 't', tabel = 't')", "did you mean table?"),
+            ("postgres(target = 'p')", "needs one of table and statement"),
+            ("postgres(target = 'p', statement = 'COMMIT')", "a batch is one transaction"),
+            ("postgres(target = 'p', statement = 'SELECT ''${v}''')", "stands in quotes"),
+            ("postgres(target = 'p', table = 't', onConflict = 'what')", "must be 'ignore' or the list"),
+        ]:
+            self.refused(f"CREATE TARGET p AS postgres(host = 'h', dbname = 'd');\nCREATE RULE wrong AS SELECT * FROM 'a' DO {text};", message)
+        self.refused("CREATE TARGET p AS postgres(host = 'h', ca = '/x');", "tls = TRUE")
+        self.refused("CREATE TARGET p AS postgres(url = 'http://h');", "begins with postgresql://")
+
+
+if __name__ == "__main__":
+    unittest.main(warnings="ignore")
