@@ -36,6 +36,7 @@ class Target:
     package = ""
     programs = ()
     user = None
+    start_timeout_s = 60
 
     def __init__(self):
         self.program = next((each for each in self.programs if os.path.exists(each)), None)
@@ -70,7 +71,8 @@ class Target:
             self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                                             cwd=self.folder, start_new_session=True, env=self.environment())
         if wait:
-            await_that(lambda: self.process.poll() is not None or self.ready(), f"{self.package} does not start")
+            await_that(lambda: self.process.poll() is not None or self.ready(), f"{self.package} does not start",
+                       self.start_timeout_s)
             if self.process.poll() is not None:
                 raise RuntimeError(f"{self.package} ended:\n{self.log()}")
 
@@ -153,20 +155,20 @@ class Nats(Target):
 class RabbitMq(Target):
     package = "rabbitmq-server"
     programs = ("/usr/lib/rabbitmq/bin/rabbitmq-server",)
+    start_timeout_s = 240  # three seconds of a processor, which may be busy with other tests
 
     def prepare(self):
         self.distribution_port = free_port()
         self.names_port = free_port()
-        self.names = subprocess.Popen(["/usr/bin/epmd", "-address", "127.0.0.1", "-port", str(self.names_port)])
 
     def close(self):
         super().close()
-        if hasattr(self, "names"):
-            self.names.kill()
-            self.names.wait()
+        # The name server that Erlang starts beside it, on a port of this test's own; it stays while it believes in its node.
+        await_that(lambda: subprocess.run(["/usr/bin/epmd", "-port", str(self.names_port), "-kill"], capture_output=True,
+                                          timeout=60).returncode != 0 or not answers(self.names_port), "epmd stays")
 
     def environment(self):
-        return dict(os.environ, HOME=self.folder, ERL_EPMD_PORT=str(self.names_port), ERL_EPMD_ADDRESS="127.0.0.1", RABBITMQ_NODENAME=f"iotcore{self.port}@localhost", RABBITMQ_NODE_IP_ADDRESS="127.0.0.1",
+        return dict(os.environ, HOME=self.folder, ERL_EPMD_PORT=str(self.names_port), RABBITMQ_NODENAME=f"iotcore{self.port}@localhost", RABBITMQ_NODE_IP_ADDRESS="127.0.0.1",
                     RABBITMQ_NODE_PORT=str(self.port), RABBITMQ_DIST_PORT=str(self.distribution_port),
                     RABBITMQ_MNESIA_BASE=self.folder + "/mnesia", RABBITMQ_LOG_BASE=self.folder + "/logs",
                     RABBITMQ_ENABLED_PLUGINS_FILE=self.folder + "/plugins", RABBITMQ_CONFIG_FILE=self.folder + "/none",
