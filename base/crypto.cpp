@@ -255,8 +255,24 @@ std::string random_bytes(std::size_t n) {
   return out;
 }
 
+namespace {
+
+// Every request has one, and the generator's cost is by the call: so much at a time, for names and not for keys.
+std::string bytes_for_uuid() {
+  constexpr std::size_t kUuidBytes = 16;
+  thread_local std::string of_thread;
+  if (of_thread.empty()) {
+    of_thread = random_bytes(32 * kUuidBytes);
+  }
+  const std::string bytes = of_thread.substr(of_thread.size() - kUuidBytes);
+  of_thread.resize(of_thread.size() - kUuidBytes);
+  return bytes;
+}
+
+}  // namespace
+
 std::string new_uuid() {
-  std::string b = random_bytes(16);
+  std::string b = bytes_for_uuid();
   b[6] = static_cast<char>((b[6] & 0x0F) | 0x40);
   b[8] = static_cast<char>((b[8] & 0x3F) | 0x80);
   const std::string hex = to_hex(b);

@@ -1,5 +1,6 @@
 #include "base/ids.h"
 
+#define XXH_INLINE_ALL  // it is called for every message
 #include <xxhash.h>
 
 namespace iotcore {

@@ -66,7 +66,8 @@ void FrameCache::append(OutBuffer& out, const Receiver& receiver) {
     return;
   }
   Encoded& encoded = encoded_[kind];
-  if (encoded.bytes == nullptr) {
+  if (!is_known(kind)) {
+    known_kinds_ |= 1U << kind;
     encode(out, receiver, &encoded);
     return;
   }
@@ -76,7 +77,8 @@ void FrameCache::append(OutBuffer& out, const Receiver& receiver) {
 void FrameCache::append_shared(OutBuffer& out, const Receiver& receiver, std::size_t kind) {
   FrameArena& arena = (*arenas_)[kind];
   Encoded& encoded = encoded_[kind];
-  if (encoded.bytes == nullptr) {
+  if (!is_known(kind)) {
+    known_kinds_ |= 1U << kind;
     const std::size_t size = packet_bytes(receiver);
     const std::size_t at = arena.allocate(size);
     encode_at(arena.chunk().data() + at, size, receiver, &encoded);
@@ -120,6 +122,7 @@ void FrameCache::encode_at(
   remember->bytes = start;
   remember->size = size;
   remember->packet_id = receiver.packet_id;
+  remember->packet_id_at = 0;
   if (receiver.qos != mqtt::Qos::kAtMostOnce) {
     const std::size_t body = size < 2 + 128         ? 2
                              : size < 3 + 16'384    ? 3

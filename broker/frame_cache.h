@@ -44,12 +44,15 @@ class FrameCache {
   void append(OutBuffer& out, const Receiver& receiver);
 
  private:
+  // No members that initialise themselves: there is an array of these for every message, and it mostly needs one.
   struct Encoded {
-    const char* bytes = nullptr;
-    std::size_t size = 0;
-    std::size_t packet_id_at = 0;
-    PacketId packet_id{};
+    const char* bytes;
+    std::size_t size;
+    std::size_t packet_id_at;
+    PacketId packet_id;
   };
+
+  bool is_known(std::size_t kind) const { return (known_kinds_ >> kind) % 2 != 0; }
 
   static void copy(OutBuffer& out, const Encoded& encoded, PacketId packet_id);
   void append_shared(OutBuffer& out, const Receiver& receiver, std::size_t kind);
@@ -59,6 +62,7 @@ class FrameCache {
   const PublishView& publish_;
   std::uint32_t expiry_s_ = 0;
   Arenas* arenas_ = nullptr;
+  std::uint32_t known_kinds_ = 0;  // bit n: encoded_[n] is there
   std::array<Encoded, kKinds> encoded_;
 };
 

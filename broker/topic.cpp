@@ -1,6 +1,8 @@
 #include "broker/topic.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 
 namespace iotcore::broker {
 namespace {
@@ -17,6 +19,30 @@ bool is_wildcard(char c) {
   return c == '+' || c == '#';
 }
 
+// Eight characters at a time, as every message's topic is looked at.
+constexpr std::uint64_t kOnes = 0x0101010101010101ULL;
+constexpr std::uint64_t kHighBits = 0x8080808080808080ULL;
+
+// The high bit of each byte of the word that is zero, and no other.
+constexpr std::uint64_t zero_bytes(std::uint64_t word) {
+  return ~(((word & ~kHighBits) + ~kHighBits) | word) & kHighBits;
+}
+
+// f(word) for all of the text, the last word filled up with zeros.
+template <typename F>
+void for_each_word(std::string_view text, F&& f) {
+  std::uint64_t word = 0;
+  for (; text.size() >= sizeof(word); text.remove_prefix(sizeof(word))) {
+    std::memcpy(&word, text.data(), sizeof(word));
+    f(word);
+  }
+  if (!text.empty()) {
+    word = 0;
+    std::memcpy(&word, text.data(), text.size());
+    f(word);
+  }
+}
+
 }  // namespace
 
 std::string_view without_uncounted_prefix(std::string_view topic_or_filter) {
@@ -31,12 +57,19 @@ std::string_view without_uncounted_prefix(std::string_view topic_or_filter) {
 }
 
 std::size_t count_levels(std::string_view topic_or_filter) {
-  return 1 +
-         static_cast<std::size_t>(std::count(topic_or_filter.begin(), topic_or_filter.end(), '/'));
+  std::size_t levels = 1;
+  for_each_word(topic_or_filter, [&levels](std::uint64_t word) {
+    levels += ((zero_bytes(word ^ (kOnes * '/')) >> 7U) * kOnes) >> 56U;
+  });
+  return levels;
 }
 
 bool has_wildcard(std::string_view filter) {
-  return std::any_of(filter.begin(), filter.end(), is_wildcard);
+  std::uint64_t found = 0;
+  for_each_word(filter, [&found](std::uint64_t word) {
+    found |= zero_bytes(word ^ (kOnes * '+')) | zero_bytes(word ^ (kOnes * '#'));
+  });
+  return found != 0;
 }
 
 bool is_valid_topic(std::string_view topic, const TopicLimits& limits) {
