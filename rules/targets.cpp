@@ -24,6 +24,14 @@ std::optional<std::size_t> fit(std::string_view pattern, std::string_view name) 
   return known.starts_with(pattern) ? std::optional(pattern.size()) : std::nullopt;
 }
 
+// "kinesis:raw-*": names of another kind's actions; of kind "aws" also all of them, "kinesis".
+bool names_kind(const Target& target, std::string_view kind) {
+  const std::string_view match = target.match;
+  const std::size_t colon = match.find(':');
+  return match.substr(0, colon) == kind &&
+         (colon != std::string_view::npos || target.kind == "aws");
+}
+
 std::optional<std::size_t> fit(const Target& target, std::string_view kind, std::string_view name) {
   if (target.match.empty()) {
     return std::nullopt;
@@ -32,10 +40,10 @@ std::optional<std::size_t> fit(const Target& target, std::string_view kind, std:
   if (target.kind == kind) {
     return fit(match, name);
   }
-  const std::size_t colon = match.find(':');
-  if (target.kind != "aws" || match.substr(0, colon) != kind) {
+  if (!names_kind(target, kind)) {
     return std::nullopt;
   }
+  const std::size_t colon = match.find(':');
   return colon == std::string_view::npos ? 0 : fit(match.substr(colon + 1), name);
 }
 
@@ -157,9 +165,7 @@ bool Targets::binds_any(std::string_view kind) const {
   const std::lock_guard lock(mutex_);
   return std::ranges::any_of(by_name_, [kind](const auto& entry) {
     const Target& target = *entry.second;
-    const std::string_view match = target.match;
-    return !match.empty() && (target.kind == kind ||
-                              (target.kind == "aws" && match.substr(0, match.find(':')) == kind));
+    return !target.match.empty() && (target.kind == kind || names_kind(target, kind));
   });
 }
 

@@ -65,7 +65,7 @@ class Targets {
   Status replace(const std::string& origin, std::vector<Target> targets);
 
   TargetRef find(std::string_view name) const;
-  // Where an action of AWS's goes: the most specific match among the targets of `kind` and of kind "aws" ("s3:raw-*" there): the exact name,
+  // Where an action of AWS's goes: the most specific match among the targets of `kind` and of others that name the kind ("s3:raw-*" there): the exact name,
   // then the longest pattern. Nullptr: the built-in target. `name` with ${…} in it is matched only by a pattern that covers what stands before.
   TargetRef bind(std::string_view kind, std::string_view name) const;
 

@@ -3,6 +3,8 @@
 #include "base/crypto.h"
 #include "rules/actions/aws_sinks.h"
 #include "rules/actions/fields_action.h"
+#include "rules/actions/postgres.h"
+#include "rules/actions/postgres_client.h"
 #include "rules/actions/transaction_sink.h"
 #include "rules/tables/table_store.h"
 
@@ -161,7 +163,63 @@ Result<std::unique_ptr<Sink>> make_built_in(const SinkEnvironment& environment) 
   );
 }
 
-constexpr AwsSinks kSinks = {DynamoDb::kName, &field_of<kTable>, &make_built_in};
+// PostgreSQL: a column for each part of the key, and one for the payload.
+std::string create_table(const Action::Fields& fields) {
+  const auto column = [&](std::size_t name, std::size_t type) {
+    return fmt::format(
+        "{} {} NOT NULL",
+        postgres_quoted(fields[name]),
+        fields[type] == "NUMBER" ? "numeric" : "text"
+    );
+  };
+  const bool has_range = !fields[kRangeField].empty();
+  return fmt::format(
+      "CREATE TABLE IF NOT EXISTS {}({}, {}{} jsonb, PRIMARY KEY({}{}))",
+      postgres_quoted_table(fields[kTable]),
+      column(kHashField, kHashType),
+      has_range ? column(kRangeField, kRangeType) + ", " : "",
+      postgres_quoted(fields[kPayloadField]),
+      postgres_quoted(fields[kHashField]),
+      has_range ? ", " + postgres_quoted(fields[kRangeField]) : ""
+  );
+}
+
+Result<PostgresForm> row_of_item(const Record& record) {
+  const Action::Fields& fields = record.fields;
+  if (fields.size() != kDynamoDbFieldCount) {
+    return fail(Errc::kInvalidRequest, "not a record of this kind");
+  }
+  std::vector<std::string> key = {fields[kHashField]};
+  std::vector<std::string> values = {fields[kHashValue]};
+  if (!fields[kRangeField].empty()) {
+    key.push_back(fields[kRangeField]);
+    values.push_back(fields[kRangeValue]);
+  }
+  PostgresForm form;
+  if (fields[kOperation] == "DELETE") {
+    std::string statement = "DELETE FROM " + postgres_quoted_table(fields[kTable]);
+    for (std::size_t i = 0; i < key.size(); ++i) {
+      statement +=
+          fmt::format(" {} {} = ${}", i == 0 ? "WHERE" : "AND", postgres_quoted(key[i]), i + 1);
+    }
+    form.fields = postgres_statement(std::move(statement), std::move(values));
+    return form;
+  }
+  form.create = create_table(fields);
+  std::vector<std::string> columns = key;
+  columns.push_back(fields[kPayloadField]);
+  values.push_back(record.payload);
+  form.fields = postgres_row(fields[kTable], key, columns, std::move(values));
+  return form;
+}
+
+Result<std::unique_ptr<Sink>> make_bound(
+    const TargetRef& target, const SinkEnvironment& environment
+) {
+  return make_postgres_sink(DynamoDb::kName, target, environment, &row_of_item);
+}
+
+constexpr AwsSinks kSinks = {DynamoDb::kName, &field_of<kTable>, &make_built_in, &make_bound};
 
 // dynamoDBv2
 
@@ -231,7 +289,23 @@ Result<std::unique_ptr<Sink>> make_v2_built_in(const SinkEnvironment& environmen
   return make_store_sink(environment, &write_v2_item);
 }
 
-constexpr AwsSinks kV2Sinks = {DynamoDbV2::kName, &field_of<kPutItemTable>, &make_v2_built_in};
+Result<PostgresForm> row_of_v2_item(const Record& record) {
+  if (record.fields.size() != kDynamoDbV2FieldCount) {
+    return fail(Errc::kInvalidRequest, "not a record of this kind");
+  }
+  PostgresForm form;
+  form.fields = postgres_payload_row(record.fields[kPutItemTable], true);
+  return form;
+}
+
+Result<std::unique_ptr<Sink>> make_v2_bound(
+    const TargetRef& target, const SinkEnvironment& environment
+) {
+  return make_postgres_sink(DynamoDbV2::kName, target, environment, &row_of_v2_item);
+}
+
+constexpr AwsSinks kV2Sinks = {
+    DynamoDbV2::kName, &field_of<kPutItemTable>, &make_v2_built_in, &make_v2_bound};
 
 }  // namespace
 

@@ -26,6 +26,7 @@ constexpr std::string_view kStatementMode = "statement";  // statement, a value 
 
 // What `conflict` may be besides the key's columns.
 constexpr std::string_view kIgnore = "ignore";
+constexpr std::string_view kPrimaryKey = "primary key";
 
 std::vector<std::string> split_names(std::string_view joined) {
   std::vector<std::string> names;
@@ -126,11 +127,11 @@ struct Row {
   }
 };
 
-class PostgresWriter final : public PostgresSink {
+class PostgresWriter : public PostgresSink {
  public:
   using PostgresSink::PostgresSink;
 
- private:
+ protected:
   PostgresResult<std::vector<PostgresWrite>> writes_of(const Record& record) override {
     if (!record.fields.empty() && record.fields[0] == kStatementMode && record.fields.size() >= 2) {
       PostgresWrite write;
@@ -162,9 +163,10 @@ class PostgresWriter final : public PostgresSink {
       return tl::unexpected(std::move(row).error());
     }
     add_ours(**table, record, *row);
-    return write_of(record, *std::move(row));
+    return write_of(**table, record, *std::move(row));
   }
 
+ private:
   PostgresResult<const PostgresTable*> ensure_table(const std::string& name) {
     auto found = find_table(name, false);
     if (!found || *found != nullptr) {
@@ -256,19 +258,41 @@ class PostgresWriter final : public PostgresSink {
     add("received_at", postgres_time(record.received_ms));
   }
 
-  static PostgresResult<std::vector<PostgresWrite>> write_of(const Record& record, Row row) {
+  static PostgresResult<std::vector<PostgresWrite>> write_of(
+      const PostgresTable& table, const Record& record, Row row
+  ) {
     PostgresWrite write;
     write.table = postgres_quoted_table(record.fields[1]);
     for (const std::string& column : row.columns) {
       write.columns += (write.columns.empty() ? "" : ", ") + postgres_quoted(column);
     }
     write.values = std::move(row.values);
-    if (const std::string& conflict = record.fields[2]; !conflict.empty()) {
+    std::string conflict = record.fields[2];
+    if (conflict == kPrimaryKey) {
+      conflict = key_within(table, row.columns);
+    }
+    if (!conflict.empty()) {
       write.sql = upsert(write, row.columns, conflict);
     } else if (write.values.empty()) {
       write.sql = "INSERT INTO " + write.table + " DEFAULT VALUES";
     }
     return std::vector{std::move(write)};
+  }
+
+  // The columns of the primary key, if they are all among these.
+  static std::string key_within(
+      const PostgresTable& table, const std::vector<std::string>& columns
+  ) {
+    std::vector<std::string> key;
+    for (const auto& [name, column] : table.columns) {
+      if (column.is_key && std::ranges::find(columns, name) == columns.end()) {
+        return {};
+      }
+      if (column.is_key) {
+        key.push_back(name);
+      }
+    }
+    return joined_names(key);
   }
 
   static std::string upsert(
@@ -306,6 +330,41 @@ class PostgresWriter final : public PostgresSink {
         sets.empty() ? "NOTHING" : "UPDATE SET " + sets
     );
   }
+};
+
+// Of records that another action has made.
+class BoundWriter final : public PostgresWriter {
+ public:
+  BoundWriter(TargetRef target, const Targets& targets, std::string id, PostgresFormOf form_of)
+      : PostgresWriter(std::move(target), targets, std::move(id)), form_of_(form_of) {}
+
+ private:
+  PostgresResult<std::vector<PostgresWrite>> writes_of(const Record& record) override {
+    Result<PostgresForm> form = form_of_(record);
+    if (!form) {
+      return refuse(form.error().message());
+    }
+    if (!form->create.empty()) {
+      auto found = find_table(form->fields[1], false);
+      if (found && *found == nullptr) {
+        if (auto made = run(form->create); !made) {
+          return tl::unexpected(std::move(made).error());
+        }
+        found = find_table(form->fields[1], true);
+      }
+      if (!found) {
+        return tl::unexpected(std::move(found).error());
+      }
+    }
+    Record changed;
+    changed.fields = std::move(form->fields);
+    changed.payload = form->payload ? *std::move(form->payload) : record.payload;
+    changed.delivery_id = record.delivery_id;
+    changed.received_ms = record.received_ms;
+    return PostgresWriter::writes_of(changed);
+  }
+
+  const PostgresFormOf form_of_;
 };
 
 std::vector<std::string> read_names(MemberReader& members, std::string_view name) {
@@ -436,6 +495,52 @@ Result<std::unique_ptr<Sink>> Postgres::make_sink(
   IOTCORE_ASSIGN(TargetRef found, target_of_sink(target, environment));
   std::string id = fmt::format("{}/postgres {}", environment.outbox_id, found->name);
   return std::make_unique<PostgresWriter>(std::move(found), *environment.targets, std::move(id));
+}
+
+Action::Fields postgres_payload_row(std::string table, bool upsert) {
+  return {
+      std::string(kTableMode),
+      std::move(table),
+      std::string(upsert ? kPrimaryKey : ""),
+      std::string()};
+}
+
+Action::Fields postgres_row(
+    std::string table,
+    const std::vector<std::string>& key,
+    const std::vector<std::string>& columns,
+    std::vector<std::string> values
+) {
+  Action::Fields fields{
+      std::string(kColumnsMode), std::move(table), joined_names(key), joined_names(columns)};
+  for (std::string& value : values) {
+    fields.push_back(std::move(value));
+  }
+  return fields;
+}
+
+Action::Fields postgres_statement(std::string statement, std::vector<std::string> parameters) {
+  Action::Fields fields{std::string(kStatementMode), std::move(statement)};
+  for (std::string& parameter : parameters) {
+    fields.push_back(std::move(parameter));
+  }
+  return fields;
+}
+
+Result<std::unique_ptr<Sink>> make_postgres_sink(
+    std::string_view kind,
+    const TargetRef& target,
+    const SinkEnvironment& environment,
+    PostgresFormOf form_of
+) {
+  if (target->kind != Postgres::kName) {
+    return fail(
+        Errc::kNotImplemented,
+        fmt::format("{} has no way to targets of kind {}", kind, target->kind)
+    );
+  }
+  std::string id = fmt::format("{}/{} {}", environment.outbox_id, kind, target->name);
+  return std::make_unique<BoundWriter>(target, *environment.targets, std::move(id), form_of);
 }
 
 }  // namespace iotcore::rules::actions

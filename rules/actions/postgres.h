@@ -1,6 +1,13 @@
 #pragma once
 
 #include "rules/action.h"
+#include "rules/targets.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace iotcore::rules::actions {
 
@@ -24,5 +31,33 @@ struct Postgres {
       std::string_view target, const SinkEnvironment& environment
   );
 };
+
+// What a record of another action becomes in PostgreSQL.
+struct PostgresForm {
+  Action::Fields fields;               // made by one of those below
+  std::optional<std::string> payload;  // instead of the record's
+  std::string create;  // of a table that is not there; empty: as the postgres action makes it
+};
+
+using PostgresFormOf = Result<PostgresForm> (*)(const Record& record);
+
+// The payload's members by their columns; a row of the same primary key is overwritten if `upsert`.
+Action::Fields postgres_payload_row(std::string table, bool upsert);
+// These columns; a row of the same `key` is overwritten.
+Action::Fields postgres_row(
+    std::string table,
+    const std::vector<std::string>& key,
+    const std::vector<std::string>& columns,
+    std::vector<std::string> values
+);
+Action::Fields postgres_statement(std::string statement, std::vector<std::string> parameters);
+
+// The sink of actions of `kind` that are bound to a target of kind `postgres`.
+Result<std::unique_ptr<Sink>> make_postgres_sink(
+    std::string_view kind,
+    const TargetRef& target,
+    const SinkEnvironment& environment,
+    PostgresFormOf form_of
+);
 
 }  // namespace iotcore::rules::actions

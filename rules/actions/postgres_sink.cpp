@@ -355,7 +355,10 @@ PostgresResult<const PostgresTable*> PostgresSink::find_table(const std::string&
   }
   looked_up_[name] = true;
   auto rows = connection_->query(
-      "SELECT a.attname, t.typname, t.typcategory FROM pg_attribute a JOIN pg_type t ON t.oid = "
+      "SELECT a.attname, t.typname, t.typcategory, EXISTS(SELECT 1 FROM pg_index i WHERE "
+      "i.indrelid "
+      "= a.attrelid AND i.indisprimary AND a.attnum = ANY(i.indkey)) FROM pg_attribute a JOIN "
+      "pg_type t ON t.oid = "
       "a.atttypid WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped AND "
       "a.attgenerated = '' AND a.attidentity <> 'a'",
       {postgres_quoted_table(name)}
@@ -369,7 +372,8 @@ PostgresResult<const PostgresTable*> PostgresSink::find_table(const std::string&
   }
   PostgresTable table;
   for (const std::vector<PostgresValue>& row : *rows) {
-    table.columns[row[0].value_or("")] = {row[1].value_or(""), row[2].value_or("S")[0]};
+    table.columns[row[0].value_or("")] = {
+        row[1].value_or(""), row[3].value_or("f") == "t", row[2].value_or("S")[0]};
   }
   if (tables_.size() >= kTablesMax) {
     tables_.clear();

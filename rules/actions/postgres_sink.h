@@ -26,6 +26,7 @@ struct PostgresWrite {
 // A column as PostgreSQL's catalog has it.
 struct PostgresColumn {
   std::string type;     // "jsonb", "int4", "_text"
+  bool is_key = false;  // of the table's primary key
   char category = 'S';  // pg_type.typcategory: N numbers, A arrays, B Boolean, D times
 };
 

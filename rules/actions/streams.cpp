@@ -5,6 +5,7 @@
 #include "rules/actions/aws_sinks.h"
 #include "rules/actions/fields_action.h"
 #include "rules/actions/line_log.h"
+#include "rules/actions/message_targets.h"
 
 #include <fmt/format.h>
 
@@ -74,7 +75,21 @@ Outcome format_stream(const Record& record, WallTime now, LineLogSink::Lines& li
   return {};
 }
 
-constexpr AwsSinks kKinesisSinks = {Kinesis::kName, &field_of<kStream>, &make_log<&format_stream>};
+Result<RoutedMessage> route_of_stream(const Record& record) {
+  if (record.fields.size() != kKinesisFieldCount) {
+    return fail(Errc::kInvalidRequest, "not a record of this kind");
+  }
+  return RoutedMessage{record.fields[kStream], record.fields[kPartitionKey]};
+}
+
+Result<std::unique_ptr<Sink>> make_bound_stream(
+    const TargetRef& target, const SinkEnvironment& environment
+) {
+  return make_message_sink(Kinesis::kName, target, environment, &route_of_stream);
+}
+
+constexpr AwsSinks kKinesisSinks = {
+    Kinesis::kName, &field_of<kStream>, &make_log<&format_stream>, &make_bound_stream};
 
 // cloudwatchLogs
 

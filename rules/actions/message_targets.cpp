@@ -1,0 +1,122 @@
+#include "rules/actions/message_targets.h"
+
+#include "rules/actions/amqp_sink.h"
+#include "rules/actions/kafka_sink.h"
+#include "rules/actions/nats_sink.h"
+#include "rules/actions/redis_sink.h"
+
+#include <fmt/format.h>
+
+namespace iotcore::rules::actions {
+namespace {
+
+class ToKafka final : public KafkaSink {
+ public:
+  ToKafka(const TargetRef& target, const Targets* targets, RouteOf route)
+      : KafkaSink(target, targets), route_(route) {}
+
+ private:
+  Result<Message> message_of(const Record& record) override {
+    IOTCORE_ASSIGN(RoutedMessage routed, route_(record));
+    Message made;
+    made.message.topic = std::move(routed.destination);
+    if (!routed.key.empty()) {
+      made.message.key = std::move(routed.key);
+    }
+    return made;
+  }
+
+  const RouteOf route_;
+};
+
+class ToNats final : public NatsSink {
+ public:
+  ToNats(const TargetRef& target, const Targets& targets, RouteOf route)
+      : NatsSink(target, targets), route_(route) {}
+
+ private:
+  Result<NatsMessage> message_of(const Record& record, bool jetstream) override {
+    IOTCORE_ASSIGN(RoutedMessage routed, route_(record));
+    NatsMessage made{std::move(routed.destination), {}, jetstream};
+    if (!routed.key.empty()) {
+      made.headers.emplace_back("key", std::move(routed.key));
+    }
+    return made;
+  }
+
+  const RouteOf route_;
+};
+
+class ToRedis final : public RedisSink {
+ public:
+  ToRedis(const TargetRef& target, const Targets& targets, const std::string& id, RouteOf route)
+      : RedisSink(target, targets, id), route_(route) {}
+
+ private:
+  Result<std::vector<RedisCommand>> commands_of(const Record& record) override {
+    IOTCORE_ASSIGN(RoutedMessage routed, route_(record));
+    RedisCommand add = {
+        "XADD",
+        std::move(routed.destination),
+        "*",
+        "payload",
+        record.payload,
+        "deliveryId",
+        record.delivery_id};
+    if (!routed.key.empty()) {
+      add.insert(add.end(), {"key", std::move(routed.key)});
+    }
+    std::vector<RedisCommand> commands;
+    commands.push_back(std::move(add));
+    return commands;
+  }
+
+  const RouteOf route_;
+};
+
+class ToAmqp final : public AmqpSink {
+ public:
+  ToAmqp(const TargetRef& target, const Targets& targets, RouteOf route)
+      : AmqpSink(target, targets), route_(route) {}
+
+ private:
+  Result<AmqpMessage> message_of(const Record& record) override {
+    IOTCORE_ASSIGN(RoutedMessage routed, route_(record));
+    AmqpMessage made;
+    made.routing_key = std::move(routed.destination);
+    if (!routed.key.empty()) {
+      made.headers.emplace_back("key", std::move(routed.key));
+    }
+    return made;
+  }
+
+  const RouteOf route_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Sink>> make_message_sink(
+    std::string_view kind,
+    const TargetRef& target,
+    const SinkEnvironment& environment,
+    RouteOf route
+) {
+  if (target->kind == "kafka") {
+    return std::make_unique<ToKafka>(target, environment.targets, route);
+  }
+  if (target->kind == "nats") {
+    return std::make_unique<ToNats>(target, *environment.targets, route);
+  }
+  if (target->kind == "redis") {
+    const std::string id = fmt::format("{}:{}:{}", environment.outbox_id, kind, target->name);
+    return std::make_unique<ToRedis>(target, *environment.targets, id, route);
+  }
+  if (target->kind == "amqp") {
+    return std::make_unique<ToAmqp>(target, *environment.targets, route);
+  }
+  return fail(
+      Errc::kNotImplemented, fmt::format("{} has no way to targets of kind {}", kind, target->kind)
+  );
+}
+
+}  // namespace iotcore::rules::actions

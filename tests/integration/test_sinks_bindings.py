@@ -1,0 +1,72 @@
+"""AWS's actions whose names targets take over: the rule stays as it is, and what it says arrives in PostgreSQL, Redis, NATS or InfluxDB."""
+import json
+import unittest
+
+from sinks import SinkCase
+from test_sinks_nats import NatsClient
+import targets
+
+
+class Bindings(SinkCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.db = targets.Postgres()
+        cls.addClassCleanup(cls.db.close)
+        cls.redis = targets.Redis()
+        cls.addClassCleanup(cls.redis.close)
+        cls.nats = targets.Nats()
+        cls.addClassCleanup(cls.nats.close)
+        cls.start_server()
+
+    def test_tables_of_dynamodb_are_tables_of_postgresql(self):
+        self.db.ask("CREATE TABLE things2(device text PRIMARY KEY, v int, note text)")
+        self.apply("dynamo", f"""
+            CREATE TARGET tables AS postgres(match = 'dynamoDB:things*', host = '127.0.0.1', port = {self.db.port}, dbname = 'postgres', user = 'iot');
+            CREATE TARGET tables2 AS postgres(match = 'dynamoDBv2:things*', host = '127.0.0.1', port = {self.db.port}, dbname = 'postgres', user = 'iot');
+            CREATE RULE dynamo AS SELECT v FROM 'dynamo/+'
+            DO dynamoDB(tableName = 'things', hashKeyField = 'device', hashKeyValue = '${{topic(2)}}', rangeKeyField = 'v', rangeKeyValue = '${{v % 2}}',
+                        rangeKeyType = 'NUMBER', payloadField = 'data')
+            DO dynamoDBv2(putItem.tableName = 'things2');
+            CREATE RULE dynamo2 AS SELECT v, topic(2) AS device FROM 'dynamo/+' DO dynamoDBv2(putItem.tableName = 'things2');
+            CREATE RULE gone AS SELECT * FROM 'gone/+'
+            DO dynamoDB(tableName = 'things', hashKeyField = 'device', hashKeyValue = '${{topic(2)}}', operation = 'DELETE');
+        """)
+        for value in range(5):
+            self.publish("dynamo/a", {"v": value})
+        self.wait_equal(lambda: self.db.ask("SELECT device, v, data ->> 'v' FROM things ORDER BY v"), "a|0|4\na|1|3")
+        self.wait_equal(lambda: self.db.ask("SELECT device, v FROM things2"), "a|4")
+        self.publish("gone/a", {})
+        self.wait_equal(lambda: self.db.ask("SELECT count(*) FROM things"), "0")
+
+    def test_measures_of_timestream_are_rows_of_postgresql(self):
+        self.db.ask("CREATE TABLE measures(time timestamptz, device text, temp float8, PRIMARY KEY(time, device))")
+        self.apply("stream", f"""
+            CREATE TARGET series AS postgres(match = 'timestream:*', host = '127.0.0.1', port = {self.db.port}, dbname = 'postgres', user = 'iot');
+            CREATE RULE stream AS SELECT temp FROM 'stream/+'
+            DO timestream(databaseName = 'd', tableName = 'measures', dimensions = [{{'name': 'device', 'value': '${{topic(2)}}'}}],
+                          timestamp.value = '${{t}}', timestamp.unit = 'SECONDS');
+        """)
+        for temp in (20.5, 21.5):
+            self.publish("stream/a", {"temp": temp, "t": 1700000000})
+        self.wait_equal(lambda: self.db.ask("SELECT extract(epoch FROM time)::int, device, temp FROM measures"), "1700000000|a|21.5")
+
+    def test_streams_of_kinesis_are_streams_of_redis_or_subjects_of_nats(self):
+        listener = NatsClient(self.nats.port)
+        self.addCleanup(listener.close)
+        listener.subscribe("orders-nats")
+        self.apply("kinesis", f"""
+            CREATE TARGET hub AS nats(match = 'kinesis:orders-n*', host = '127.0.0.1', port = {self.nats.port});
+            CREATE TARGET log AS redis(match = 'kinesis:*', host = '127.0.0.1', port = {self.redis.port});
+            CREATE RULE kinesis AS SELECT * FROM 'kinesis/in'
+            DO kinesis(streamName = 'orders-${{to}}', partitionKey = 'k');
+        """)
+        self.publish("kinesis/in", {"to": "nats"})
+        self.publish("kinesis/in", {"to": "redis"})
+        subject, headers, payload = listener.next()
+        self.assertEqual((subject, json.loads(payload)), ("orders-nats", {"to": "nats"}))
+        self.assertIn("key: k", headers)
+        self.wait_equal(lambda: self.redis.ask("XLEN", "orders-redis"), "1")
+
+
+if __name__ == "__main__":
+    unittest.main(warnings="ignore")
