@@ -30,6 +30,8 @@ class ProxyHeaderDecoder {
  private:
   Status on_fixed_part();
   Status on_whole();
+  // What follows the addresses: a checksum that is there has to be right.
+  Status check_additions(std::size_t address_bytes) const;
 
   std::string bytes_;
   std::size_t header_bytes_ = kFixedBytes;

@@ -20,6 +20,13 @@ std::string header(char command, char family, const std::string& rest) {
          static_cast<char>(rest.size()) + rest;
 }
 
+// As much of an addition that says nothing, its own three bytes included.
+std::string padding(std::size_t bytes) {
+  const std::size_t length = bytes - 3;
+  return std::string(1, '\x04') + static_cast<char>(length >> 8) + static_cast<char>(length) +
+         std::string(length, 'p');
+}
+
 const std::string kTcp4 = "\xC0\x00\x02\x07\x0A\x00\x00\x01\x1F\x90\x20\xFB"s;
 
 // Byte by byte, so that nothing hangs on where a header is cut; what follows it has to stay.
@@ -72,7 +79,7 @@ TEST_CASE("A proxy says whose connection it passes on") {
   // With what proxies add: here the name that was asked for, and padding up to the limit.
   CHECK(source_of(header('\x21', '\x11', kTcp4 + "\x02\x00\x04test"s))->ip == "192.0.2.7");
   const std::size_t room = ProxyHeaderDecoder::kVariableBytesMax - kTcp4.size();
-  CHECK(source_of(header('\x21', '\x11', kTcp4 + std::string(room, 'p')))->ip == "192.0.2.7");
+  CHECK(source_of(header('\x21', '\x11', kTcp4 + padding(room)))->ip == "192.0.2.7");
 }
 
 TEST_CASE("A proxy that speaks for itself leaves the address as it is") {
@@ -91,7 +98,22 @@ TEST_CASE("What is no such header is refused, the sooner the better") {
   CHECK(refused(header('\x21', '\x11', kTcp4.substr(1))));
   CHECK(refused(header('\x21', '\x21', std::string(35, 'x'))));
   const std::size_t room = ProxyHeaderDecoder::kVariableBytesMax - kTcp4.size();
-  CHECK(refused(header('\x21', '\x11', kTcp4 + std::string(room + 1, 'p'))));
+  CHECK(refused(header('\x21', '\x11', kTcp4 + padding(room + 1))));
+}
+
+TEST_CASE("A proxy's checksum has to be right if it is there") {
+  const auto with_checksum = [](const std::string& checksum) {
+    return header(
+        '\x21', '\x11', kTcp4 + "\x04\x00\x01Z\x03\x00\x04"s + checksum + "\x01\x00\x02h2"s
+    );
+  };
+  CHECK(source_of(with_checksum("\x61\x49\x33\x18"s))->ip == "192.0.2.7");
+  CHECK(refused(with_checksum("\x61\x49\x33\x19"s)));
+  CHECK(refused(with_checksum("\0\0\0\0"s)));
+  CHECK(refused(header('\x21', '\x11', kTcp4 + "\x03\x00\x03\x61\x49\x33"s)));
+  CHECK(refused(header('\x20', '\x11', kTcp4 + "\x03\x00\x04\0\0\0\0"s)));
+  // What says that it is longer than the header.
+  CHECK(refused(header('\x21', '\x11', kTcp4 + "\x04\x00\x02p"s)));
 }
 
 TEST_CASE("An address range holds what shares its prefix") {
