@@ -21,6 +21,9 @@ ConnectionInfo ClientSession::info() const {
   }
   info.source_ip = source_ip_;
   info.source_port = source_port_;
+  LinkAddress target = link_.local_address();
+  info.target_ip = std::move(target.ip);
+  info.target_port = target.port;
   info.keep_alive_s = keep_alive_s_;
   info.session_expiry_s = session_expiry_s_;
   info.connected_ms = connected_ms_;

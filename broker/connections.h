@@ -22,6 +22,8 @@ struct ConnectionInfo {
   std::string thing_name;  // or empty
   std::string source_ip;
   std::uint16_t source_port = 0;
+  std::string target_ip;  // if connected, and known
+  std::uint16_t target_port = 0;
   std::uint16_t keep_alive_s = 0;
   std::uint32_t session_expiry_s = 0;
   std::int64_t connected_ms = 0;                 // if connected

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -30,6 +31,12 @@ enum class CloseReason : std::uint8_t {
 };
 
 std::string_view disconnect_reason_of(CloseReason reason);
+
+// An end of a connection; empty: not known.
+struct LinkAddress {
+  std::string ip;
+  std::uint16_t port = 0;
+};
 
 // A client's way out: the gateway's socket as the broker sees it. Lives on one worker.
 class Link {
@@ -62,6 +69,9 @@ class Link {
 
   // Ends the connection at that time, for that reason, unless it is told an earlier one: Client::on_closed is called with it and may leave a last packet.
   virtual void close_at(MonotonicTime /*at*/, CloseReason /*reason*/) {}
+
+  // Our end, to which the client has connected.
+  virtual LinkAddress local_address() const { return {}; }
 
  protected:
   // More than this is written while the caches still hold it.

@@ -41,6 +41,10 @@ api::GetConnectionResponse response_of(
   if (request.include_socket_information() && info.connected) {
     response.set_source_ip(info.source_ip);
     response.set_source_port(info.source_port);
+    if (!info.target_ip.empty()) {
+      response.set_target_ip(info.target_ip);
+      response.set_target_port(info.target_port);
+    }
   }
   return response;
 }
@@ -145,7 +149,7 @@ Result<broker::DirectMessage> direct_message_of(
   if (request.payload().size() > std::min(options.payload_bytes_max, options.packet_bytes_max)) {
     return fail(Errc::kTooLarge, "The payload exceeds the maximum size allowed");
   }
-  IOTCORE_ASSIGN(const std::string forwarded, forwarded_properties(request, limits));
+  IOTCORE_ASSIGN(const std::string forwarded, forwarded_properties(request, options));
   broker::PublishView view;
   view.topic = request.topic();
   view.payload = request.payload();

@@ -30,7 +30,7 @@ Result<broker::OwnedPublish> publish_of(
   if (request.payload().size() > std::min(options.payload_bytes_max, options.packet_bytes_max)) {
     return fail(Errc::kTooLarge, "The payload exceeds the maximum size allowed");
   }
-  IOTCORE_ASSIGN(const std::string forwarded, forwarded_properties(request, limits));
+  IOTCORE_ASSIGN(const std::string forwarded, forwarded_properties(request, options));
 
   broker::PublishView view;
   view.topic = request.topic();

@@ -1,6 +1,7 @@
 #include "gateway/message_properties.h"
 
 #include "base/json.h"
+#include "broker/mqtt/text.h"
 
 namespace iotcore::gateway {
 
@@ -23,9 +24,22 @@ Status append_user_properties(std::string& block, std::string_view text) {
     if (!member.value().is_string()) {
       return wrong();
     }
-    const json::string& value = member.value().get_string();
-    broker::mqtt::append_user_property(
-        block, {member.key().data(), member.key().size()}, {value.data(), value.size()}
+    const json::string& text_of = member.value().get_string();
+    const std::string_view name(member.key().data(), member.key().size());
+    const std::string_view value(text_of.data(), text_of.size());
+    IOTCORE_TRY(check_property_text("x-amz-mqtt5-user-properties", name));
+    IOTCORE_TRY(check_property_text("x-amz-mqtt5-user-properties", value));
+    broker::mqtt::append_user_property(block, name, value);
+  }
+  return {};
+}
+
+Status check_property_text(std::string_view name, std::string_view text) {
+  constexpr std::size_t kTextMax = 65'535;
+  if (text.size() > kTextMax || !broker::mqtt::is_mqtt_text(text)) {
+    return fail(
+        Errc::kInvalidRequest,
+        std::string(name) + " is not UTF-8, has U+0000, or is longer than 65535 bytes"
     );
   }
   return {};

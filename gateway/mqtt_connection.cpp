@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/memory_use.h"
 #include "gateway/worker_gateway.h"
+#include "net/socket.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -92,6 +93,11 @@ void MqttConnection::close_at(MonotonicTime at, broker::CloseReason reason) {
   life_ends_ = at;
   gateway_.loop().timers().cancel(life_timer_);
   life_timer_ = gateway_.loop().timers().schedule(at, [this, reason] { on_life_over(reason); });
+}
+
+broker::LinkAddress MqttConnection::local_address() const {
+  net::PeerAddress address = net::local_address(stream_.fd());
+  return {std::move(address.ip), address.port};
 }
 
 void MqttConnection::on_life_over(broker::CloseReason reason) {

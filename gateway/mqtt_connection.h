@@ -23,6 +23,7 @@ class MqttConnection final : public broker::Link, public Connection {
   void close(broker::CloseReason reason) override;
   void set_reading(bool on) override;
   void close_at(MonotonicTime at, broker::CloseReason reason) override;
+  broker::LinkAddress local_address() const override;
 
   // By WorkerGateway at the end of the turn.
   void flush();

@@ -131,6 +131,13 @@ std::uint16_t local_port(int fd) {
   );
 }
 
+PeerAddress local_address(int fd) {
+  sockaddr_storage address = {};
+  socklen_t size = sizeof address;
+  return getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0 ? peer_address(address)
+                                                                            : PeerAddress();
+}
+
 PeerAddress peer_address(const sockaddr_storage& address) {
   char text[INET6_ADDRSTRLEN] = {};
   if (address.ss_family == AF_INET) {

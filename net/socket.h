@@ -58,5 +58,7 @@ struct PeerAddress {
 };
 
 PeerAddress peer_address(const sockaddr_storage& address);
+// Our end of a connection; empty if the socket does not say.
+PeerAddress local_address(int fd);
 
 }  // namespace iotcore::net
