@@ -63,14 +63,12 @@ void ClientSession::on_pubrec(const mqtt::Ack& ack) {
       on_finished(answer, oldest);
       return;
     case Inflight::Outcome::kReleased:
+    case Inflight::Outcome::kAgain:  // also the second PUBREL does not leave before that is kept
       if (session_->is_persistent()) {
         session_->queue().released(answer);
       } else {
         send_pubrel(ack.packet_id);
       }
-      return;
-    case Inflight::Outcome::kAgain:
-      send_pubrel(ack.packet_id);
       return;
     case Inflight::Outcome::kUnknown:
       if (!mqtt::is_error(ack.reason)) {
@@ -125,7 +123,9 @@ void ClientSession::on_committed(const CommitMark& mark, bool kept) {
   }
 }
 
-void ClientSession::send_ack(mqtt::PacketType type, PacketId id, mqtt::Reason reason) {
+void ClientSession::send_ack(
+    mqtt::PacketType type, PacketId id, mqtt::Reason reason, const char* why
+) {
   if (reason == mqtt::Reason::kSuccess || !is_v5()) {
     const auto number = static_cast<std::uint16_t>(id);
     char* at = out().extend(4);
@@ -142,6 +142,9 @@ void ClientSession::send_ack(mqtt::PacketType type, PacketId id, mqtt::Reason re
   ack.type = type;
   ack.packet_id = id;
   ack.reason = reason;
+  if (why != nullptr) {
+    explain(ack, why);
+  }
   send(ack);
 }
 

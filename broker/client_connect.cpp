@@ -219,9 +219,19 @@ void ClientSession::refuse_connect(
   // Nothing is said to who has not even begun with a CONNECT (MQTT5 4.13), nor where 3.1.1 has no code for it.
   const bool is_silent =
       !worker_.options().answer_refused && close_reason == CloseReason::kAuthError;
+  if (version_ == mqtt::Version::kV5 || !is_silent) {
+    refuse(reason, why);
+  }
+  end_session(close_reason);
+  state_ = State::kClosed;
+  link_.close(close_reason);
+}
+
+void ClientSession::refuse(mqtt::Reason reason, std::string_view why) {
   const bool has_code =
-      version_ == mqtt::Version::kV5 ||
-      (version_ == mqtt::Version::kV3 && mqtt::v3_connack_code(reason) && !is_silent);
+      (is_v5() && mqtt::is_reason_allowed(reason, mqtt::PacketType::kConnack, mqtt::Sender::kServer)
+      ) ||
+      (version_ == mqtt::Version::kV3 && mqtt::v3_connack_code(reason));
   if (has_code) {
     mqtt::Connack connack;
     connack.reason = reason;
@@ -230,19 +240,13 @@ void ClientSession::refuse_connect(
         reason == mqtt::Reason::kUseAnotherServer || reason == mqtt::Reason::kServerMoved;
     if (is_v5() && redirects && !elsewhere.empty()) {
       connack.properties.set(mqtt::Property::kServerReference, elsewhere);
-    } else if (is_v5() && problem_information_ && !why.empty()) {
-      connack.properties.set(mqtt::Property::kReasonString, why);
-      if (mqtt::encoded_size(version_, connack) > packet_bytes_max_) {
-        connack.properties.clear();  // MQTT-3.2.2-19
-      }
+    } else if (is_v5()) {
+      explain(connack, why);
     }
     if (mqtt::encoded_size(version_, connack) <= packet_bytes_max_) {
       send(connack);
     }
   }
-  end_session(close_reason);
-  state_ = State::kClosed;
-  link_.close(close_reason);
 }
 
 // What CONNACK says to a client of version 5; it points into response_information.
@@ -304,6 +308,7 @@ void ClientSession::accept_connect() {
   connack.session_present = found == Found::kResumed;
   if (found == Found::kDiscarded) {
     // After a crash the old session may not be there again.
+    connack_held_ = true;
     worker_.durable_batch((new HeldPacket(*this, connack, {}))->hold());
     paused_ = true;
     link_.set_reading(false);
@@ -341,6 +346,10 @@ ClientSession::Found ClientSession::find_session() {
   }
   if (session_->is_persistent()) {
     keep_session();
+  } else if (will_) {
+    // After a crash it is published by the next run (MQTT-3.1.2-8; 3.1.2.5 lets it wait for that).
+    worker_.sessions().keep_will(client_id(), {principal_, source_ip_, *will_});
+    lone_will_ = true;
   }
   return found;
 }

@@ -53,12 +53,17 @@ class ClientSession::HeldPacket final : public PendingAck {
       return;
     }
     if (failure) {
-      client->close(CloseReason::kServerError, mqtt::Reason::kUnspecifiedError);
+      client->close(
+          CloseReason::kServerError,
+          is_connack_ ? mqtt::Reason::kServerUnavailable : mqtt::Reason::kUnspecifiedError,
+          "what is kept of the session could not be written"
+      );
       return;
     }
     client->out().append(frame_);
     client->link_.flush_soon();
     if (is_connack_) {
+      client->connack_held_ = false;
       client->paused_ = false;
       client->link_.set_reading(true);
     }

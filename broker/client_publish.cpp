@@ -10,6 +10,18 @@
 #include <algorithm>
 
 namespace iotcore::broker {
+namespace {
+
+// A publish that failed leaves nothing behind: its identifier is free for another one.
+void settle_receipt(ReceivedIds& received, PacketId id, bool failed) {
+  if (failed) {
+    received.remove(id);
+  } else {
+    received.set_received(id);
+  }
+}
+
+}  // namespace
 
 // Sends the PUBACK of one publish when everything that it promises is durable.
 class ClientSession::PublishAck final : public PendingAck {
@@ -37,12 +49,19 @@ class ClientSession::PublishAck final : public PendingAck {
 
   void finish(std::optional<Errc> failure) {
     ClientSession* client = worker_->clients().find(client_);
-    if (client != nullptr && client->is_connected()) {
-      client->inbound_complete(id_, qos_, failure);
-    } else if (qos_ == mqtt::Qos::kExactlyOnce) {
-      if (Session* session = worker_->sessions().find(session_); session != nullptr) {
+    if (client != nullptr && !client->is_connected()) {
+      client = nullptr;
+    }
+    if (qos_ == mqtt::Qos::kExactlyOnce) {
+      // The session may have another connection by now, on which the client has perhaps repeated the publish.
+      Session* session = client != nullptr ? client->session() : worker_->sessions().find(session_);
+      client = session == nullptr ? nullptr : session->client();
+      if (session != nullptr) {
         receipt_complete(*worker_, *session, id_, failure);
       }
+    }
+    if (client != nullptr) {
+      client->inbound_complete(id_, qos_, failure);
     }
     delete this;
   }
@@ -140,9 +159,10 @@ void ClientSession::on_publish(const mqtt::FrameView& frame) {
     acknowledge(
         packet.packet_id,
         packet.qos,
-        result.retain_refused   ? mqtt::Reason::kQuotaExceeded
-        : result.receivers == 0 ? mqtt::Reason::kNoMatchingSubscribers
-                                : mqtt::Reason::kSuccess
+        result.retain_refused && is_v5() ? mqtt::Reason::kQuotaExceeded
+        : result.receivers == 0          ? mqtt::Reason::kNoMatchingSubscribers
+                                         : mqtt::Reason::kSuccess,
+        result.retain_refused ? "delivered, but not retained: a limit is reached" : nullptr
     );
   }
   if (!is_v5() && rare_ != nullptr && rare_->inbound_acks.size() >= options.receive_maximum) {
@@ -174,61 +194,74 @@ bool ClientSession::resolve_alias(mqtt::PublishView& packet) {
   return true;
 }
 
-void ClientSession::publish_refused(
-    const mqtt::PublishView& packet, Errc code, std::string_view why
-) {
+void ClientSession::publish_refused(const mqtt::PublishView& packet, Errc code, const char* why) {
   log(LogLevel::kInfo,
       "publish.refused",
       {{"client", client_id()}, {"topic", packet.topic}, {"why", why}});
-  const bool disconnect = worker_.options().disconnect_on_publish_denied;
+  // A topic of somebody else's `$` space is nobody's here: dropped, which is no reason to part (MQTT-3.3.5-2).
+  const bool disconnect =
+      worker_.options().disconnect_on_publish_denied && !is_foreign_topic(packet.topic);
   if (is_v5() && packet.qos != Qos::kAtMostOnce) {
-    acknowledge(packet.packet_id, packet.qos, mqtt::reason_of(code));
+    acknowledge(packet.packet_id, packet.qos, mqtt::reason_of(code), why);
     return;
   }
   if (disconnect) {
     close(
         code == Errc::kNotAuthorized ? CloseReason::kAuthError : CloseReason::kClientError,
-        mqtt::reason_of(code)
+        mqtt::reason_of(code),
+        why
     );
   } else if (packet.qos != Qos::kAtMostOnce) {
     acknowledge(packet.packet_id, packet.qos, mqtt::Reason::kSuccess);
   }
 }
 
-// MQTT-4.3.3-10: the same identifier again before PUBREL is the same message again.
+// MQTT-4.3.3-10: the same identifier again before PUBREL is the same message again. Its PUBREC takes its place among the answers to
+// this connection's publishes (MQTT-4.6.0-3), and has to wait if the first copy, of an earlier connection, is not kept yet.
 bool ClientSession::is_repeated(PacketId id) {
-  switch (session_->received().state(id)) {
-    case ReceivedIds::State::kUnknown:
-      return false;
-    case ReceivedIds::State::kPending:
-      return true;  // PUBREC is on its way
-    case ReceivedIds::State::kReceived:
-      break;
+  const ReceivedIds::State state = session_->received().state(id);
+  if (state == ReceivedIds::State::kUnknown) {
+    return false;
   }
-  send_ack(mqtt::PacketType::kPubrec, id, mqtt::Reason::kSuccess);
+  const bool is_due = rare_ != nullptr && std::any_of(
+                                              rare_->inbound_acks.begin(),
+                                              rare_->inbound_acks.end(),
+                                              [id](const InboundAck& ack) {
+                                                return ack.id == id && ack.qos == Qos::kExactlyOnce;
+                                              }
+                                          );
+  if (is_due) {
+    return true;  // one PUBREC answers both
+  }
+  if (state == ReceivedIds::State::kPending) {
+    rare().inbound_acks.push_back({id, Qos::kExactlyOnce, false, mqtt::Reason::kSuccess});
+  } else {
+    answer_publish({id, Qos::kExactlyOnce, true, mqtt::Reason::kSuccess});
+  }
   return true;
 }
 
-void ClientSession::acknowledge(PacketId id, mqtt::Qos qos, mqtt::Reason reason) {
-  // In the order of the publishes (MQTT-4.6.0-2, -3), so not before one that still waits.
-  if (rare_ != nullptr && !rare_->inbound_acks.empty()) {
-    rare_->inbound_acks.push_back({id, qos, true, reason});
-    return;
+// What is known at once. It goes out in the order of the publishes (MQTT-4.6.0-2, -3), so not before one that still waits.
+void ClientSession::acknowledge(PacketId id, mqtt::Qos qos, mqtt::Reason reason, const char* why) {
+  if (qos == mqtt::Qos::kExactlyOnce) {
+    settle_receipt(session_->received(), id, mqtt::is_error(reason));
   }
-  finish_inbound(id, qos, reason);
+  answer_publish({id, qos, true, reason, why});
 }
 
-void ClientSession::finish_inbound(PacketId id, mqtt::Qos qos, mqtt::Reason reason) {
-  if (qos == mqtt::Qos::kAtLeastOnce) {
-    send_ack(mqtt::PacketType::kPuback, id, reason);
+void ClientSession::answer_publish(const InboundAck& ack) {
+  if (rare_ != nullptr && !rare_->inbound_acks.empty()) {
+    rare_->inbound_acks.push_back(ack);
     return;
   }
-  if (mqtt::is_error(reason)) {
-    session_->received().remove(id);
-  } else {
-    session_->received().set_received(id);
-  }
-  send_ack(mqtt::PacketType::kPubrec, id, reason);
+  send_answer(ack);
+}
+
+void ClientSession::send_answer(const InboundAck& ack) {
+  const bool once = ack.qos == mqtt::Qos::kExactlyOnce;
+  send_ack(
+      once ? mqtt::PacketType::kPubrec : mqtt::PacketType::kPuback, ack.id, ack.reason, ack.why
+  );
 }
 
 namespace {
@@ -251,12 +284,9 @@ void ClientSession::inbound_complete(PacketId id, mqtt::Qos qos, std::optional<E
     if (waiting.id == id && waiting.qos == qos && !waiting.done) {
       waiting.done = true;
       waiting.reason = failure ? refusal_of(*failure) : mqtt::Reason::kSuccess;
+      waiting.why = failure ? "the message could not be kept" : nullptr;
       break;
     }
-  }
-  if (failure && qos == mqtt::Qos::kExactlyOnce && session_->is_persistent()) {
-    // Whether the row is there nobody knows.
-    worker_.batch().erase(store::Table::kSessions, received_key(session_->number(), id));
   }
   flush_inbound_acks();
 }
@@ -264,18 +294,10 @@ void ClientSession::inbound_complete(PacketId id, mqtt::Qos qos, std::optional<E
 void ClientSession::receipt_complete(
     WorkerBroker& worker, Session& session, PacketId id, std::optional<Errc> failure
 ) {
-  ClientSession* client = session.client();
-  if (failure) {
-    session.received().remove(id);
+  settle_receipt(session.received(), id, failure.has_value());
+  if (failure && session.is_persistent()) {
+    // Whether the row is there nobody knows.
     worker.batch().erase(store::Table::kSessions, received_key(session.number(), id));
-    if (client != nullptr) {
-      client->close(CloseReason::kServerError, mqtt::Reason::kUnspecifiedError);
-    }
-    return;
-  }
-  session.received().set_received(id);
-  if (client != nullptr) {
-    client->send_ack(mqtt::PacketType::kPubrec, id, mqtt::Reason::kSuccess);
   }
 }
 
@@ -283,15 +305,12 @@ void ClientSession::flush_inbound_acks() {
   while (!rare_->inbound_acks.empty() && rare_->inbound_acks.front().done) {
     const InboundAck ack = rare_->inbound_acks.front();
     if (mqtt::is_error(ack.reason) && !is_v5()) {
-      if (ack.qos == mqtt::Qos::kExactlyOnce) {
-        session_->received().remove(ack.id);
-      }
       // 3.1.1 has no negative acknowledgement: without one the client sends again after it has reconnected.
       close(CloseReason::kServerError, mqtt::Reason::kUnspecifiedError);
       return;
     }
     rare_->inbound_acks.pop_front();
-    finish_inbound(ack.id, ack.qos, ack.reason);
+    send_answer(ack);
   }
   if (paused_ && !throttled_ && rare_->inbound_acks.size() < worker_.options().receive_maximum) {
     paused_ = false;

@@ -160,15 +160,12 @@ void ClientSession::close(CloseReason reason, mqtt::Reason code, std::string_vie
   if (state_ == State::kClosed) {
     return;
   }
-  if (state_ == State::kConnected && is_v5() && code != mqtt::Reason::kSuccess) {
+  if (connack_held_ && code != mqtt::Reason::kSuccess) {
+    refuse(code, why);
+  } else if (state_ == State::kConnected && is_v5() && code != mqtt::Reason::kSuccess) {
     mqtt::Disconnect packet;
     packet.reason = code;
-    if (!why.empty() && problem_information_) {
-      packet.properties.set(mqtt::Property::kReasonString, why);
-      if (mqtt::encoded_size(version_, packet) > packet_bytes_max_) {
-        packet.properties.clear();  // MQTT-3.14.2-3
-      }
-    }
+    explain(packet, why);
     send(packet);
   }
   end_session(reason);
@@ -176,11 +173,28 @@ void ClientSession::close(CloseReason reason, mqtt::Reason code, std::string_vie
   link_.close(reason);
 }
 
+// MQTT-3.1.2-29: not if the client does not want to know. MQTT-3.2.2-19, -3.4.2-2, -3.5.2-2, -3.9.2-1, -3.11.2-1, -3.14.2-3: not beyond what it takes.
+template <typename Packet>
+void ClientSession::explain(Packet& packet, std::string_view why) const {
+  if (why.empty() || !problem_information_) {
+    return;
+  }
+  packet.properties.set(mqtt::Property::kReasonString, why);
+  if (mqtt::encoded_size(version_, packet) > packet_bytes_max_) {
+    packet.properties.clear();
+  }
+}
+
+template void ClientSession::explain(mqtt::Disconnect& packet, std::string_view why) const;
+template void ClientSession::explain(mqtt::Ack& packet, std::string_view why) const;
+template void ClientSession::explain(mqtt::SubackView& packet, std::string_view why) const;
+template void ClientSession::explain(mqtt::Connack& packet, std::string_view why) const;
+
 void ClientSession::on_closed(CloseReason reason) {
   const bool life_over =
       reason == CloseReason::kWebsocketTtl || reason == CloseReason::kCustomAuthTtl;
   if ((reason == CloseReason::kServerShutdown || life_over) && state_ == State::kConnected &&
-      is_v5()) {
+      !connack_held_ && is_v5()) {
     mqtt::Disconnect packet;
     packet.reason =
         life_over ? mqtt::Reason::kMaximumConnectTime : mqtt::Reason::kServerShuttingDown;
@@ -239,20 +253,15 @@ void ClientSession::end_session(CloseReason reason) {
 // The session ends with the connection, or waits for the next one.
 void ClientSession::leave_session(CloseReason reason) {
   const bool survives = session_->is_persistent() && session_expiry_s_ != 0;
+  if (std::exchange(lone_will_, false)) {
+    worker_.sessions().forget_will(client_id());
+  }
   if (reason == CloseReason::kClientDisconnect && !keep_will_) {
     will_.reset();
   }
   if (will_ && (!survives || will_->delay_s == 0)) {
     worker_.publish_will(*will_, client_id(), principal_, source_ip_);
     will_.reset();
-  }
-  if (rare_ != nullptr) {
-    // Those whose PUBREC waits behind another acknowledgement; it is sent when the client asks again.
-    for (const InboundAck& ack : rare_->inbound_acks) {
-      if (ack.done && ack.qos == mqtt::Qos::kExactlyOnce) {
-        session_->received().set_received(ack.id);
-      }
-    }
   }
   std::vector<SharedMessage> left = take_shared_messages();
   session_->set_client(nullptr);

@@ -79,9 +79,9 @@ class ClientSession final : public Client {
   // The time for which the client was not read is over.
   void end_throttle();
 
-  // The acknowledgement that was held back can go now.
+  // The acknowledgement that was held back can go now, if it is one of this connection.
   void inbound_complete(PacketId id, mqtt::Qos qos, std::optional<Errc> failure);
-  // The same, for a connection that is gone: of the session's next one, if there is one.
+  // What a QoS 2 publish of that session leaves behind is kept, or could not be.
   static void receipt_complete(
       WorkerBroker& worker, Session& session, PacketId id, std::optional<Errc> failure
   );
@@ -116,15 +116,20 @@ class ClientSession final : public Client {
 
   bool is_connected() const { return state_ == State::kConnected; }
 
+  // Whether its will has a row of its own.
+  bool keeps_lone_will() const { return lone_will_; }
+
  private:
   enum class State : std::uint8_t { kAwaitConnect, kAuthorizing, kConnected, kClosed };
 
-  // A publish whose PUBACK or PUBREC waits, or has to wait for an earlier one (MQTT-4.6.0-2, -3).
+  // A publish whose PUBACK or PUBREC waits, or has to wait for an earlier one: all answers to the publishes of this connection go through one
+  // queue, in the order in which these came (MQTT-4.6.0-2, -3).
   struct InboundAck {
     PacketId id;
     mqtt::Qos qos;
     bool done;
     mqtt::Reason reason;
+    const char* why = nullptr;  // of a refusal
   };
 
   struct Queued {
@@ -201,6 +206,8 @@ class ClientSession final : public Client {
   Errc check_connect(const mqtt::ConnectView& connect, const char*& why);
   void authorize(const mqtt::ConnectView& connect);
   void authorized(Result<std::unique_ptr<Permissions>> answer);
+  // CONNACK with that code, if it has one to say.
+  void refuse(mqtt::Reason reason, std::string_view why);
   void refuse_connect(mqtt::Reason reason, std::string_view why, CloseReason close_reason);
   void describe_connection(mqtt::PropertiesView& properties, std::string& response_information)
       const;
@@ -220,11 +227,15 @@ class ClientSession final : public Client {
   void on_direct_timeout(std::uint16_t number);
   void on_direct_puback(const mqtt::Ack& ack);
   void fail_direct_messages();
-  void publish_refused(const mqtt::PublishView& publish, Errc code, std::string_view why);
+  void publish_refused(const mqtt::PublishView& publish, Errc code, const char* why);
   bool is_repeated(PacketId id);
-  void acknowledge(PacketId id, mqtt::Qos qos, mqtt::Reason reason);
-  void finish_inbound(PacketId id, mqtt::Qos qos, mqtt::Reason reason);
-  void send_ack(mqtt::PacketType type, PacketId id, mqtt::Reason reason);
+  void acknowledge(PacketId id, mqtt::Qos qos, mqtt::Reason reason, const char* why = nullptr);
+  void answer_publish(const InboundAck& ack);
+  void send_answer(const InboundAck& ack);
+  // `why` goes along if the client wants reasons and takes a packet of that size.
+  void send_ack(mqtt::PacketType type, PacketId id, mqtt::Reason reason, const char* why = nullptr);
+  template <typename Packet>
+  void explain(Packet& packet, std::string_view why) const;
   void flush_inbound_acks();
 
   // SUBSCRIBE.
@@ -291,6 +302,8 @@ class ClientSession final : public Client {
   bool clean_start_ = true;
   bool session_expiry_cut_ = false;  // to our maximum
   bool keep_will_ = true;
+  bool lone_will_ = false;
+  bool connack_held_ = false;  // MQTT-3.2.0-1: nothing may be sent before it
   bool server_keep_alive_ = false;
   bool ended_ = false;
   bool paused_ = false;     // nothing is taken from the socket for now

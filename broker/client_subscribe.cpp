@@ -13,6 +13,24 @@
 #include <algorithm>
 
 namespace iotcore::broker {
+namespace {
+
+// Of the first refusal among the codes of a SUBACK.
+const char* why_refused(std::string_view reasons) {
+  const auto first = std::find_if(reasons.begin(), reasons.end(), [](char reason) {
+    return mqtt::is_error(static_cast<mqtt::Reason>(static_cast<std::uint8_t>(reason)));
+  });
+  switch (static_cast<mqtt::Reason>(static_cast<std::uint8_t>(*first))) {
+    case mqtt::Reason::kNotAuthorized:
+      return "not allowed to subscribe to a topic filter";
+    case mqtt::Reason::kTopicFilterInvalid:
+      return "not a topic filter to subscribe to";
+    default:
+      return "a limit of subscriptions is reached";
+  }
+}
+
+}  // namespace
 
 void ClientSession::on_subscribe(const mqtt::FrameView& frame) {
   if (state_ != State::kConnected) {
@@ -69,6 +87,9 @@ void ClientSession::on_subscribe(const mqtt::FrameView& frame) {
   mqtt::SubackView suback;
   suback.packet_id = packet.packet_id;
   suback.reasons = reasons;
+  if (is_v5() && granted.size() != reasons.size()) {
+    explain(suback, why_refused(reasons));
+  }
   if (session_->is_persistent() && !granted.empty()) {
     auto* held = new HeldPacket(*this, suback, std::move(retained));
     worker_.durable_batch(held->hold());

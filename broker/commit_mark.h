@@ -12,6 +12,8 @@ struct CommitMark {
     kKept,       // the QoS 2 message `value` may be sent
     kReleased,   // PUBREL of the message `value` may be sent
     kCompleted,  // PUBCOMP may be sent: `value` is the connection's number and the packet identifier
+    kAhead,      // messages below the number `value` may be sent
+    kRecord,     // the session is known to the store
   };
 
   SessionNumber session;

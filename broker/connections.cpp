@@ -24,12 +24,6 @@ void on_owner(Broker& broker, std::string_view client_id, Task task) {
   });
 }
 
-// Connected or away; null if there is none.
-Session* find_session(WorkerBroker& worker, std::string_view client_id) {
-  const ClientSession* client = worker.clients().find_by_id(client_id);
-  return client != nullptr ? client->session() : worker.sessions().find_offline(client_id);
-}
-
 }  // namespace
 
 void Connections::get(std::string client_id, Function<void(Result<ConnectionInfo>)> done) {
@@ -60,7 +54,7 @@ void Connections::subscriptions(
 ) {
   const std::string& name = client_id;
   on_owner(broker_, name, [client_id, done = std::move(done)](WorkerBroker& worker) mutable {
-    const Session* session = find_session(worker, client_id);
+    const Session* session = worker.sessions().find_client(client_id);
     if (session == nullptr) {
       done(not_found(client_id));
       return;
@@ -96,12 +90,11 @@ void Connections::remove(
           done(not_found(client_id));
           return;
         }
+        if (prevent_will) {
+          worker.sessions().cancel_will(*session);
+        }
         if (clean_session) {
-          std::unique_ptr<Session> taken = worker.sessions().take(client_id);
-          if (prevent_will) {
-            taken->persistent().will.reset();
-          }
-          worker.sessions().discard(std::move(taken));
+          worker.sessions().discard(worker.sessions().take(client_id));
         }
         done({});
       }

@@ -5,14 +5,20 @@
 #include "broker/publish_context.h"
 #include "store/batch.h"
 
+#include <optional>
 #include <utility>
 #include <vector>
 
 namespace iotcore::broker {
 
-// A QoS 2 publish whose rows lie with several workers. All of them, and the packet identifier that the publisher may repeat, have to be written in
-// one commit: if some were there after a crash and others not, sending it again would lose or double it. So the others hand their rows back to
-// the publisher's worker, which commits them all. Of that worker only; its parts are filled by the workers that they are of.
+// A QoS 2 publish whose rows lie with several workers, or which others have to keep. All rows, and the packet identifier that the publisher may
+// repeat, have to be written in one commit: if some were there after a crash and others not, sending it again would lose or double it. So the
+// other workers hand their rows back to the publisher's worker, which commits them all.
+//
+// What others keep by themselves (a retained message, a shadow, a rule's outbox) is kept before that: once the identifier is written, the
+// message is never taken again. After a crash in between they get it a second time.
+//
+// Of the publisher's worker only; its parts are filled by the workers that they are of.
 class ExactlyOnce {
  public:
   struct Part {
@@ -32,11 +38,10 @@ class ExactlyOnce {
     return --missing_ == 0;
   }
 
-  bool complete() const { return missing_ == 0; }
-
   std::vector<Part>& parts() { return parts_; }
 
   PendingAck::Hold publisher;
+  std::optional<Errc> failure = {};  // what others could not keep
 
  private:
   std::vector<Part> parts_;

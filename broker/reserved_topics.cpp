@@ -64,6 +64,10 @@ bool client_may_publish(std::string_view topic) {
                                            : any_matches(kOtherRequests, topic);
 }
 
+bool is_foreign_topic(std::string_view topic) {
+  return topic.starts_with('$') && !topic.starts_with(kAws) && !topic.starts_with("$share/");
+}
+
 bool client_may_subscribe(std::string_view filter, bool sys_topics) {
   if (!filter.starts_with('$')) {
     return true;

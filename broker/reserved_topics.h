@@ -7,6 +7,8 @@ namespace iotcore::broker {
 // The topics under `$` that clients may use (mqtt.md 9). True for every topic or filter that does not begin with `$`; what policies say
 // comes on top.
 bool client_may_publish(std::string_view topic);
+// Begins with `$`, and is neither one of AWS's nor a shared subscription.
+bool is_foreign_topic(std::string_view topic);
 // `filter` without $share/name/. `sys_topics`: whether there is `$SYS/…`.
 bool client_may_subscribe(std::string_view filter, bool sys_topics = false);
 

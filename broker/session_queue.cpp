@@ -1,5 +1,6 @@
 #include "broker/session_queue.h"
 
+#include "base/bytes.h"
 #include "base/log.h"
 #include "base/memory_use.h"
 #include "broker/client_session.h"
@@ -23,6 +24,9 @@ constexpr std::uint64_t kPageMessages = 256;
 constexpr std::uint64_t kPageBytes = 512U << 10;
 // So many rows are erased one by one: a range costs every later read a little.
 constexpr std::uint64_t kRangeMin = 16;
+// How far ahead the store is told what may have been sent.
+constexpr std::uint32_t kAheadMin = 64;
+constexpr std::uint32_t kAheadMax = 1024;
 
 }  // namespace
 
@@ -53,6 +57,10 @@ bool SessionQueue::add(
     return false;
   }
   const std::uint64_t sequence = next_++;
+  const bool is_of_group = options.share_slot != SubscriberTable::kNone;
+  const std::string_view group =
+      is_of_group ? worker_.subscribers().slot(options.share_slot).filter() : std::string_view();
+  group_rows_ = group_rows_ || is_of_group;
   std::string& row = worker_.row_scratch();
   row.clear();
   encode_queue_row(
@@ -62,6 +70,8 @@ bool SessionQueue::add(
       options.retain,
       options.subscription_ids,
       delivery.body,
+      group,
+      at_once,
       worker_.instant()
   );
   rows.batch.put(store::Table::kQueue, queue_key(number_, sequence), row);
@@ -71,6 +81,9 @@ bool SessionQueue::add(
     open(sequence, options.qos, delivery.body);
     client->send_queued(delivery.frames, options, Inflight::id_of(sequence), false);
     return true;
+  }
+  if (client != nullptr) {
+    ask_ahead(sequence);
   }
   if (options.qos == mqtt::Qos::kExactlyOnce) {
     uncommitted_.push_back(sequence);
@@ -207,6 +220,8 @@ void SessionQueue::attach() {
   waiting_bytes_ = 0;
   loaded_ = erased_;
   session_.inflight().reset(erased_);
+  ahead_ = asked_ahead_ = sent_;
+  stride_ = kAheadMin;
   pump();
 }
 
@@ -218,6 +233,47 @@ void SessionQueue::detach() {
   waiting_bytes_ = 0;
   loaded_ = erased_;
   session_.inflight().reset(erased_);
+  if (asked_ahead_ > sent_) {
+    // The session's record knows better from now on.
+    worker_.batch().erase(store::Table::kSessions, ahead_key(number_));
+  }
+}
+
+// Whether the store knows that it may be sent. If not, it is asked to, and pump() goes on when it does.
+bool SessionQueue::may_go(std::uint64_t sequence) {
+  if (sequence < ahead_) {
+    if (asked_ahead_ == ahead_ && sequence + stride_ / 2 >= ahead_) {
+      ask_ahead(ahead_);
+    }
+    return true;
+  }
+  stalled_ = true;
+  ask_ahead(sequence);
+  return false;
+}
+
+void SessionQueue::ask_ahead(std::uint64_t sequence) {
+  if (sequence < asked_ahead_) {
+    return;
+  }
+  if (std::exchange(stalled_, false)) {
+    stride_ = std::min(stride_ * 2, kAheadMax);
+  }
+  asked_ahead_ = sequence + stride_;
+  std::string row;
+  append_u64(row, asked_ahead_);
+  worker_.batch().put(store::Table::kSessions, ahead_key(number_), row);
+  worker_.batch_marks().push_back({number_, asked_ahead_, CommitMark::Kind::kAhead});
+}
+
+void SessionQueue::on_ahead(std::uint64_t end) {
+  if (end == 0) {
+    asked_ahead_ = ahead_;
+    return;
+  }
+  // One that was asked for by an earlier connection is as good.
+  ahead_ = std::max(ahead_, std::min(end, asked_ahead_));
+  pump();
 }
 
 void SessionQueue::pump() {
@@ -230,7 +286,8 @@ void SessionQueue::pump() {
     if (!uncommitted_.empty() && next.sequence >= uncommitted_.front()) {
       break;
     }
-    if (!client->takes_more(next.sequence)) {
+    if (!client->takes_more(next.sequence) ||
+        (next.message && !next.sent && !may_go(next.sequence))) {
       break;
     }
     const std::size_t bytes = next.message ? bytes_of(next.message->view()) : 0;
@@ -257,7 +314,7 @@ bool SessionQueue::send(const Waiting& next) {
     return true;
   }
   const PublishView& publish = next.message->view();
-  const bool again = next.sequence < sent_;
+  const bool again = next.sent || next.sequence < sent_;
   // What was sent before does not expire any more (MQTT-4.3.3-7).
   if (!again && publish.has_expiry && publish.expires_at <= worker_.now()) {
     counters.dropped_expired.add();
@@ -265,22 +322,37 @@ bool SessionQueue::send(const Waiting& next) {
   }
   if (!client.may_receive(publish.topic, stable_hash(publish.topic))) {
     counters.dropped_denied.add();
-    return false;
+    return again && let_go(next);
   }
   FrameCache frames(publish, worker_.now());
   const DeliveryOptions options{next.qos, next.retain, next.subscription_ids};
   if (!client.fits(frames, options)) {
     counters.dropped_too_large.add();
-    return false;
+    return again && let_go(next);
   }
-  forget_waiting(next.sequence, bytes_of(publish));
+  if (!next.sent) {
+    forget_waiting(next.sequence, bytes_of(publish));
+  }
   open(next.sequence, next.qos, next.body);
   client.send_queued(frames, options, Inflight::id_of(next.sequence), again);
   return true;
 }
 
+// A message of QoS 2 that may have been sent and is not to be sent again: the client may have its identifier until it hears PUBREL.
+bool SessionQueue::let_go(const Waiting& next) {
+  if (next.qos != mqtt::Qos::kExactlyOnce) {
+    return false;
+  }
+  store::Batch& batch = worker_.batch();
+  batch.put(store::Table::kQueue, queue_key(number_, next.sequence), encode_released_row());
+  release_body(next.body, batch);
+  session_.inflight().open(next.sequence, Inflight::State::kAwaitPubcomp);
+  session_.client()->send_pubrel(Inflight::id_of(next.sequence));
+  return true;
+}
+
 void SessionQueue::drop(const Waiting& entry) {
-  if (entry.message) {
+  if (entry.message && !entry.sent) {
     forget_waiting(entry.sequence, bytes_of(entry.message->view()));
   }
   store::Batch& batch = worker_.batch();
@@ -368,6 +440,9 @@ void SessionQueue::load() {
   loading_ = true;
   const std::uint64_t each = count_ == 0 ? 1 : std::max<std::uint64_t>(bytes_ / count_, 1);
   const std::uint64_t messages = std::clamp<std::uint64_t>(kPageBytes / each, 4, kPageMessages);
+  if (loaded_ >= sent_) {
+    ask_ahead(loaded_);  // known by the time when the page is there
+  }
   worker_.sessions().read_queue({number_, connection_, loaded_, limit, messages, false});
 }
 
@@ -393,7 +468,8 @@ void SessionQueue::on_loaded(
          std::move(row.message),
          std::move(row.subscription_ids),
          row.qos,
-         row.retain}
+         row.retain,
+         row.sent}
     );
   }
   loaded_ = end;
@@ -413,7 +489,8 @@ void SessionQueue::restore_row(std::uint64_t sequence, const QueueRow& row, std:
   }
   next_ = sequence + 1;
   shared_rows_ += row.body != 0 ? 1 : 0;
-  if (sequence >= sent) {
+  group_rows_ = group_rows_ || !row.group.empty();
+  if (sequence >= sent && !row.sent) {
     ++count_;
     bytes_ += row.bytes;
   }

@@ -45,6 +45,10 @@ struct QueuedDelivery {
 //
 //   erased_ <= inflight begin <= inflight end <= ... waiting_ ... < loaded_ <= ... in the store only ... < next_
 //
+// After a crash, what may have been sent comes again with DUP (MQTT-3.3.1-1), and nothing else should. A row that is written because of a message that
+// went out in the same turn says so. Before the others are sent, the store is told how far sending may go by then: a little ahead, and further the faster
+// the client takes them. So a crash makes at most kAheadMax messages look as if they had been sent.
+//
 // A message of QoS 2 goes out when its row is in the store, never before: after a crash it would be sent a second time under another
 // number. One of QoS 1 goes out at once. Nothing overtakes: the order of the numbers is the order of sending.
 class SessionQueue {
@@ -73,6 +77,8 @@ class SessionQueue {
   void released(const Inflight::Answer& answer);
   // A row of a QoS 2 message is in the store, or is not going to be.
   void on_kept(std::uint64_t sequence, bool kept);
+  // That messages below that number may be sent is in the store.
+  void on_ahead(std::uint64_t end);
   // Erases the rows of what has been finished since the last time.
   void flush_erased(store::Batch& batch);
 
@@ -95,6 +101,9 @@ class SessionQueue {
 
   bool has_shared_rows() const { return shared_rows_ != 0; }
 
+  // Whether any may be of a shared subscription, whose other members are to get them when the session ends.
+  bool has_group_rows() const { return group_rows_; }
+
   // A page of rows from the store, all that there are from the asked number to `end`.
   struct Loaded {
     std::uint64_t sequence;
@@ -114,6 +123,7 @@ class SessionQueue {
     std::vector<std::uint32_t> subscription_ids;
     mqtt::Qos qos = mqtt::Qos::kAtMostOnce;
     bool retain = false;
+    bool sent = false;  // by an earlier connection
   };
 
   bool is_full(std::size_t bytes) const;
@@ -125,10 +135,13 @@ class SessionQueue {
   );
   void open(std::uint64_t sequence, mqtt::Qos qos, std::uint64_t body);
   bool send(const Waiting& next);
+  bool let_go(const Waiting& next);
   void drop(const Waiting& entry);
   void forget_waiting(std::uint64_t sequence, std::size_t bytes);
   void release_body(std::uint64_t body, store::Batch& batch);
   void load();
+  bool may_go(std::uint64_t sequence);
+  void ask_ahead(std::uint64_t sequence);
 
   WorkerBroker& worker_;
   Session& session_;
@@ -139,14 +152,19 @@ class SessionQueue {
   std::uint64_t next_ = 0;           // number of the next message
   std::uint64_t loaded_ = 0;         // from here on: in the store only
   std::uint64_t sent_ = 0;           // below: the client may have seen it
+  std::uint64_t ahead_ = 0;          // the store knows that messages below may have been sent
+  std::uint64_t asked_ahead_ = 0;    // or will know
   std::uint64_t erased_ = 0;         // below: no rows are left
   std::uint64_t count_ = 0;          // not sent yet, in memory or not
   std::uint64_t bytes_ = 0;
   std::uint32_t shared_rows_ = 0;
   std::uint32_t connection_ = 0;
+  std::uint32_t stride_ = 0;  // how far it is told ahead
   bool loading_ = false;
   bool trimming_ = false;
-  bool dirty_ = false;  // told the worker that there is something to erase
+  bool group_rows_ = false;
+  bool stalled_ = false;  // waited for the store
+  bool dirty_ = false;    // told the worker that there is something to erase
 };
 
 }  // namespace iotcore::broker

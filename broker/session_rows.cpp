@@ -12,10 +12,12 @@ constexpr std::uint8_t kFormat = 1;
 constexpr std::uint8_t kQosBits = 3;
 constexpr std::uint8_t kRetain = 4;
 constexpr std::uint8_t kHasExpiry = 8;
-// Further flags of a queue row.
+// Further flags of a queue row. The message's own expiry is with the message.
+constexpr std::uint8_t kSent = 8;
 constexpr std::uint8_t kReleased = 16;
 constexpr std::uint8_t kShared = 32;
 constexpr std::uint8_t kHasIds = 64;
+constexpr std::uint8_t kOfGroup = 128;
 // Flags of a session.
 constexpr std::uint8_t kHasWill = 1;
 constexpr std::uint8_t kWillExpires = 2;
@@ -84,6 +86,30 @@ Message::Ref read_message(ByteReader& reader, const Instant& now) {
   return reader.ok() ? Message::make(publish) : Message::Ref();
 }
 
+std::uint8_t flags_of(const std::optional<WillRecord>& will) {
+  return static_cast<std::uint8_t>(!will ? 0 : will->expiry_s ? kHasWill | kWillExpires : kHasWill);
+}
+
+void append_will(std::string& row, const WillRecord& will, const Instant& now) {
+  append_u32(row, will.delay_s);
+  if (will.expiry_s) {
+    append_u32(row, *will.expiry_s);
+  }
+  append_u64(row, static_cast<std::uint64_t>(will.due_ms));
+  encode_message(row, will.message->view(), now);
+}
+
+WillRecord read_will(ByteReader& reader, std::uint8_t flags, const Instant& now) {
+  WillRecord will;
+  will.delay_s = reader.u32();
+  if ((flags & kWillExpires) != 0) {
+    will.expiry_s = reader.u32();
+  }
+  will.due_ms = static_cast<std::int64_t>(reader.u64());
+  will.message = read_message(reader, now);
+  return will;
+}
+
 }  // namespace
 
 std::string session_key(std::string_view client_id) {
@@ -100,6 +126,18 @@ std::string received_key(SessionNumber session, PacketId id) {
 
 std::string queue_key(SessionNumber session, std::uint64_t sequence) {
   return store::Key('q').u64(session).u64(sequence).take();
+}
+
+std::string ahead_key(SessionNumber session) {
+  return store::Key('n').u64(session).take();
+}
+
+std::string ended_key(SessionNumber session) {
+  return store::Key('e').u64(session).take();
+}
+
+std::string lone_will_key(std::string_view client_id) {
+  return store::Key('w').text(client_id).take();
 }
 
 std::string body_key(std::uint64_t body) {
@@ -138,23 +176,14 @@ std::string encode(const SessionRecord& record, const Instant& now) {
   std::string row;
   row.push_back(static_cast<char>(kFormat));
   append_u64(row, record.number);
-  row.push_back(static_cast<char>(
-      !record.will            ? 0
-      : record.will->expiry_s ? kHasWill | kWillExpires
-                              : kHasWill
-  ));
+  row.push_back(static_cast<char>(flags_of(record.will)));
   append_u32(row, record.expiry_s);
   append_u64(row, static_cast<std::uint64_t>(record.disconnected_ms));
   append_u64(row, record.sent);
   append_text(row, record.principal);
   append_text(row, record.source_ip);
   if (record.will) {
-    append_u32(row, record.will->delay_s);
-    if (record.will->expiry_s) {
-      append_u32(row, *record.will->expiry_s);
-    }
-    append_u64(row, static_cast<std::uint64_t>(record.will->due_ms));
-    encode_message(row, record.will->message->view(), now);
+    append_will(row, *record.will, now);
   }
   return row;
 }
@@ -171,18 +200,53 @@ Result<SessionRecord> decode_session(std::string_view row, const Instant& now) {
   record.principal = read_text(reader);
   record.source_ip = read_text(reader);
   if ((flags & kHasWill) != 0) {
-    WillRecord& will = record.will.emplace();
-    will.delay_s = reader.u32();
-    if ((flags & kWillExpires) != 0) {
-      will.expiry_s = reader.u32();
-    }
-    will.due_ms = static_cast<std::int64_t>(reader.u64());
-    will.message = read_message(reader, now);
+    record.will = read_will(reader, flags, now);
   }
   if (!reader.ok() || format != kFormat || record.number == 0) {
     return unreadable("session");
   }
   return record;
+}
+
+std::string encode(const EndedSession& ended) {
+  std::string row;
+  row.push_back(static_cast<char>(kFormat));
+  append_u64(row, ended.sent);
+  return row;
+}
+
+Result<EndedSession> decode_ended(std::string_view row) {
+  ByteReader reader(row);
+  const std::uint8_t format = reader.u8();
+  const EndedSession ended{reader.u64()};
+  if (!reader.ok() || format != kFormat) {
+    return unreadable("session that has ended");
+  }
+  return ended;
+}
+
+std::string encode(const LoneWill& lone, const Instant& now) {
+  std::string row;
+  row.push_back(static_cast<char>(kFormat));
+  row.push_back(static_cast<char>(flags_of(lone.will)));
+  append_text(row, lone.principal);
+  append_text(row, lone.source_ip);
+  append_will(row, lone.will, now);
+  return row;
+}
+
+Result<LoneWill> decode_lone_will(std::string_view row, const Instant& now) {
+  ByteReader reader(row);
+  LoneWill lone;
+  const std::uint8_t format = reader.u8();
+  const std::uint8_t flags = reader.u8();
+  lone.principal = read_text(reader);
+  lone.source_ip = read_text(reader);
+  lone.will = read_will(reader, flags, now);
+  if (!reader.ok() || format != kFormat || !lone.will.message) {
+    return unreadable("will");
+  }
+  return lone;
 }
 
 std::string encode(const Subscriber& subscriber) {
@@ -216,17 +280,23 @@ void encode_queue_row(
     bool retain,
     std::span<const std::uint32_t> subscription_ids,
     std::uint64_t body,
+    std::string_view group,
+    bool sent,
     const Instant& now
 ) {
   row.push_back(static_cast<char>(
       static_cast<unsigned>(qos) | (retain ? kRetain : 0U) | (body != 0 ? kShared : 0U) |
-      (subscription_ids.empty() ? 0U : kHasIds)
+      (subscription_ids.empty() ? 0U : kHasIds) | (group.empty() ? 0U : kOfGroup) |
+      (sent ? kSent : 0U)
   ));
   if (!subscription_ids.empty()) {
     append_u32(row, static_cast<std::uint32_t>(subscription_ids.size()));
     for (const std::uint32_t id : subscription_ids) {
       append_u32(row, id);
     }
+  }
+  if (!group.empty()) {
+    append_text(row, group);
   }
   if (body != 0) {
     append_u64(row, body);
@@ -248,6 +318,7 @@ Result<QueueRow> decode_queue_row(std::string_view row, const Instant& now, bool
   const std::uint8_t flags = reader.u8();
   queued.qos = static_cast<mqtt::Qos>(flags & kQosBits);
   queued.retain = (flags & kRetain) != 0;
+  queued.sent = (flags & kSent) != 0;
   queued.released = (flags & kReleased) != 0;
   if (reader.ok() && queued.released) {
     return queued;
@@ -257,6 +328,9 @@ Result<QueueRow> decode_queue_row(std::string_view row, const Instant& now, bool
     for (std::uint32_t i = 0; i < count && reader.ok(); ++i) {
       queued.subscription_ids.push_back(reader.u32());
     }
+  }
+  if ((flags & kOfGroup) != 0) {
+    queued.group = read_text(reader);
   }
   if ((flags & kShared) != 0) {
     queued.body = reader.u64();

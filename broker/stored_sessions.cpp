@@ -1,5 +1,6 @@
 #include "broker/stored_sessions.h"
 
+#include "base/bytes.h"
 #include "base/log.h"
 #include "broker/broker.h"
 #include "broker/session.h"
@@ -11,6 +12,7 @@
 
 #include <functional>
 #include <string>
+#include <unordered_set>
 
 namespace iotcore::broker {
 
@@ -29,6 +31,9 @@ class StoredSessions::Loader {
     IOTCORE_TRY(read(store::Table::kSessions, 's', &Loader::read_session));
     IOTCORE_TRY(read(store::Table::kSessions, 'f', &Loader::read_subscription));
     IOTCORE_TRY(read(store::Table::kSessions, 'r', &Loader::read_received));
+    IOTCORE_TRY(read(store::Table::kSessions, 'n', &Loader::read_ahead));
+    IOTCORE_TRY(read(store::Table::kSessions, 'e', &Loader::read_ended));
+    IOTCORE_TRY(read(store::Table::kSessions, 'w', &Loader::read_will));
     IOTCORE_TRY(read(store::Table::kQueue, 'q', &Loader::read_queue));
     IOTCORE_TRY(read(store::Table::kQueue, 'm', &Loader::read_body));
     for (auto& [number, found] : found_) {
@@ -49,7 +54,6 @@ class StoredSessions::Loader {
     SessionRecord record;
     WorkerId owner{};
     std::uint64_t sent = 0;
-    bool has_rows = false;
   };
 
   using Read = Status (Loader::*)(const store::Entry& entry);
@@ -137,6 +141,57 @@ class StoredSessions::Loader {
     return {};
   }
 
+  Status read_ahead(const store::Entry& entry) {
+    store::KeyReader key(entry.key);
+    key.kind();
+    const auto number = key.u64();
+    ByteReader row(entry.value);
+    const std::uint64_t ahead = row.u64();
+    if (!number || !row.ok()) {
+      return unreadable();
+    }
+    Found* found = find(*number);
+    if (found == nullptr) {
+      garbage_.erase(store::Table::kSessions, entry.key);
+    } else if (found->record.disconnected_ms == 0) {
+      // The crash came while the client was there.
+      found->sent = std::max(found->sent, ahead);
+    }
+    return {};
+  }
+
+  // What has been left to be done when the server went down.
+  Status read_ended(const store::Entry& entry) {
+    store::KeyReader key(entry.key);
+    key.kind();
+    const auto number = key.u64();
+    if (!number) {
+      return unreadable();
+    }
+    IOTCORE_ASSIGN(const EndedSession ended, decode_ended(entry.value));
+    ended_.insert(*number);
+    sessions_.next_session_ = std::max(sessions_.next_session_.load(), *number + 1);
+    const auto worker = static_cast<WorkerId>(*number % broker_.workers().count());
+    broker_.workers().broker(worker).sessions().clear_away({*number, 0, ended.sent, true});
+    return {};
+  }
+
+  // The connection ended with the last run, and its session with it.
+  Status read_will(const store::Entry& entry) {
+    store::KeyReader key(entry.key);
+    key.kind();
+    const auto client_id = key.text();
+    if (!client_id) {
+      return unreadable();
+    }
+    IOTCORE_ASSIGN(LoneWill lone, decode_lone_will(entry.value, now_));
+    const WorkerId owner = broker_.workers().owner_of(*client_id);
+    broker_.workers().broker(owner).sessions().restore_will(
+        std::string(*client_id), std::move(lone)
+    );
+    return {};
+  }
+
   Status read_queue(const store::Entry& entry) {
     store::KeyReader key(entry.key);
     key.kind();
@@ -146,20 +201,18 @@ class StoredSessions::Loader {
       return unreadable();
     }
     Found* found = find(*number);
-    if (found == nullptr) {
+    if (found == nullptr && !ended_.contains(*number)) {
       garbage_.erase(store::Table::kQueue, entry.key);
       return {};
     }
     IOTCORE_ASSIGN(const QueueRow row, decode_queue_row(entry.value, now_, false));
-    if (!found->has_rows && found->record.disconnected_ms == 0) {
-      // The crash came while the client was there: what may have been under way counts as sent.
-      found->sent = *sequence + 2U * broker_.options().inflight_max + 16;
-    }
-    found->has_rows = true;
-    found->session->queue().restore_row(*sequence, row, found->sent);
     if (row.body != 0) {
       sessions_.old_bodies_[row.body].fetch_add(1, std::memory_order_relaxed);
     }
+    if (found == nullptr) {
+      return {};
+    }
+    found->session->queue().restore_row(*sequence, row, found->sent);
     ++queued_;
     return {};
   }
@@ -188,6 +241,7 @@ class StoredSessions::Loader {
   Broker& broker_;
   const Instant now_;
   std::unordered_map<SessionNumber, Found> found_;
+  std::unordered_set<SessionNumber> ended_;
   store::Batch garbage_;
   std::size_t queued_ = 0;
 };

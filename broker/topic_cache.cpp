@@ -49,6 +49,7 @@ void TopicCache::match(std::string_view topic, MatchSet& out) const {
         out.group_members.push_back({members.worker, members.slot, members.member_count});
       }
       out.group_ends.push_back(static_cast<std::uint32_t>(out.group_members.size()));
+      out.group_ids.push_back(group.id);
     }
   };
 

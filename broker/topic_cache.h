@@ -33,6 +33,7 @@ struct MatchSet {
   std::vector<std::uint32_t> consumers;    // slots of the consumer table
   std::vector<GroupMember> group_members;  // all groups, one after the other
   std::vector<std::uint32_t> group_ends;   // end of each group in group_members
+  std::vector<std::uint64_t> group_ids;    // of each group, good as long as it has members
 
   bool empty() const {
     return local.empty() && remote.empty() && consumers.empty() && group_members.empty();
@@ -44,6 +45,7 @@ struct MatchSet {
     consumers.clear();
     group_members.clear();
     group_ends.clear();
+    group_ids.clear();
   }
 };
 

@@ -142,46 +142,49 @@ bool WorkerBroker::has_receivers(std::string_view topic) {
   return !cache_.find(topic, stable_hash(topic)).empty();
 }
 
+bool WorkerBroker::retain(Context& context) {
+  const PublishView& publish = context.publish();
+  const bool full = MemoryUse::level() == MemoryUse::Level::kFull && !publish.payload.empty();
+  const Result<bool> kept = full ? Result<bool>(fail(Errc::kQuotaExceeded, "the memory is in use"))
+                                 : broker_.retained().set(publish);
+  if (!kept) {
+    limits_.reached(full ? Limit::kMemory : Limit::kRetained);
+    return false;
+  }
+  if (*kept) {
+    write_retained(*this, publish.topic, context.hold());
+  }
+  return true;
+}
+
 PublishResult WorkerBroker::publish(
     const Publisher& publisher, const PublishView& publish, AckSource* acks
 ) {
   counters_.received.add();
   PublishResult result;
   Context context(*this, publisher, publish, acks);
-  if (publish.topic.starts_with('$')) [[unlikely]] {
-    if (!basic_ingest_topic(publish.topic).rule.empty()) {
-      if (MessageConsumer* ingest = broker_.basic_ingest(); ingest != nullptr) {
-        ingest->on_message(context);
-        result.receivers = 1;
-      }
-      result.deferred = context.deferred();
-      return result;
+  const bool reserved = publish.topic.starts_with('$');
+  if (reserved && !basic_ingest_topic(publish.topic).rule.empty()) [[unlikely]] {
+    if (MessageConsumer* ingest = broker_.basic_ingest(); ingest != nullptr) {
+      ingest->on_message(context);
+      result.receivers = 1;
     }
-  } else if (publish.retain) {
-    const bool full = MemoryUse::level() == MemoryUse::Level::kFull && !publish.payload.empty();
-    const Result<bool> kept = full
-                                  ? Result<bool>(fail(Errc::kQuotaExceeded, "the memory is in use"))
-                                  : broker_.retained().set(publish);
-    result.retain_refused = !kept;
-    if (!kept) {
-      limits_.reached(full ? Limit::kMemory : Limit::kRetained);
-    }
-    if (kept && *kept) {
-      write_retained(*this, publish.topic, context.hold());
-    }
+    result.deferred = context.deferred();
+    return result;
   }
-
   const std::uint64_t hash = stable_hash(publish.topic);
   const MatchSet& matches = cache_.find(publish.topic, hash);
   std::optional<ExactlyOnce::Part> own;
   Keeper keeper;
   keeper.context = &context;
-  if (publish.qos == mqtt::Qos::kExactlyOnce && acks != nullptr && spans_workers(matches))
-      [[unlikely]] {
-    context.exactly_once = std::make_shared<ExactlyOnce>();
-    context.exactly_once->publisher = context.hold();
+  if (publish.qos == mqtt::Qos::kExactlyOnce && acks != nullptr &&
+      needs_own_commit(publisher, publish, matches)) [[unlikely]] {
+    context.begin_exactly_once();
     own.emplace().worker = id_;
     keeper.exactly_once = &*own;
+  }
+  if (publish.retain && !reserved) {
+    result.retain_refused = !retain(context);
   }
   if (!matches.group_ends.empty()) {
     result.receivers += choose_group_workers(matches, context);
@@ -203,14 +206,10 @@ PublishResult WorkerBroker::publish(
     result.receivers += send_to_workers(matches, context);
   }
   if (!publisher.receipt.empty()) {
-    (own ? own->rows : durable_batch(context.hold()))
-        .put(store::Table::kSessions, publisher.receipt, {});
+    (own ? own->rows : context.durable_batch()).put(store::Table::kSessions, publisher.receipt, {});
   }
   if (own) {
-    context.exactly_once->add(std::move(*own));
-    if (context.exactly_once->complete()) {
-      commit_exactly_once(*context.exactly_once);
-    }
+    context.exactly_once->add(std::move(*own));  // committed once the others are done
   }
   for (const std::uint32_t slot : matches.consumers) {
     const ConsumerTable::List* consumers = broker_.consumers().consumers(slot);
@@ -269,6 +268,10 @@ void WorkerBroker::run_later() {
     publisher.client_id = next.client_id;
     publisher.principal = next.principal;
     publisher.source_ip = next.source_ip;
+    if (view.origin == Origin::kWill) {
+      // MQTT-3.8.3-3 (5): No Local keeps it from the client that has left it, too, if that is back already.
+      publisher.session = sessions_->find_client(next.client_id);
+    }
     auto chained = next.hold ? std::make_unique<ChainedAck>(std::move(next.hold)) : nullptr;
     const PublishResult result = publish(publisher, view, chained.get());
     if (chained != nullptr && !result.deferred) {
@@ -287,7 +290,6 @@ void WorkerBroker::send_remote_batches() {
     broker_.mailbox_bytes(worker).fetch_add(
         static_cast<std::int64_t>(batch.bytes), std::memory_order_relaxed
     );
-    batch.from = id_;
     broker_.workers().executor(worker).post([&target = broker_.workers().broker(worker),
                                              batch = std::move(batch)]() mutable {
       target.deliver_remote_batch(batch);

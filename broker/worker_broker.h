@@ -210,6 +210,7 @@ class WorkerBroker {
     Message::Ref message;
     std::uint32_t first_slot;  // in RemoteBatch::slots
     std::uint32_t slot_count;
+    std::uint64_t group = 0;  // one member of it is meant; 0: all behind the slots
   };
 
   // What waits for a delivery, if the other worker has persistent sessions.
@@ -217,14 +218,14 @@ class WorkerBroker {
     std::size_t delivery;  // in RemoteBatch::deliveries
     PendingAck::Hold hold;
     std::shared_ptr<ExactlyOnce> exactly_once;  // shared by the workers while their parts are made
+    WorkerId publisher{};
   };
 
   struct RemoteBatch {
     std::vector<RemoteDelivery> deliveries;
     std::vector<SlotTarget> slots;
     std::vector<RemoteKeep> keeps;  // in the order of the deliveries
-    WorkerId from{};
-    std::size_t bytes = 0;  // of the messages
+    std::size_t bytes = 0;          // of the messages
   };
 
   // How what one publish leaves in queues is kept: its acknowledgement waits for the batch of this worker, or its rows go elsewhere.
@@ -241,6 +242,7 @@ class WorkerBroker {
     bool retain;
     std::uint32_t first_id;  // in queue_ids_
     std::uint32_t id_count;
+    std::uint32_t share_slot;
   };
 
   // Several filters of one client may match: what they want together.
@@ -250,6 +252,8 @@ class WorkerBroker {
     bool retain;
   };
 
+  // Keeps it as the topic's retained message; false if a limit is in the way.
+  bool retain(Context& context);
   std::uint32_t deliver_local(
       const PublishView& publish,
       std::uint64_t topic_hash,
@@ -315,16 +319,31 @@ class WorkerBroker {
   void merge(const Subscriber& subscriber, const PublishView& publish);
   bool is_still_meant(SlotTarget target, std::string_view topic);
   void deliver_remote_batch(RemoteBatch& batch);
-  // Whether rows of several workers have to be written in one commit.
+  // Whether the rows of a QoS 2 publish need a commit of their own: they lie with several workers, or others have to keep it first.
+  bool needs_own_commit(
+      const Publisher& publisher, const PublishView& publish, const MatchSet& matches
+  ) const;
   bool spans_workers(const MatchSet& matches) const;
   void keep_remote(WorkerId worker, Context& context);
+  // The member of a group whose turn it is; null if there is none.
+  const GroupMember* choose_member(std::span<const GroupMember> group);
+  // The same, of the group with that id as it is now, and whether the group has members on other workers than that one's.
+  const GroupMember* choose_member_now(
+      std::uint64_t group, const PublishView& publish, bool& elsewhere
+  );
+  void deliver_remote(
+      const RemoteDelivery& delivery, std::span<const SlotTarget> slots, RemoteKeep* keep
+  );
   void on_part(const std::shared_ptr<ExactlyOnce>& publish, ExactlyOnce::Part part);
   void commit_exactly_once(ExactlyOnce& publish);
+  void give_up(ExactlyOnce& publish);
   std::uint32_t send_to_workers(const MatchSet& matches, Context& context);
   // Chooses a member's worker for each group; this worker's go to group_slots_.
   std::uint32_t choose_group_workers(const MatchSet& matches, Context& context);
   // False: too much is on its way there already, and the message is one that may be dropped.
-  bool add_remote(WorkerId worker, SlotTarget target, const Message::Ref& message);
+  bool add_remote(
+      WorkerId worker, SlotTarget target, const Message::Ref& message, std::uint64_t group = 0
+  );
   void run_later();
   void send_remote_batches();
   void commit_turn();

@@ -15,17 +15,22 @@ class WorkerBroker::Context final : public PublishContext {
   )
       : PublishContext(worker, publisher, publish), acks_(acks) {}
 
-  ~Context() override { own_.release(); }
+  ~Context() override {
+    own_.release();
+    own_of_others_.release();
+  }
 
   PendingAck::Hold hold() override {
-    if (acks_ == nullptr) {
-      return {};
-    }
-    if (ack_ == nullptr) {
-      ack_ = &acks_->make();
-      own_ = ack_->hold();
-    }
-    return ack_->hold();
+    return others_ != nullptr ? others_->hold() : publishers_hold();
+  }
+
+  // From now on what others keep is waited for first.
+  void begin_exactly_once() {
+    exactly_once = std::make_shared<ExactlyOnce>();
+    exactly_once->publisher = publishers_hold();
+    exactly_once->expect();
+    others_ = new OthersKept(worker_, exactly_once);
+    own_of_others_ = others_->hold();
   }
 
   store::Batch& durable_batch() override { return worker_.durable_batch(hold()); }
@@ -36,12 +41,55 @@ class WorkerBroker::Context final : public PublishContext {
 
   bool is_awaited() const { return acks_ != nullptr; }
 
-  // Set if rows of several workers are written in one commit.
+  // Set if the rows of this publish are written in one commit of their own.
   std::shared_ptr<ExactlyOnce> exactly_once;
 
  private:
+  // What a QoS 2 publish waits for before it is committed.
+  class OthersKept final : public PendingAck {
+   public:
+    OthersKept(WorkerBroker& worker, std::shared_ptr<ExactlyOnce> publish)
+        : PendingAck(&OthersKept::on_complete),
+          worker_(&worker),
+          lifeline_(worker.lifeline()),
+          publish_(std::move(publish)) {}
+
+   private:
+    static void on_complete(PendingAck& self, std::optional<Errc> failure) {
+      auto* others = static_cast<OthersKept*>(&self);
+      if (WorkerBroker::current() == others->worker_) {
+        others->finish(failure);
+      } else if (!others->lifeline_->post([others, failure] { others->finish(failure); })) {
+        delete others;
+      }
+    }
+
+    void finish(std::optional<Errc> failure) {
+      publish_->failure = failure;
+      worker_->on_part(publish_, ExactlyOnce::Part());
+      delete this;
+    }
+
+    WorkerBroker* worker_;  // looked at only on its thread: a hold may outlive it
+    std::shared_ptr<WorkerLifeline> lifeline_;
+    std::shared_ptr<ExactlyOnce> publish_;  // also of the workers that make its parts
+  };
+
+  PendingAck::Hold publishers_hold() {
+    if (acks_ == nullptr) {
+      return {};
+    }
+    if (ack_ == nullptr) {
+      ack_ = &acks_->make();
+      own_ = ack_->hold();
+    }
+    return ack_->hold();
+  }
+
   AckSource* acks_;
   PendingAck* ack_ = nullptr;
+  OthersKept* others_ = nullptr;  // deletes itself
+  PendingAck::Hold own_of_others_;
   PendingAck::Hold
       own_;  // so that the acknowledgement does not go before all consumers have been asked
 };

@@ -31,7 +31,8 @@ bool WorkerBroker::deliver_or_collect(
          options.qos,
          options.retain,
          static_cast<std::uint32_t>(queue_ids_.size()),
-         static_cast<std::uint32_t>(options.subscription_ids.size())}
+         static_cast<std::uint32_t>(options.subscription_ids.size()),
+         options.share_slot}
     );
     queue_ids_.insert(
         queue_ids_.end(), options.subscription_ids.begin(), options.subscription_ids.end()
@@ -131,7 +132,10 @@ std::uint32_t WorkerBroker::queue_group(
   std::uint32_t taken = 0;
   for (const QueueTarget& target : targets) {
     const DeliveryOptions options{
-        target.qos, target.retain, std::span(queue_ids_).subspan(target.first_id, target.id_count)};
+        target.qos,
+        target.retain,
+        std::span(queue_ids_).subspan(target.first_id, target.id_count),
+        target.share_slot};
     taken += target.session->queue().add(delivery, options, rows) ? 1 : 0;
   }
   if (delivery.body != 0 && taken != 0) {

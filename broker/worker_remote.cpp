@@ -10,32 +10,40 @@
 
 namespace iotcore::broker {
 
+const GroupMember* WorkerBroker::choose_member(std::span<const GroupMember> group) {
+  std::uint64_t members = 0;
+  for (const GroupMember& member : group) {
+    members += member.members;
+  }
+  std::uint64_t turn = members == 0 ? 0 : group_turn_++ % members;
+  for (const GroupMember& member : group) {
+    if (turn < member.members) {
+      return &member;
+    }
+    turn -= member.members;
+  }
+  return nullptr;
+}
+
 std::uint32_t WorkerBroker::choose_group_workers(const MatchSet& matches, Context& context) {
   group_slots_.clear();
   std::uint32_t sent = 0;
   std::uint32_t begin = 0;
-  for (const std::uint32_t end : matches.group_ends) {
-    std::uint64_t members = 0;
-    for (std::uint32_t i = begin; i < end; ++i) {
-      members += matches.group_members[i].members;
-    }
-    std::uint64_t turn = members == 0 ? 0 : group_turn_++ % members;
-    for (std::uint32_t i = begin; i < end; ++i) {
-      const GroupMember& member = matches.group_members[i];
-      if (turn >= member.members) {
-        turn -= member.members;
-        continue;
-      }
-      const SlotTarget target{member.slot, true, end - begin > 1};
-      if (member.worker == id_) {
-        group_slots_.push_back(target);
-      } else if (add_remote(member.worker, target, context.message())) {
-        keep_remote(member.worker, context);
-        ++sent;
-      }
-      break;
-    }
+  for (std::size_t i = 0; i < matches.group_ends.size(); ++i) {
+    const std::uint32_t end = matches.group_ends[i];
+    const auto group = std::span(matches.group_members).subspan(begin, end - begin);
     begin = end;
+    const GroupMember* member = choose_member(group);
+    if (member == nullptr) {
+      continue;
+    }
+    const SlotTarget target{member->slot, true, group.size() > 1};
+    if (member->worker == id_) {
+      group_slots_.push_back(target);
+    } else if (add_remote(member->worker, target, context.message(), matches.group_ids[i])) {
+      keep_remote(member->worker, context);
+      ++sent;
+    }
   }
   return sent;
 }
@@ -62,7 +70,9 @@ std::uint32_t WorkerBroker::send_to_workers(const MatchSet& matches, Context& co
   return workers;
 }
 
-bool WorkerBroker::add_remote(WorkerId worker, SlotTarget target, const Message::Ref& message) {
+bool WorkerBroker::add_remote(
+    WorkerId worker, SlotTarget target, const Message::Ref& message, std::uint64_t group
+) {
   RemoteBatch& batch = remote_[index(worker)];
   const PublishView& publish = message->view();
   const std::size_t bytes = sizeof(Message) + bytes_of(publish);
@@ -77,7 +87,7 @@ bool WorkerBroker::add_remote(WorkerId worker, SlotTarget target, const Message:
   if (batch.deliveries.empty()) {
     remote_touched_.push_back(worker);
   }
-  batch.deliveries.push_back({message, static_cast<std::uint32_t>(batch.slots.size()), 1});
+  batch.deliveries.push_back({message, static_cast<std::uint32_t>(batch.slots.size()), 1, group});
   batch.slots.push_back(target);
   return true;
 }
@@ -89,10 +99,18 @@ void WorkerBroker::keep_remote(WorkerId worker, Context& context) {
     return;
   }
   RemoteBatch& batch = remote_[index(worker)];
-  batch.keeps.push_back({batch.deliveries.size() - 1, context.hold(), context.exactly_once});
+  batch.keeps.push_back({batch.deliveries.size() - 1, context.hold(), context.exactly_once, id_});
   if (context.exactly_once) {
     context.exactly_once->expect();
   }
+}
+
+bool WorkerBroker::needs_own_commit(
+    const Publisher& publisher, const PublishView& publish, const MatchSet& matches
+) const {
+  const bool others_keep =
+      !publisher.receipt.empty() && (publish.retain || !matches.consumers.empty());
+  return others_keep || spans_workers(matches);
 }
 
 bool WorkerBroker::spans_workers(const MatchSet& matches) const {
@@ -125,46 +143,91 @@ bool WorkerBroker::is_still_meant(SlotTarget target, std::string_view topic) {
   return topic_matches(parts.filter, topic, options().hash_matches_parent);
 }
 
+const GroupMember* WorkerBroker::choose_member_now(
+    std::uint64_t group, const PublishView& publish, bool& elsewhere
+) {
+  const MatchSet& matches = cache_.find(publish.topic, stable_hash(publish.topic));
+  const auto found = std::find(matches.group_ids.begin(), matches.group_ids.end(), group);
+  if (found == matches.group_ids.end()) {
+    return nullptr;
+  }
+  const auto at = static_cast<std::size_t>(found - matches.group_ids.begin());
+  const std::uint32_t begin = at == 0 ? 0 : matches.group_ends[at - 1];
+  const auto members =
+      std::span(matches.group_members).subspan(begin, matches.group_ends[at] - begin);
+  elsewhere = members.size() > 1;
+  return choose_member(members);
+}
+
 void WorkerBroker::deliver_remote_batch(RemoteBatch& batch) {
   broker_.mailbox_bytes(id_).fetch_sub(
       static_cast<std::int64_t>(batch.bytes), std::memory_order_relaxed
   );
-  auto keep = batch.keeps.begin();
+  auto next_keep = batch.keeps.begin();
   for (std::size_t i = 0; i < batch.deliveries.size(); ++i) {
     const RemoteDelivery& delivery = batch.deliveries[i];
+    RemoteKeep* keep = nullptr;
+    if (next_keep != batch.keeps.end() && next_keep->delivery == i) {
+      keep = &*next_keep++;
+    }
     const PublishView& publish = delivery.message->view();
-    const std::uint64_t hash = stable_hash(publish.topic);
     const auto meant = [&](SlotTarget target) { return is_still_meant(target, publish.topic); };
     std::span<const SlotTarget> slots =
         std::span(batch.slots).subspan(delivery.first_slot, delivery.slot_count);
-    if (!std::all_of(slots.begin(), slots.end(), meant)) [[unlikely]] {
-      target_slots_.clear();
-      std::copy_if(slots.begin(), slots.end(), std::back_inserter(target_slots_), meant);
-      slots = target_slots_;
-    }
-    Message::Ref message = delivery.message;
-    Keeper keeper;
-    if (keep == batch.keeps.end() || keep->delivery != i) {
-      deliver_local(publish, hash, message, slots, nullptr, keeper);
+    if (std::all_of(slots.begin(), slots.end(), meant)) [[likely]] {
+      deliver_remote(delivery, slots, keep);
       continue;
     }
-    ExactlyOnce::Part part;
-    keeper.hold = &keep->hold;
-    if (keep->exactly_once) {
-      part.worker = id_;
-      keeper.exactly_once = &part;
+    target_slots_.clear();
+    std::copy_if(slots.begin(), slots.end(), std::back_inserter(target_slots_), meant);
+    if (delivery.group != 0) {
+      // The last member here has left while the message was on its way: it is for the others.
+      bool elsewhere = false;
+      const GroupMember* member = choose_member_now(delivery.group, publish, elsewhere);
+      const SlotTarget target{member == nullptr ? 0 : member->slot, true, elsewhere};
+      if (member != nullptr && member->worker != id_) {
+        RemoteBatch& other = remote_[index(member->worker)];
+        if (add_remote(member->worker, target, delivery.message, delivery.group) &&
+            keep != nullptr) {
+          keep->delivery = other.deliveries.size() - 1;
+          other.keeps.push_back(std::move(*keep));
+        }
+        continue;
+      }
+      if (member != nullptr) {
+        target_slots_.push_back(target);
+      }
     }
+    deliver_remote(delivery, target_slots_, keep);
+  }
+}
+
+void WorkerBroker::deliver_remote(
+    const RemoteDelivery& delivery, std::span<const SlotTarget> slots, RemoteKeep* keep
+) {
+  const PublishView& publish = delivery.message->view();
+  const std::uint64_t hash = stable_hash(publish.topic);
+  Message::Ref message = delivery.message;
+  Keeper keeper;
+  if (keep == nullptr) {
     deliver_local(publish, hash, message, slots, nullptr, keeper);
-    keep->hold.release();  // unless the batch has it now
-    if (keep->exactly_once) {
-      WorkerBroker& publisher = broker_.workers().broker(batch.from);
-      broker_.workers()
-          .executor(batch.from)
-          .post([&publisher, publish = keep->exactly_once, part = std::move(part)]() mutable {
-            publisher.on_part(publish, std::move(part));
-          });
-    }
-    ++keep;
+    return;
+  }
+  ExactlyOnce::Part part;
+  keeper.hold = &keep->hold;
+  if (keep->exactly_once) {
+    part.worker = id_;
+    keeper.exactly_once = &part;
+  }
+  deliver_local(publish, hash, message, slots, nullptr, keeper);
+  keep->hold.release();  // unless the batch has it now
+  if (keep->exactly_once) {
+    WorkerBroker& publisher = broker_.workers().broker(keep->publisher);
+    broker_.workers()
+        .executor(keep->publisher)
+        .post([&publisher, publish = keep->exactly_once, part = std::move(part)]() mutable {
+          publisher.on_part(publish, std::move(part));
+        });
   }
 }
 
@@ -176,6 +239,10 @@ void WorkerBroker::on_part(const std::shared_ptr<ExactlyOnce>& publish, ExactlyO
 
 // One batch is written whole or not at all, and this turn's is one.
 void WorkerBroker::commit_exactly_once(ExactlyOnce& publish) {
+  if (publish.failure) {
+    give_up(publish);
+    return;
+  }
   for (ExactlyOnce::Part& part : publish.parts()) {
     batch_.append(part.rows);
     if (part.worker == id_) {
@@ -185,6 +252,18 @@ void WorkerBroker::commit_exactly_once(ExactlyOnce& publish) {
     }
   }
   durable_batch(std::move(publish.publisher));
+}
+
+// Its rows are written nowhere, and whoever waits for them is told.
+void WorkerBroker::give_up(ExactlyOnce& publish) {
+  for (ExactlyOnce::Part& part : publish.parts()) {
+    WorkerBroker& owner = broker_.workers().broker(part.worker);
+    broker_.workers().executor(part.worker).post([&owner, marks = std::move(part.marks)] {
+      owner.sessions().on_committed(marks, false);
+    });
+  }
+  publish.publisher.fail(*publish.failure);
+  publish.publisher.release();
 }
 
 }  // namespace iotcore::broker

@@ -13,12 +13,19 @@
 namespace iotcore::broker {
 namespace {
 
-// Rows of an ended session that refer to bodies, erased at one time.
-constexpr std::size_t kErasePage = 512;
-constexpr auto kRetryReading = std::chrono::seconds(1);
+constexpr auto kRetry = std::chrono::seconds(1);
 
 std::int64_t clamp_ms(std::uint32_t seconds) {
   return std::int64_t{seconds} * 1000;
+}
+
+// The store has failed: once more after a while.
+void pump_later(WorkerBroker& worker, SessionNumber number) {
+  worker.timers().schedule(worker.now() + kRetry, [&worker, number] {
+    if (Session* session = worker.sessions().find(number); session != nullptr) {
+      session->queue().pump();
+    }
+  });
 }
 
 }  // namespace
@@ -42,6 +49,11 @@ Session* WorkerSessions::find(SessionNumber number) const {
 Session* WorkerSessions::find_offline(std::string_view client_id) const {
   const auto found = offline_.find(client_id);
   return found == offline_.end() ? nullptr : found->second.get();
+}
+
+Session* WorkerSessions::find_client(std::string_view client_id) const {
+  const ClientSession* client = worker_.clients().find_by_id(client_id);
+  return client != nullptr ? client->session() : find_offline(client_id);
 }
 
 std::unique_ptr<Session> WorkerSessions::take(std::string_view client_id) {
@@ -114,6 +126,15 @@ void WorkerSessions::on_will_due(SessionNumber number) {
   }
 }
 
+void WorkerSessions::cancel_will(Session& session) {
+  PersistentState& state = session.persistent();
+  if (state.will) {
+    worker_.timers().cancel(state.will_timer);
+    state.will.reset();
+    write_record(session);
+  }
+}
+
 void WorkerSessions::publish_will(Session& session) {
   PersistentState& state = session.persistent();
   worker_.publish_will(*state.will, session.client_id(), state.principal, state.source_ip);
@@ -140,59 +161,10 @@ void WorkerSessions::discard(std::unique_ptr<Session> session) {
   if (!session->received().empty()) {
     batch.erase_prefix(store::Table::kSessions, received_prefix(session->number()));
   }
+  batch.erase(store::Table::kSessions, ahead_key(session->number()));
   erase_rows(*session, batch);
   by_number_.erase(session->number());
   worker_.shared().sessions().remove(worker_.id());
-}
-
-void WorkerSessions::erase_rows(Session& session, store::Batch& batch) {
-  SessionQueue& queue = session.queue();
-  if (session.client() == nullptr) {
-    queue.detach();
-  } else {
-    queue.flush_erased(batch);
-  }
-  if (!queue.has_rows()) {
-    return;
-  }
-  if (!queue.has_shared_rows()) {
-    batch.erase_prefix(store::Table::kQueue, queue_prefix(session.number()));
-    return;
-  }
-  release_rows(session.number(), 0);
-}
-
-// The rows have to be looked at, since each may be the last that refers to its body.
-void WorkerSessions::release_rows(SessionNumber number, std::uint64_t from) {
-  worker_.after_commit([this, number, from] {
-    worker_.shared().store().scan_async(
-        store::Table::kQueue,
-        queue_prefix(number),
-        queue_key(number, from),
-        kErasePage,
-        worker_.executor(),
-        [this, number](Result<std::vector<store::Entry>> rows) {
-          if (!rows || rows->empty()) {
-            return;  // what is left goes when the server starts the next time
-          }
-          store::Batch& batch = worker_.batch();
-          for (const store::Entry& entry : *rows) {
-            if (const auto row = decode_queue_row(entry.value, worker_.instant(), false);
-                row && row->body != 0) {
-              release_body(row->body, batch);
-            }
-          }
-          const std::string end = store::key_after(rows->back().key);
-          batch.erase_range(store::Table::kQueue, rows->front().key, end);
-          if (rows->size() == kErasePage) {
-            store::KeyReader key(rows->back().key);
-            key.kind();
-            key.u64();
-            release_rows(number, key.u64().value_or(0) + 1);
-          }
-        }
-    );
-  });
 }
 
 void WorkerSessions::write_record(Session& session) {
@@ -210,6 +182,27 @@ void WorkerSessions::write_record(Session& session) {
   worker_.batch().put(
       store::Table::kSessions, session_key(session.client_id()), encode(record, worker_.instant())
   );
+  worker_.batch_marks().push_back({session.number(), 0, CommitMark::Kind::kRecord});
+}
+
+// Without its record, what is kept of a session later would be lost with the next start: a client that is there has to come back.
+void WorkerSessions::on_record(Session& session, bool kept) {
+  if (kept) {
+    return;
+  }
+  if (ClientSession* client = session.client(); client != nullptr) {
+    client->close(
+        CloseReason::kServerError,
+        mqtt::Reason::kUnspecifiedError,
+        "what is kept of the session could not be written"
+    );
+    return;
+  }
+  worker_.timers().schedule(worker_.now() + kRetry, [this, number = session.number()] {
+    if (Session* again = find(number); again != nullptr) {
+      write_record(*again);
+    }
+  });
 }
 
 void WorkerSessions::restore(
@@ -237,13 +230,44 @@ void WorkerSessions::restore(
   offline_.emplace(kept.client_id(), std::move(session));
 }
 
+void WorkerSessions::keep_will(std::string_view client_id, const LoneWill& lone) {
+  worker_.batch().put(
+      store::Table::kSessions, lone_will_key(client_id), encode(lone, worker_.instant())
+  );
+}
+
+void WorkerSessions::forget_will(std::string_view client_id) {
+  worker_.batch().erase(store::Table::kSessions, lone_will_key(client_id));
+}
+
+void WorkerSessions::restore_will(std::string client_id, LoneWill lone) {
+  worker_.timers().schedule(
+      worker_.now(),
+      [this, client_id = std::move(client_id), lone = std::move(lone)] {
+        worker_.publish_will(lone.will, client_id, lone.principal, lone.source_ip);
+        // In the same commit as what the will leaves here. The client may be back with another one by now.
+        const ClientSession* client = worker_.clients().find_by_id(client_id);
+        if (client == nullptr || !client->keeps_lone_will()) {
+          forget_will(client_id);
+        }
+      }
+  );
+}
+
 void WorkerSessions::on_committed(const std::vector<CommitMark>& marks, bool kept) {
   for (const CommitMark& mark : marks) {
     Session* session = find(mark.session);
     if (session == nullptr) {
       continue;
     }
-    if (mark.kind == CommitMark::Kind::kKept) {
+    if (mark.kind == CommitMark::Kind::kAhead) {
+      session->queue().on_ahead(kept ? mark.value : 0);
+      if (!kept) {
+        pump_later(worker_, mark.session);
+      }
+    } else if (mark.kind == CommitMark::Kind::kRecord) {
+      on_record(*session, kept);
+    } else if (mark.kind == CommitMark::Kind::kKept) {
       session->queue().on_kept(mark.value, kept);
     } else if (session->client() != nullptr) {
       session->client()->on_committed(mark, kept);
@@ -316,8 +340,10 @@ Status read_bodies(
   return {};
 }
 
-Result<std::vector<SessionQueue::Loaded>> read_rows(
-    store::Store& store, const WorkerSessions::PageWanted& wanted, const Instant& now
+}  // namespace
+
+Result<std::vector<SessionQueue::Loaded>> WorkerSessions::read_rows(
+    store::Store& store, const PageWanted& wanted, const Instant& now
 ) {
   IOTCORE_ASSIGN(
       const std::vector<store::Entry> entries,
@@ -346,8 +372,6 @@ Result<std::vector<SessionQueue::Loaded>> read_rows(
   return rows;
 }
 
-}  // namespace
-
 void WorkerSessions::start_reading(const PageWanted& wanted) {
   Broker& broker = worker_.shared();
   broker.store().readers().post([&broker, this, wanted, lifeline = worker_.lifeline()] {
@@ -375,11 +399,7 @@ void WorkerSessions::on_page(const PageWanted& wanted, Page page) {
   }
   if (!page.ok) {
     session->queue().on_load_failed(wanted.connection);
-    worker_.timers().schedule(worker_.now() + kRetryReading, [this, number = wanted.session] {
-      if (Session* again = find(number); again != nullptr) {
-        again->queue().pump();
-      }
-    });
+    pump_later(worker_, wanted.session);
     return;
   }
   if (wanted.trim) {

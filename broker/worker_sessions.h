@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/result.h"
 #include "broker/session.h"
 #include "broker/session_queue.h"
 #include "broker/session_rows.h"
@@ -13,7 +14,8 @@
 
 namespace iotcore::store {
 class Batch;
-}
+class Store;
+}  // namespace iotcore::store
 
 namespace iotcore::broker {
 
@@ -36,15 +38,25 @@ class WorkerSessions {
   void put_away(std::unique_ptr<Session> session, std::unique_ptr<WillRecord> will);
   // Ends a session: its subscriptions, its messages and its rows; a will that waits is published now.
   void discard(std::unique_ptr<Session> session);
+  // A will that waits is never published.
+  void cancel_will(Session& session);
   // Writes its record: after each change of what a SessionRecord has.
   void write_record(Session& session);
   // Reads from the store at start: the session was found there, its client is away.
   void restore(std::unique_ptr<Session> session, SessionRecord record, const Instant& now);
 
+  // Keeps a will for a crash, as long as its client is connected and has no persistent session; and forgets it.
+  void keep_will(std::string_view client_id, const LoneWill& lone);
+  void forget_will(std::string_view client_id);
+  // From the store at start: it is due.
+  void restore_will(std::string client_id, LoneWill lone);
+
   // Connected or not; null if it is gone.
   Session* find(SessionNumber number) const;
   // Of a client that is away.
   Session* find_offline(std::string_view client_id) const;
+  // Of any client, with a connection or persistent.
+  Session* find_client(std::string_view client_id) const;
 
   std::size_t offline_count() const { return offline_.size(); }
 
@@ -76,18 +88,35 @@ class WorkerSessions {
   // Reads rows of a queue once everything in the batch of now is in the store, and gives them to the queue.
   void read_queue(const PageWanted& wanted);
 
+  // A session that is there no more, but for its messages from number `from` on.
+  struct Ended {
+    SessionNumber number;
+    std::uint64_t from;
+    std::uint64_t sent;  // below this number they may have been sent
+    bool pass_on;        // those of shared subscriptions go to other members
+  };
+
+  // Erases its rows page by page, those passed on when they are kept elsewhere.
+  void clear_away(const Ended& ended);
+
   // Ends every session: /_iotcore/reset.
   void wipe();
 
  private:
   struct Page;
+  class EndedPage;
 
+  void on_record(Session& session, bool kept);
   void arm_timers(Session& session);
   void on_expired(SessionNumber number);
   void on_will_due(SessionNumber number);
   void publish_will(Session& session);
   void erase_rows(Session& session, store::Batch& batch);
-  void release_rows(SessionNumber number, std::uint64_t from);
+  void on_ended_page(const Ended& ended, std::vector<SessionQueue::Loaded> rows);
+  void erase_ended_page(const Ended& ended, const std::vector<SessionQueue::Loaded>& rows);
+  static Result<std::vector<SessionQueue::Loaded>> read_rows(
+      store::Store& store, const PageWanted& wanted, const Instant& now
+  );
   void start_reading(const PageWanted& wanted);
   void on_page(const PageWanted& wanted, Page page);
 

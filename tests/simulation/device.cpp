@@ -42,9 +42,16 @@ std::string_view pick(broker::Random& random, const Array& from) {
 
 }  // namespace
 
-Device::Device(Surroundings& world, std::string client_id)
-    : world_(world), client_id_(std::move(client_id)), session_(std::make_unique<Session>()) {
+Device::Device(Surroundings& world, std::string client_id, bool persistent)
+    : world_(world), client_id_(std::move(client_id)), persistent_(persistent) {
+  begin_session();
+}
+
+void Device::begin_session() {
+  session_ = std::make_unique<Session>();
   session_->client_id = client_id_;
+  unacknowledged_.clear();
+  received_.clear();
 }
 
 std::string Device::describe(std::string_view what) const {
@@ -93,19 +100,26 @@ void Device::act() {
 
 void Device::connect() {
   broker::Random& random = world_.random;
-  version_ = random.one_in(2) ? mqtt::Version::kV3 : mqtt::Version::kV5;
+  const bool v5 = random.one_in(2) || clean_unanswered_;  // 3.1.1 has no clean start of a session
+  version_ = v5 ? mqtt::Version::kV5 : mqtt::Version::kV3;
   eager_ = !random.one_in(3);
   receive_maximum_ = 65'535;
   wire_ = std::make_shared<Wire>();
   wire_->room = random.one_in(3) ? 1 + random.below(400) : std::size_t{1} << 20U;
-  session_ = std::make_unique<Session>();
-  session_->client_id = client_id_;
-  session_->began = world_.now;
   unread_.clear();
+  // One that was not answered may have ended the session or not.
+  clean_start_ = !persistent_ || clean_unanswered_ || random.one_in(8);
 
   mqtt::ConnectView connect;
   connect.version = version_;
   connect.client_id = client_id_;
+  connect.clean_start = clean_start_;
+  if (version_ == mqtt::Version::kV3) {
+    connect.clean_start = !persistent_;  // which also says what becomes of the session afterwards
+    clean_start_ = !persistent_;
+  } else if (persistent_) {
+    connect.properties.set(Property::kSessionExpiryInterval, 0xFFFF'FFFF);
+  }
   connect.keep_alive_s = static_cast<std::uint16_t>(random.one_in(4) ? 1 + random.below(20) : 0);
   if (version_ == mqtt::Version::kV5 && random.one_in(2)) {
     receive_maximum_ = static_cast<std::uint16_t>(1 + random.below(4));
@@ -125,7 +139,11 @@ void Device::connect() {
     connect.will->topic = will_topic;
     connect.will->payload = will_payload;
   }
-  world_.trace(describe("connects"));
+  world_.trace(describe(clean_start_ ? "connects" : "comes back"));
+  clean_unanswered_ = persistent_ && clean_start_;
+  if (persistent_ && (kept_ == Kept::kNo || clean_start_)) {
+    kept_ = Kept::kPerhaps;
+  }
   send(connect);
   world_.connect(wire_, client_id_);
 }
@@ -134,8 +152,8 @@ void Device::forget_connection() {
   world_.lost_wires.push_back(std::move(wire_));
   wire_ = nullptr;
   online_ = false;
-  unacknowledged_.clear();
-  to_acknowledge_.clear();
+  to_answer_.clear();
+  received_here_.clear();
   subscribing_.clear();
   unsubscribing_.clear();
   will_.reset();
@@ -174,29 +192,16 @@ void Device::publish() {
   if (sent.topic.starts_with(kForbidden) && version_ == mqtt::Version::kV3 && !random.one_in(4)) {
     return;  // it costs the connection
   }
-  sent.qos = random.one_in(3) ? Qos::kAtMostOnce : Qos::kAtLeastOnce;
+  sent.qos = static_cast<Qos>(random.below(3));
   sent.retain = random.one_in(4);
   sent.clears = sent.retain && random.one_in(3);
   sent.expires = version_ == mqtt::Version::kV5 && random.one_in(8);
   sent.at = world_.now;
   sent.wire = wire_;
   const std::uint64_t number = world_.ledger.add(sent);
-  const std::string payload = sent.clears ? "" : Ledger::payload_of(number);
-
-  mqtt::PublishView packet;
-  packet.topic = sent.topic;
-  packet.payload = payload;
-  packet.qos = sent.qos;
-  packet.retain = sent.retain;
-  if (sent.expires) {
-    packet.properties.set(Property::kMessageExpiryInterval, 1 + random.below(30));
-  }
-  if (version_ == mqtt::Version::kV5 && random.one_in(4)) {
-    packet.properties.set(Property::kContentType, payload);
-  }
+  const PacketId id = sent.qos == Qos::kAtMostOnce ? PacketId{} : next_id();
   if (sent.qos != Qos::kAtMostOnce) {
-    packet.packet_id = next_id();
-    unacknowledged_.push_back({packet.packet_id, number});
+    unacknowledged_.push_back({id, number, false});
   }
   world_.trace(describe(fmt::format(
       "publishes {} on {} at QoS {}{}{}",
@@ -206,7 +211,47 @@ void Device::publish() {
       sent.retain ? ", retained" : "",
       sent.clears ? ", empty" : ""
   )));
+  send_publish(sent, number, id, false);
+}
+
+void Device::send_publish(const Sent& sent, std::uint64_t number, PacketId id, bool dup) {
+  const std::string payload = sent.clears ? "" : Ledger::payload_of(number);
+  mqtt::PublishView packet;
+  packet.topic = sent.topic;
+  packet.payload = payload;
+  packet.qos = sent.qos;
+  packet.retain = sent.retain;
+  packet.packet_id = id;
+  packet.dup = dup;
+  if (version_ == mqtt::Version::kV5) {
+    if (sent.expires) {
+      packet.properties.set(Property::kMessageExpiryInterval, 1 + world_.random.below(30));
+    }
+    if (world_.random.one_in(4)) {
+      packet.properties.set(Property::kContentType, payload);
+    }
+  }
   send(packet);
+}
+
+// The session goes on: what the server has not acknowledged is sent again, in its order (MQTT-4.4.0-1).
+void Device::send_again() {
+  for (const Outgoing& outgoing : unacknowledged_) {
+    Sent& sent = world_.ledger.sent(outgoing.number);
+    sent.wire = wire_;
+    sent.settled = kNever;
+    if (outgoing.received) {
+      mqtt::Ack release;
+      release.type = mqtt::PacketType::kPubrel;
+      release.packet_id = outgoing.id;
+      send(release);
+      continue;
+    }
+    ++sent.resent;
+    sent.late = sent.late || world_.disk_failed;
+    world_.trace(describe(fmt::format("publishes {} again", outgoing.number)));
+    send_publish(sent, outgoing.number, outgoing.id, true);
+  }
 }
 
 std::size_t Device::add_subscription(std::string_view filter, std::string_view share_name) {
@@ -239,7 +284,7 @@ void Device::subscribe() {
   for (unsigned left = 1 + random.below(3); left > 0; --left) {
     mqtt::SubscriptionView entry;
     entry.filter = random.one_in(12) ? pick(random, kForbiddenFilters) : pick(random, kFilters);
-    entry.qos = random.one_in(3) ? Qos::kAtMostOnce : Qos::kAtLeastOnce;
+    entry.qos = static_cast<Qos>(random.below(3));
     const auto parts = broker::parse_filter(entry.filter);
     if (v5) {
       entry.no_local = !parts->is_shared() && random.one_in(5);
@@ -295,25 +340,19 @@ void Device::unsubscribe() {
 }
 
 void Device::acknowledge_one() {
-  if (to_acknowledge_.empty()) {
+  if (to_answer_.empty()) {
     return;
   }
   // In any order: the standard asks clients for the right one, and the broker must live with others.
-  const auto at = to_acknowledge_.begin() +
-                  static_cast<std::ptrdiff_t>(
-                      world_.random.one_in(3)
-                          ? world_.random.below(static_cast<unsigned>(to_acknowledge_.size()))
-                          : 0
-                  );
-  mqtt::Ack ack;
-  ack.packet_id = *at;
-  to_acknowledge_.erase(at);
-  send(ack);
+  const auto count = static_cast<unsigned>(to_answer_.size());
+  const auto at = to_answer_.begin() + (world_.random.one_in(3) ? world_.random.below(count) : 0);
+  send(*at);
+  to_answer_.erase(at);
 }
 
 void Device::acknowledge_all() {
   eager_ = true;
-  while (!is_offline() && !to_acknowledge_.empty()) {
+  while (!is_offline() && !to_answer_.empty()) {
     acknowledge_one();
   }
 }
@@ -357,11 +396,11 @@ bool Device::on_packet(const mqtt::PacketView& packet) {
     violated("MQTT-3.2.0-1: a packet before CONNACK");
   }
   if (const auto* connack = std::get_if<mqtt::Connack>(&packet)) {
-    on_connack(*connack);
+    return on_connack(*connack);
   } else if (const auto* publish = std::get_if<mqtt::PublishView>(&packet)) {
     on_publish(*publish);
   } else if (const auto* ack = std::get_if<mqtt::Ack>(&packet)) {
-    on_puback(*ack);
+    on_ack(*ack);
   } else if (const auto* unsuback = std::get_if<mqtt::UnsubackView>(&packet)) {
     on_unsuback(*unsuback);
   } else if (const auto* suback = std::get_if<mqtt::SubackView>(&packet)) {
@@ -377,46 +416,87 @@ bool Device::on_packet(const mqtt::PacketView& packet) {
   return true;
 }
 
-void Device::on_connack(const mqtt::Connack& packet) {
+bool Device::on_connack(const mqtt::Connack& packet) {
   if (online_) {
     violated("a second CONNACK");
   }
   if (packet.reason != mqtt::Reason::kSuccess) {
-    violated(fmt::format("CONNECT was refused: {:#x}", static_cast<int>(packet.reason)));
+    if (!persistent_ || !world_.disk_failed) {
+      violated(fmt::format("CONNECT was refused: {:#x}", static_cast<int>(packet.reason)));
+    }
+    // A session that cannot be kept.
+    world_.trace(describe(fmt::format("is refused: {:#x}", static_cast<int>(packet.reason))));
+    wire_->device_gone = true;
+    forget_connection();
+    return false;
+  }
+  if (packet.session_present && (clean_start_ || kept_ == Kept::kNo)) {
+    violated("MQTT-3.2.2-2: a session is there that cannot be");
+  }
+  if (!packet.session_present && !clean_start_ && kept_ == Kept::kYes) {
+    violated("the session is gone");
+  }
+  world_.trace(describe(packet.session_present ? "is connected again" : "is connected"));
+  online_ = true;
+  clean_unanswered_ = false;
+  // A session without a subscription is not worth a write: it may be gone after a crash.
+  if (!packet.session_present) {
+    kept_ = persistent_ ? Kept::kPerhaps : Kept::kNo;
   }
   if (packet.session_present) {
-    violated("MQTT-3.2.2-2: a session is there though a clean one was asked for");
+    session_->resumed = true;
+    send_again();
+  } else {
+    begin_session();
   }
-  world_.trace(describe("is connected"));
-  online_ = true;
+  session_->connected = world_.now;
+  return true;
 }
 
 void Device::on_publish(const mqtt::PublishView& packet) {
   world_.trace(describe(fmt::format(
-      "gets {} on {} at QoS {}{}",
+      "gets {} on {} at QoS {}{}{}{}",
       packet.payload.substr(0, packet.payload.find(' ')),
       packet.topic,
       static_cast<int>(packet.qos),
+      packet.qos == Qos::kAtMostOnce
+          ? ""
+          : fmt::format(", packet {}", static_cast<int>(packet.packet_id)),
+      packet.dup ? ", again" : "",
       packet.retain ? ", retained" : ""
   )));
   const bool is_v5 = version_ == mqtt::Version::kV5;
-  world_.ledger.received(*session_, packet, is_v5, world_.now);
   if (const auto type = packet.properties.text(Property::kContentType);
       type && *type != packet.payload) {
     violated("a property of another message");
   }
+  if (packet.dup && !session_->resumed) {
+    violated("MQTT-3.3.1-1: DUP on a first delivery");
+  }
+  const bool again = packet.qos == Qos::kExactlyOnce && received_.contains(packet.packet_id);
+  const bool unanswered =
+      std::any_of(to_answer_.begin(), to_answer_.end(), [&](const mqtt::Ack& owed) {
+        return owed.packet_id == packet.packet_id;
+      });
+  if (packet.qos != Qos::kAtMostOnce && (unanswered || (again && !packet.dup))) {
+    violated("MQTT-2.2.1-4: a packet identifier that is in use");
+  }
+  if (!again) {
+    world_.ledger.received(*session_, packet, is_v5);
+  }
   if (packet.qos == Qos::kAtMostOnce) {
     return;
   }
-  if (packet.dup) {
-    violated("DUP on a first delivery");
+  mqtt::Ack ack;
+  ack.type =
+      packet.qos == Qos::kAtLeastOnce ? mqtt::PacketType::kPuback : mqtt::PacketType::kPubrec;
+  ack.packet_id = packet.packet_id;
+  to_answer_.push_back(ack);
+  if (packet.qos == Qos::kExactlyOnce) {
+    received_.insert(packet.packet_id);
+    received_here_.insert(packet.packet_id);
   }
-  if (std::find(to_acknowledge_.begin(), to_acknowledge_.end(), packet.packet_id) !=
-      to_acknowledge_.end()) {
-    violated("MQTT-2.2.1-4: a packet identifier that is in use");
-  }
-  to_acknowledge_.push_back(packet.packet_id);
-  if (to_acknowledge_.size() > receive_maximum_) {
+  if (open_deliveries() > receive_maximum_) {
     violated("MQTT-3.3.4-9: more unacknowledged messages than Receive Maximum");
   }
   if (eager_) {
@@ -424,25 +504,86 @@ void Device::on_publish(const mqtt::PublishView& packet) {
   }
 }
 
-void Device::on_puback(const mqtt::Ack& packet) {
-  if (unacknowledged_.empty() || unacknowledged_.front().id != packet.packet_id) {
-    violated("MQTT-4.6.0-2: an acknowledgement out of order, or of nothing");
+std::size_t Device::open_deliveries() const {
+  const auto of_qos_1 =
+      std::count_if(to_answer_.begin(), to_answer_.end(), [](const mqtt::Ack& owed) {
+        return owed.type == mqtt::PacketType::kPuback;
+      });
+  return static_cast<std::size_t>(of_qos_1) + received_here_.size();
+}
+
+// The oldest of ours that waits for its first answer: those keep the order (MQTT-4.6.0-2, -3).
+Device::Outgoing& Device::awaited(Qos qos, PacketId id) {
+  for (Outgoing& outgoing : unacknowledged_) {
+    if (world_.ledger.sent(outgoing.number).qos == qos && !outgoing.received) {
+      if (outgoing.id == id) {
+        return outgoing;
+      }
+      break;
+    }
   }
-  const std::uint64_t number = unacknowledged_.front().number;
-  unacknowledged_.pop_front();
+  violated("an acknowledgement out of order, or of nothing");
+}
+
+void Device::on_ack(const mqtt::Ack& packet) {
+  world_.trace(describe(fmt::format(
+      "gets answer {:#x} for packet {}: {:#x}",
+      static_cast<int>(packet.type),
+      static_cast<int>(packet.packet_id),
+      static_cast<int>(packet.reason)
+  )));
+  mqtt::Ack answer;
+  answer.packet_id = packet.packet_id;
+  switch (packet.type) {
+    case mqtt::PacketType::kPuback:
+      awaited(Qos::kAtLeastOnce, packet.packet_id);
+      finish(packet.packet_id, packet.reason);
+      return;
+    case mqtt::PacketType::kPubrec:
+      awaited(Qos::kExactlyOnce, packet.packet_id).received = true;
+      if (mqtt::is_error(packet.reason)) {
+        finish(packet.packet_id, packet.reason);
+        return;
+      }
+      answer.type = mqtt::PacketType::kPubrel;
+      send(answer);
+      return;
+    case mqtt::PacketType::kPubcomp:
+      if (std::none_of(unacknowledged_.begin(), unacknowledged_.end(), [&](const Outgoing& each) {
+            return each.id == packet.packet_id && each.received;
+          })) {
+        violated("PUBCOMP of nothing");  // the standard asks for no order among them
+      }
+      finish(packet.packet_id, packet.reason);
+      return;
+    default:
+      received_.erase(packet.packet_id);
+      received_here_.erase(packet.packet_id);
+      answer.type = mqtt::PacketType::kPubcomp;
+      send(answer);
+  }
+}
+
+void Device::finish(PacketId id, mqtt::Reason reason) {
+  const auto done =
+      std::find_if(unacknowledged_.begin(), unacknowledged_.end(), [id](const Outgoing& outgoing) {
+        return outgoing.id == id;
+      });
+  const std::uint64_t number = done->number;
+  unacknowledged_.erase(done);
   Sent& sent = world_.ledger.sent(number);
-  const bool ok = !mqtt::is_error(packet.reason);
-  world_.trace(describe(fmt::format("hears of {}: {:#x}", number, static_cast<int>(packet.reason)))
-  );
+  const bool ok = !mqtt::is_error(reason);
+  world_.trace(describe(fmt::format("hears of {}: {:#x}", number, static_cast<int>(reason))));
   sent.settled = world_.now;
   // 3.1.1 has no code for a refusal, so what is dropped without a disconnect is acknowledged all the same.
   const bool v3 = version_ == mqtt::Version::kV3;
   if (ok && v3 && sent.topic.starts_with(kSecret)) {
     return;
   }
-  if (packet.reason == mqtt::Reason::kNotAuthorized || (v3 && sent.topic.starts_with(kForbidden))) {
-    sent.promise = Sent::Promise::kRefused;
-  } else if (ok && sent.topic.starts_with(kForbidden)) {
+  if (reason == mqtt::Reason::kNotAuthorized || (v3 && sent.topic.starts_with(kForbidden))) {
+    // If it was sent more than once, the first copy may have gone through.
+    sent.promise = sent.resent == 0 ? Sent::Promise::kRefused : sent.promise;
+  } else if (ok && sent.topic.starts_with(kForbidden) && sent.resent == 0) {
     violated("a publish that is not allowed was acknowledged as well done");
   } else if (ok) {
     sent.promise = Sent::Promise::kKept;
@@ -459,7 +600,8 @@ void Device::on_suback(const mqtt::SubackView& packet) {
     const auto [at, qos] = asked->second[i];
     Subscription& subscription = session_->subscriptions[at];
     const bool ok = !mqtt::is_error(packet.reason(i));
-    if (ok == subscription.filter.starts_with(kForbidden)) {
+    const bool may_fail = persistent_ && world_.disk_failed;
+    if (ok == subscription.filter.starts_with(kForbidden) && (ok || !may_fail)) {
       violated("a subscription was granted or refused against the policy");
     }
     if (ok && static_cast<Qos>(packet.reason(i)) != qos) {
@@ -467,8 +609,11 @@ void Device::on_suback(const mqtt::SubackView& packet) {
     }
     if (ok) {
       subscription.granted = std::min(subscription.granted, world_.now);
+      kept_ = persistent_ ? Kept::kYes : Kept::kNo;
     } else {
-      subscription.leaving = subscription.left = world_.now;
+      // Whether the server has it nevertheless is not known if its disk has failed.
+      subscription.leaving = world_.now;
+      subscription.left = may_fail ? kNever : world_.now;
     }
   }
   subscribing_.erase(asked);
@@ -479,8 +624,10 @@ void Device::on_unsuback(const mqtt::UnsubackView& packet) {
   if (asked == unsubscribing_.end()) {
     violated("an UNSUBACK that answers nothing");
   }
-  for (const std::size_t at : asked->second) {
-    session_->subscriptions[at].left = world_.now;
+  for (std::size_t i = 0; i < asked->second.size(); ++i) {
+    if (packet.count() <= i || !mqtt::is_error(packet.reason(i))) {
+      session_->subscriptions[asked->second[i]].left = world_.now;
+    }
   }
   unsubscribing_.erase(asked);
 }

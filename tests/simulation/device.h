@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,20 +25,24 @@ struct Surroundings {
   std::function<void(const std::string&)> trace;
   std::function<void(const std::shared_ptr<Wire>&, const std::string& client_id)> connect;
   std::vector<std::shared_ptr<Wire>>&
-      lost_wires;  // left by a device, perhaps not yet by the server
+      lost_wires;     // left by a device, perhaps not yet by the server
+  bool& disk_failed;  // at any time so far: then what has to be kept may be refused
 };
 
 // A client that keeps to the standard, with a will of its own: it connects, subscribes, publishes and reads when chance wants it to, and holds
 // the server to what it answers.
 class Device {
  public:
-  Device(Surroundings& world, std::string client_id);
+  // A persistent one asks for its session to be kept, and goes on with it when it comes back.
+  Device(Surroundings& world, std::string client_id, bool persistent);
 
   const std::string& client_id() const { return client_id_; }
 
   bool is_offline() const { return wire_ == nullptr; }
 
   bool is_online() const { return online_; }
+
+  bool is_persistent() const { return persistent_; }
 
   const Session& session() const { return *session_; }
 
@@ -64,7 +69,11 @@ class Device {
   struct Outgoing {
     PacketId id;
     std::uint64_t number;
+    bool received;  // QoS 2: PUBREC has come
   };
+
+  // Whether the server has our session.
+  enum class Kept : std::uint8_t { kNo, kPerhaps, kYes };
 
   template <typename Packet>
   void send(const Packet& packet);
@@ -73,9 +82,16 @@ class Device {
   void unsubscribe();
   void acknowledge_one();
   bool on_packet(const broker::mqtt::PacketView& packet);
-  void on_connack(const broker::mqtt::Connack& packet);
+  // False if it ends the connection.
+  bool on_connack(const broker::mqtt::Connack& packet);
   void on_publish(const broker::mqtt::PublishView& packet);
-  void on_puback(const broker::mqtt::Ack& packet);
+  void on_ack(const broker::mqtt::Ack& packet);
+  Outgoing& awaited(Qos qos, PacketId id);
+  void finish(PacketId id, broker::mqtt::Reason reason);
+  std::size_t open_deliveries() const;
+  void begin_session();
+  void send_again();
+  void send_publish(const Sent& sent, std::uint64_t number, PacketId id, bool dup);
   void on_suback(const broker::mqtt::SubackView& packet);
   void on_unsuback(const broker::mqtt::UnsubackView& packet);
   void forget_connection();
@@ -91,10 +107,16 @@ class Device {
   std::string unread_;
   bool online_ = false;
   bool eager_ = true;  // acknowledges at once
+  const bool persistent_;
+  bool clean_start_ = true;
+  bool clean_unanswered_ = false;
+  Kept kept_ = Kept::kNo;
   std::uint16_t receive_maximum_ = 65'535;
   std::uint16_t last_id_ = 0;
-  std::deque<Outgoing> unacknowledged_;  // sent by us
-  std::deque<PacketId> to_acknowledge_;  // sent to us
+  std::deque<Outgoing> unacknowledged_;      // sent by us
+  std::deque<broker::mqtt::Ack> to_answer_;  // PUBACK and PUBREC that we owe
+  std::set<PacketId> received_;              // at QoS 2, until PUBREL
+  std::set<PacketId> received_here_;         // those that came on this connection
   std::map<std::uint16_t, std::vector<std::pair<std::size_t, Qos>>> subscribing_;
   std::map<std::uint16_t, std::vector<std::size_t>> unsubscribing_;
   std::optional<std::uint64_t> will_;

@@ -46,7 +46,8 @@ History::History(unsigned seed, std::uint64_t steps_max, Trace trace)
           [this](const std::shared_ptr<Wire>& wire, const std::string& client_id) {
             machine_->connect(wire, client_id, "principal-of-" + client_id);
           },
-          lost_wires_} {
+          lost_wires_,
+          disk_failed_} {
   clock_.advance(std::chrono::hours(1));
   worker_count_ = 1 + random_.below(3);
   constexpr std::array<std::size_t, 4> kCacheEntries = {0, 1, 8, 64};
@@ -64,8 +65,12 @@ History::History(unsigned seed, std::uint64_t steps_max, Trace trace)
   rights_.answer_later(random_.one_in(2));
   choose_weights();
   start_machine();
+  const bool any_persistent = random_.one_in(2);
   for (std::size_t i = 0, count = 2 + random_.below(kDevicesMax - 1); i < count; ++i) {
-    devices_.push_back(std::make_unique<Device>(surroundings_, fmt::format("device-{}", i)));
+    const bool persistent = any_persistent && random_.one_in(2);
+    devices_.push_back(
+        std::make_unique<Device>(surroundings_, fmt::format("device-{}", i), persistent)
+    );
   }
 }
 
@@ -120,6 +125,7 @@ void History::start_machine() {
 
 void History::crash() {
   trace(fmt::format("{:5} the server dies", now_));
+  dropped_before_ += machine_->dropped_messages();
   ++life_;  // whatever it still calls back is from a life that is over
   machine_.reset();
   settle_lost_wires();
@@ -209,6 +215,7 @@ void History::happen(Event event) {
       return;
     case kDiskFails:
       trace(fmt::format("{:5} the disk fails", now_));
+      disk_failed_ = ledger_.disk_failed = true;
       store_.fail_group(1 + random_.below(4), random_);
       return;
     case kDiskMended:
@@ -300,10 +307,20 @@ void History::audit_retained() {
   ledger_.check_retained(kept, now_);
 }
 
+void History::bring_back_persistent() {
+  for (const auto& device : devices_) {
+    if (device->is_offline() && device->is_persistent()) {
+      device->connect();
+    }
+  }
+}
+
 void History::run() {
   for (; now_ < steps_; ++now_) {
     happen(choose());
   }
+  come_to_rest();
+  bring_back_persistent();
   come_to_rest();
   promise_what_must_have_arrived();
   std::vector<const Session*> sessions;
@@ -312,16 +329,18 @@ void History::run() {
       sessions.push_back(&device->session());
     }
   }
-  ledger_.check_arrivals(sessions, machine_->dropped_messages());
+  ledger_.check_arrivals(sessions, machine_->dropped_messages() + dropped_before_);
   ledger_.check_durable(store_);
   audit_retained();
+  bool any_kept = false;
   for (const auto& device : devices_) {
+    any_kept = any_kept || device->is_persistent();
     device->disconnect();
   }
   come_to_rest();
   machine_->shared().tree().collect();
   // The durable consumer's filter is what is left.
-  if (machine_->shared().tree().filter_count() != 1) {
+  if (!any_kept && machine_->shared().tree().filter_count() != 1) {
     violated("filters of clients that have gone are still in the topic tree");
   }
   crash();

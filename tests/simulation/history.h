@@ -64,6 +64,7 @@ class History {
   void settle_lost_wires();
   void check_limits();
   void come_to_rest();
+  void bring_back_persistent();
   void promise_what_must_have_arrived();
   void audit_retained();
 
@@ -90,6 +91,8 @@ class History {
   std::unique_ptr<DurableConsumer> consumer_;
   std::uint64_t life_ = 0;
   std::unique_ptr<Machine> machine_;
+  std::uint64_t dropped_before_ = 0;  // in earlier lives
+  bool disk_failed_ = false;
   std::vector<std::shared_ptr<Wire>> lost_wires_;  // shared with the server's ends
   Surroundings surroundings_;
   std::vector<std::unique_ptr<Device>> devices_;

@@ -44,7 +44,7 @@ std::string Ledger::payload_of(std::uint64_t number) {
   return fmt::format("{} {}", number, std::string((number * 37) % 150, 'x'));
 }
 
-void Ledger::received(Session& session, const PublishView& packet, bool is_v5, Step now) {
+void Ledger::received(Session& session, const PublishView& packet, bool is_v5) {
   if (packet.payload.empty()) {
     const bool asked = std::any_of(
         session.subscriptions.begin(),
@@ -77,18 +77,23 @@ void Ledger::received(Session& session, const PublishView& packet, bool is_v5, S
     violated(fmt::format("message {} arrived with a higher QoS than it was sent with", *number));
   }
   check_asked_for(session, sent, packet, is_v5);
+  // It says itself that it may be one too many. What was sent is not known to the next life if the disk failed.
+  if (packet.qos == Qos::kAtLeastOnce && (packet.dup || disk_failed) &&
+      session.copies.contains(*number)) {
+    return;
+  }
+  session.copies_once[*number] += packet.qos == Qos::kExactlyOnce ? 1 : 0;
   ++session.copies[*number];
-  check_copies(session, *number, sent);
+  check_copies(session, *number, sent, packet.qos);
   // A message that one member of a group does not take goes to another, after what came later (MQTT5 4.6 leaves shared subscriptions out).
   const bool is_shared = std::any_of(
       session.subscriptions.begin(),
       session.subscriptions.end(),
       [&](const Subscription& s) { return !s.share_name.empty() && matches(s, packet.topic); }
   );
-  if (!packet.retain && !sent.is_will && !is_shared) {
+  if (!packet.retain && !sent.is_will && !sent.late && !is_shared) {
     check_order(session, *number, sent, packet.qos);
   }
-  static_cast<void>(now);
 }
 
 void Ledger::check_asked_for(
@@ -134,15 +139,27 @@ void Ledger::check_order(Session& session, std::uint64_t number, const Sent& sen
   if (session.copies[number] > 1) {
     return;
   }
-  std::uint64_t& newest =
-      session.newest[fmt::format("{} {} {}", sent.publisher, sent.topic, static_cast<int>(qos))];
+  // Who subscribed between the first time and this one may have got later messages already.
+  const bool was_there = std::any_of(
+      session.subscriptions.begin(),
+      session.subscriptions.end(),
+      [&](const Subscription& s) {
+        return s.granted < sent.at && s.leaving == kNever && matches(s, sent.topic);
+      }
+  );
+  if (sent.resent > 0 && !was_there) {
+    return;
+  }
+  std::uint64_t& newest = session.newest[fmt::format(
+      "{} {} {} {}", sent.publisher, sent.topic, static_cast<int>(sent.qos), static_cast<int>(qos)
+  )];
   if (newest > number) {
     violated(fmt::format("message {} overtook message {} on {}", newest, number, sent.topic));
   }
   newest = number;
 }
 
-void Ledger::check_copies(const Session& session, std::uint64_t number, const Sent& sent) {
+void Ledger::check_copies(const Session& session, std::uint64_t number, const Sent& sent, Qos qos) {
   std::uint32_t own = 0;
   std::uint32_t groups = 0;
   std::uint32_t retained = 0;
@@ -153,11 +170,18 @@ void Ledger::check_copies(const Session& session, std::uint64_t number, const Se
       retained += sent.retain ? subscription.retained_asked : 0;
     }
   }
-  const std::uint32_t most = (own + groups) * (1 + sent.resent) + retained;
-  if (session.copies.at(number) > most) {
+  if (groups > 0) {
+    return;  // what a member leaves unacknowledged goes to another one, or to itself
+  }
+  // What a subscriber gets at a lower QoS leaves before the message is kept, so it may come again when that fails; to who has no persistent session
+  // at QoS 2, too.
+  const bool once = qos == Qos::kExactlyOnce && !sent.late;
+  const std::uint32_t most = own * (once ? 1 : 1 + sent.resent) + retained;
+  const std::uint32_t copies = once ? session.copies_once.at(number) : session.copies.at(number);
+  if (copies > most) {
     violated(fmt::format(
         "{} copies of message {} at {}, and {} at most were due",
-        session.copies.at(number),
+        copies,
         number,
         session.client_id,
         most
@@ -179,7 +203,10 @@ bool Ledger::must_have(const Session& session, const Sent& sent) {
       session.subscriptions.begin(),
       session.subscriptions.end(),
       [&](const Subscription& subscription) {
-        return subscription.share_name.empty() && subscription.granted < sent.at &&
+        // Who is away gets what is worth keeping.
+        const bool there = std::min(subscription.qos_min, sent.qos) != Qos::kAtMostOnce ||
+                           session.connected < sent.at;
+        return there && subscription.share_name.empty() && subscription.granted < sent.at &&
                subscription.leaving == kNever && matches(subscription, sent.topic) &&
                (!subscription.no_local || sent.publisher != session.client_id);
       }
@@ -217,7 +244,7 @@ void Ledger::check_arrivals(const std::vector<const Session*>& sessions, std::ui
 void Ledger::check_groups(const std::vector<const Session*>& sessions) {
   for (std::uint64_t number = 0; number < sent_.size(); ++number) {
     const Sent& sent = sent_[number];
-    if (sent.promise != Sent::Promise::kKept || sent.expires || sent.clears) {
+    if (sent.promise != Sent::Promise::kKept || sent.qos != Qos::kAtMostOnce || sent.clears) {
       continue;
     }
     // One copy for each group, whichever of its members has it.

@@ -48,6 +48,8 @@ struct Sent {
   Step acknowledged = kNever;  // positively
   Step settled = kNever;       // from here on it has happened, or never will
   std::uint32_t resent = 0;
+  bool late =
+      false;  // sent again after the disk had failed: what came after it may have gone through before
   std::shared_ptr<Wire> wire;  // by which it went; the sender's connection shares it
 };
 
@@ -71,10 +73,12 @@ struct Subscription {
 // One MQTT session of a device as the device saw it.
 struct Session {
   std::string client_id;
-  Step began = 0;
+  Step connected = 0;    // by the connection that it has now
+  bool resumed = false;  // at least once
   std::vector<Subscription> subscriptions;
-  std::map<std::uint64_t, std::uint32_t> copies;  // by message
-  std::map<std::string, std::uint64_t> newest;    // by publisher, topic and QoS
+  std::map<std::uint64_t, std::uint32_t> copies;       // by message
+  std::map<std::uint64_t, std::uint32_t> copies_once;  // of them, at QoS 2
+  std::map<std::string, std::uint64_t> newest;         // by publisher, topic and QoS
 };
 
 // Everything that was published, and what the invariants say of it.
@@ -91,10 +95,12 @@ class Ledger {
 
   std::size_t size() const { return sent_.size(); }
 
+  bool disk_failed = false;  // at any time so far
+
   static std::string payload_of(std::uint64_t number);
 
   // A client got a PUBLISH in that session: it may, it had asked for it, and it came in order.
-  void received(Session& session, const broker::mqtt::PublishView& packet, bool is_v5, Step now);
+  void received(Session& session, const broker::mqtt::PublishView& packet, bool is_v5);
 
   // Nothing is under way any more. `sessions` are those of clients that are connected.
   void check_arrivals(const std::vector<const Session*>& sessions, std::uint64_t dropped);
@@ -113,7 +119,7 @@ class Ledger {
       const Session& session, const Sent& sent, const broker::mqtt::PublishView& packet, bool is_v5
   );
   void check_order(Session& session, std::uint64_t number, const Sent& sent, Qos qos);
-  void check_copies(const Session& session, std::uint64_t number, const Sent& sent);
+  void check_copies(const Session& session, std::uint64_t number, const Sent& sent, Qos qos);
   bool must_have(const Session& session, const Sent& sent);
   void check_groups(const std::vector<const Session*>& sessions);
   // Whether the retained message of that publish had certainly been replaced or forgotten before `asked`.

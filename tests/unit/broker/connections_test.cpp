@@ -12,7 +12,11 @@ using mqtt::Version;
 
 // A client on the worker that owns it.
 TestClient& connected_at_home(
-    BrokerFixture& f, std::string_view id, bool persistent = false, std::string_view will = {}
+    BrokerFixture& f,
+    std::string_view id,
+    bool persistent = false,
+    std::string_view will = {},
+    std::uint32_t will_delay_s = 0
 ) {
   TestClient& client = f.client(Version::kV5, index(f.workers.owner_of(id)));
   mqtt::ConnectView connect;
@@ -26,6 +30,7 @@ TestClient& connected_at_home(
     connect.will.emplace();
     connect.will->topic = will;
     connect.will->payload = "gone";
+    connect.will->properties.set(mqtt::Property::kWillDelayInterval, will_delay_s);
   }
   client.send(connect);
   f.settle();
@@ -103,6 +108,21 @@ TEST_CASE("a connection that is deleted is told 0x98; its will and its session g
   CHECK(device.close_reason == CloseReason::kApiRequest);
   CHECK(nothing(watcher) == prevent_will);
   CHECK(info_of(f, "device").has_value() != clean);
+}
+
+TEST_CASE("a will that waits for its time goes with a client that is away, if that is asked") {
+  const bool prevent_will = GENERATE(true, false);
+  BrokerFixture f;
+  TestClient& watcher = f.connected("watcher");
+  f.subscribe(watcher, "wills/#");
+  TestClient& device = connected_at_home(f, "device", true, "wills/device", 60);
+  device.lose();
+  f.settle();
+  CHECK(removed(f, "device", false, prevent_will));
+  CHECK(nothing(watcher));
+  f.pass(std::chrono::seconds(61));
+  CHECK(nothing(watcher) == prevent_will);
+  CHECK(info_of(f, "device"));
 }
 
 TEST_CASE("subscriptions are listed by filter, connected or not") {

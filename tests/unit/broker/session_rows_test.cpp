@@ -36,7 +36,7 @@ TEST_CASE("a queued message comes back as it was, and its expiry goes on by the 
   const PublishView publish = sample();
   const std::vector<std::uint32_t> ids{7, 268'435'455};
   std::string row;
-  encode_queue_row(row, publish, mqtt::Qos::kAtLeastOnce, true, ids, 0, kNow);
+  encode_queue_row(row, publish, mqtt::Qos::kAtLeastOnce, true, ids, 0, "$share/g/t", true, kNow);
   // Another process, whose monotonic clock began anew; a second later.
   const Instant later{MonotonicTime(std::chrono::seconds(5)), kNow.wall_ms + 1000};
   const QueueRow back = decode_queue_row(row, later).value();
@@ -46,15 +46,19 @@ TEST_CASE("a queued message comes back as it was, and its expiry goes on by the 
   CHECK(back.retain);
   CHECK_FALSE(back.released);
   CHECK(back.subscription_ids == ids);
+  CHECK(back.group == "$share/g/t");
+  CHECK(back.sent);
   CHECK(back.bytes == bytes_of(publish));
 }
 
 TEST_CASE("a row may refer to a body, or stand for a released message") {
   std::string row;
-  encode_queue_row(row, sample(), mqtt::Qos::kExactlyOnce, false, {}, 42, kNow);
+  encode_queue_row(row, sample(), mqtt::Qos::kExactlyOnce, false, {}, 42, {}, false, kNow);
   const QueueRow shared = decode_queue_row(row, kNow).value();
   CHECK(shared.body == 42);
   CHECK(shared.bytes == bytes_of(sample()));
+  CHECK(shared.group.empty());
+  CHECK_FALSE(shared.sent);
   CHECK_FALSE(shared.message);
   CHECK(row.size() < 20);
   const QueueRow released = decode_queue_row(encode_released_row(), kNow).value();
@@ -93,9 +97,28 @@ TEST_CASE("a session's record comes back with its will") {
   }
 }
 
+TEST_CASE("a will without a session comes back with whose it was") {
+  LoneWill lone{"p", "::1", {5, std::nullopt, 0, Message::make(sample())}};
+  lone.will.expiry_s = GENERATE(std::optional<std::uint32_t>(), std::optional<std::uint32_t>(9));
+  const std::string row = encode(lone, kNow);
+  const LoneWill back = decode_lone_will(row, kNow).value();
+  CHECK(back.principal == "p");
+  CHECK(back.source_ip == "::1");
+  CHECK(back.will.delay_s == 5);
+  CHECK(back.will.expiry_s == lone.will.expiry_s);
+  check_same(back.will.message->view(), sample());
+  for (std::size_t size = 0; size < row.size(); ++size) {
+    CHECK_FALSE(decode_lone_will(std::string_view(row).substr(0, size), kNow).has_value());
+  }
+  CHECK(decode_ended(encode(EndedSession{7})).value().sent == 7);
+  CHECK_FALSE(decode_ended("\1").has_value());
+}
+
 TEST_CASE("rows that are cut short are refused, wherever they are cut") {
   std::string queued;
-  encode_queue_row(queued, sample(), mqtt::Qos::kAtLeastOnce, true, std::vector{1U}, 0, kNow);
+  encode_queue_row(
+      queued, sample(), mqtt::Qos::kAtLeastOnce, true, std::vector{1U}, 0, {}, false, kNow
+  );
   for (std::size_t size = 0; size < queued.size(); ++size) {
     CHECK_FALSE(decode_queue_row(std::string_view(queued).substr(0, size), kNow).has_value());
   }

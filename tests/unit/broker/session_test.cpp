@@ -268,6 +268,65 @@ TEST_CASE("nothing is acknowledged before it is kept, and QoS 2 is not delivered
   CHECK(expect<PublishView>(exactly).payload == "b");
 }
 
+TEST_CASE("MQTT-4.6.0-3: PUBREC keeps the order of the publishes, also of those that are repeated"
+) {
+  BrokerFixture f;
+  TestClient& pub = begin(f, "pub");
+  f.publish(pub, "t", "two", Qos::kExactlyOnce, false, 2);
+  expect_ack(pub, PacketType::kPubrec, 2);
+  f.fault->hold();
+  f.publish(pub, "t", "one", Qos::kExactlyOnce, false, 1);
+  f.publish(pub, "t", "two", Qos::kExactlyOnce, false, 2);
+  f.publish(pub, "t", "one", Qos::kExactlyOnce, false, 1);
+  CHECK(nothing(pub));
+  pub.lose();
+  // What was begun for one connection is answered on the next, when it is asked for there.
+  TestClient& again = resume(f, "pub");
+  f.publish(again, "t", "three", Qos::kExactlyOnce, false, 3);
+  f.publish(again, "t", "two", Qos::kExactlyOnce, false, 2);
+  f.publish(again, "t", "one", Qos::kExactlyOnce, false, 1);
+  CHECK(nothing(again));
+  f.fault->release();
+  f.settle();
+  for (const std::uint16_t id : {std::uint16_t{3}, std::uint16_t{2}, std::uint16_t{1}}) {
+    expect_ack(again, PacketType::kPubrec, id);
+  }
+  CHECK(nothing(again));
+}
+
+TEST_CASE("what was received is answered when it is repeated, and not before") {
+  BrokerFixture f;
+  TestClient& pub = begin(f, "pub");
+  f.fault->hold();
+  f.publish(pub, "t", "one", Qos::kExactlyOnce, false, 1);
+  pub.lose();
+  TestClient& again = resume(f, "pub");
+  f.fault->release();
+  f.settle();
+  CHECK(nothing(again));
+  f.publish(again, "t", "one", Qos::kExactlyOnce, false, 1);
+  expect_ack(again, PacketType::kPubrec, 1);
+}
+
+TEST_CASE("PUBREL does not leave before PUBREC is kept, however often that comes") {
+  BrokerFixture f;
+  TestClient& sub = begin(f, "sub");
+  f.subscribe(sub, "t", Qos::kExactlyOnce);
+  TestClient& pub = begin(f, "pub");
+  f.publish(pub, "t", "x", Qos::kExactlyOnce, false, 1);
+  const PacketId id = expect<PublishView>(sub).packet_id;
+  f.fault->hold();
+  send_ack(sub, PacketType::kPubrec, id);
+  send_ack(sub, PacketType::kPubrec, id);
+  f.settle();
+  CHECK(nothing(sub));
+  f.fault->release();
+  f.settle();
+  expect_ack(sub, PacketType::kPubrel, static_cast<std::uint16_t>(id));
+  expect_ack(sub, PacketType::kPubrel, static_cast<std::uint16_t>(id));
+  CHECK(nothing(sub));
+}
+
 TEST_CASE("a commit that fails is not acknowledged: a code in 5, a closed connection in 3.1.1") {
   const Version version = GENERATE(Version::kV3, Version::kV5);
   const Qos qos = GENERATE(Qos::kAtLeastOnce, Qos::kExactlyOnce);
@@ -324,7 +383,11 @@ TEST_CASE("several workers write a QoS 2 publish in one commit") {
   TestClient& sub = begin(f, "sub", {.worker = 1});
   f.subscribe(sub, "t", Qos::kExactlyOnce);
   TestClient& pub = begin(f, "pub");
-  f.settle();
+  f.publish(
+      pub, "t", "first", Qos::kExactlyOnce, false, 4
+  );  // how far sending may go is written once for many
+  expect_ack(pub, PacketType::kPubrec, 4);
+  CHECK(expect<PublishView>(sub).payload == "first");
   f.fault->hold();
   f.publish(pub, "t", "a", Qos::kExactlyOnce, false, 5);
   CHECK(f.fault->held() == 1);
@@ -618,8 +681,9 @@ mqtt::ConnectView with_will(std::uint32_t delay_s, std::uint32_t expiry_s) {
 }
 
 TEST_CASE("a will waits for its delay or the end of the session, whichever is first") {
-  const auto [delay_s, expiry_s, due_s] =
-      GENERATE(table<std::uint32_t, std::uint32_t, int>({{5, 100, 5}, {100, 5, 5}, {0, 100, 0}}));
+  const auto [delay_s, expiry_s, due_s] = GENERATE(
+      table<std::uint32_t, std::uint32_t, int>({{5, 100, 5}, {100, 5, 5}, {0, 100, 0}, {7, 0, 0}})
+  );
   const bool crashed = GENERATE(false, true);
   BrokerFixture f;
   TestClient& watcher = begin(f, "watcher");
@@ -639,8 +703,29 @@ TEST_CASE("a will waits for its delay or the end of the session, whichever is fi
     CHECK(nothing(reader));
   }
   f.pass(1s);
-  CHECK(expect<PublishView>(reader).payload == "gone");
+  const auto will = expect<PublishView>(reader);
+  CHECK(will.payload == "gone");
+  send_ack(reader, PacketType::kPuback, will.packet_id);
   f.pass(200s);
+  CHECK(nothing(reader));
+  f.crash();
+  TestClient& later = resume(f, "watcher");
+  f.pass(1s);
+  CHECK(nothing(later));
+}
+
+TEST_CASE("a client without a session that says goodbye leaves no will for after a crash") {
+  BrokerFixture f;
+  TestClient& watcher = begin(f, "watcher");
+  f.subscribe(watcher, "will", Qos::kAtLeastOnce);
+  TestClient& device = f.client();
+  device.send(with_will(0, 0));
+  f.settle();
+  device.send(Disconnect{});
+  f.settle();
+  f.crash();
+  TestClient& reader = resume(f, "watcher");
+  f.pass(1s);
   CHECK(nothing(reader));
 }
 

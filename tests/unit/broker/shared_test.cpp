@@ -118,6 +118,50 @@ TEST_CASE(
   CHECK(payloads(here).size() + payloads(there).size() == 2);
 }
 
+TEST_CASE("a message whose member leaves while it is on its way to that worker goes to the others"
+) {
+  const Qos qos = GENERATE(Qos::kAtMostOnce, Qos::kAtLeastOnce, Qos::kExactlyOnce);
+  BrokerFixture f(3);
+  TestClient& leaving = f.connected("leaving", Version::kV5, 1);
+  f.subscribe(leaving, "$share/g/jobs/+", qos);
+  TestClient& pub = f.connected("publisher", Version::kV5, 0);
+  PublishView publish;
+  publish.topic = "jobs/x";
+  publish.payload = "work";
+  publish.qos = qos;
+  publish.packet_id = qos == Qos::kAtMostOnce ? PacketId{} : PacketId{7};
+  pub.send(publish);
+  f.workers.brokers_[0]->end_turn();  // on its way to worker 1
+  TestClient& staying = f.client(Version::kV5, 2);
+  mqtt::ConnectView connect;
+  connect.client_id = "staying";
+  connect.properties.set(mqtt::Property::kSessionExpiryInterval, 100);
+  staying.send(connect);
+  std::string entries;
+  mqtt::SubscriptionView entry;
+  entry.filter = "$share/g/jobs/+";
+  entry.qos = qos;
+  mqtt::append_entry(entries, entry);
+  mqtt::SubscribeView subscribe;
+  subscribe.packet_id = PacketId{1};
+  subscribe.entries = {entries, 1};
+  staying.send(subscribe);
+  leaving.lose();
+  f.settle();
+  CHECK(nothing(leaving));
+  std::vector<std::string> got;
+  for (mqtt::PacketView packet = staying.receive(); !std::holds_alternative<std::monostate>(packet);
+       packet = staying.receive()) {
+    if (const auto* message = std::get_if<PublishView>(&packet)) {
+      got.emplace_back(message->payload);
+    }
+  }
+  CHECK(got == std::vector<std::string>{"work"});
+  if (qos != Qos::kAtMostOnce) {
+    CHECK_FALSE(mqtt::is_error(expect<Ack>(pub).reason));
+  }
+}
+
 TEST_CASE("MQTT-4.8.2-6: a message that its member refuses is not offered to another one") {
   BrokerFixture f;
   TestClient& member = f.connected("member");
