@@ -5,7 +5,7 @@ import struct
 
 from wire import packet, take_packets, text
 
-CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, SUBACK = 1, 2, 3, 4, 5, 6, 7, 8, 9
+CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, SUBACK, DISCONNECT = 1, 2, 3, 4, 5, 6, 7, 8, 9, 14
 
 
 def take_variable(body, at):
@@ -21,6 +21,8 @@ def take_variable(body, at):
 
 class SessionClient:
     """A persistent session, over as many connections as it takes. `version` 4 or 5."""
+
+    may_be_told_to_go = False  # by DISCONNECT: on a disk that fails
 
     def __init__(self, client_id, version):
         self.client_id = client_id
@@ -59,6 +61,8 @@ class SessionClient:
         for first, body in take_packets(self.buffer):
             if first >> 4 == CONNACK:
                 self.on_connack(body)
+            elif first >> 4 == DISCONNECT and self.may_be_told_to_go:
+                return False
             else:
                 self.on_packet(first, body)
         return True
@@ -107,8 +111,11 @@ class SessionPublisher(SessionClient):
 
     def publish(self, packet_id, number, dup=0):
         properties = b"\0" if self.version == 5 else b""
-        body = text(self.topic) + struct.pack("!H", packet_id) + properties + b"%d" % number
+        body = text(self.topic) + struct.pack("!H", packet_id) + properties + self.payload(number)
         self.send(packet(0x30 | self.qos << 1 | dup, body))
+
+    def payload(self, number):
+        return b"%d" % number
 
     def fill(self):
         while self.connected and not self.stopping and len(self.open) < self.window:
@@ -181,12 +188,12 @@ class SessionSubscriber(SessionClient):
             length, at = take_variable(body, at)
             at += length
         if qos == 1:
-            self.messages.append((publisher, int(body[at:]), qos))
+            self.messages.append((publisher, int(body[at:].split()[0]), qos))
             self.send_ack(PUBACK, packet_id)
             return
         if packet_id not in self.received_ids:
             self.received_ids.add(packet_id)
-            self.messages.append((publisher, int(body[at:]), qos))
+            self.messages.append((publisher, int(body[at:].split()[0]), qos))
         self.send_ack(PUBREC, packet_id)
 
 

@@ -37,8 +37,8 @@ def install(name, packages):
     return folder
 
 
-def run(folder, script, *arguments, timeout_s=120):
-    """Runs a script with those packages; its output, or an error with it."""
+def command(folder, script, *arguments):
+    """The command that runs a script with those packages."""
     # The lookup of packages begins where the script is, so it is run from beside them.
     placed = os.path.join(folder, os.path.basename(script))
     with open(script) as source:
@@ -47,7 +47,12 @@ def run(folder, script, *arguments, timeout_s=120):
         with open(placed + ".new", "w") as target:
             target.write(text)
         os.replace(placed + ".new", placed)
-    done = subprocess.run([shutil.which("node"), placed, *arguments], capture_output=True, text=True, timeout=timeout_s)
+    return [shutil.which("node"), placed, *arguments]
+
+
+def run(folder, script, *arguments, timeout_s=120):
+    """Runs a script with those packages; its output, or an error with it."""
+    done = subprocess.run(command(folder, script, *arguments), capture_output=True, text=True, timeout=timeout_s)
     if done.returncode != 0:
         raise AssertionError(f"{os.path.basename(script)} {' '.join(arguments)}\n{done.stdout}\n{done.stderr}")
     return done.stdout

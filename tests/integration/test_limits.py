@@ -1,5 +1,8 @@
-"""What peers can make the server hold is bounded, whatever they do, and who behaves is served all the while."""
+"""What peers can make the server hold is bounded, whatever they do, and who behaves is served all the while.
+
+FLOOD=full: as many as an attacker would bring (a million retained topics, 15,000 silent connections), which takes minutes."""
 import json
+import os
 import re
 import resource
 import socket
@@ -11,6 +14,7 @@ import urllib.request
 from server import Server, Subscriber, wait_until
 
 MEBI = 1 << 20
+FULL = os.environ.get("FLOOD") == "full"
 
 
 def variable_byte_integer(n):
@@ -81,13 +85,14 @@ class Limits(unittest.TestCase):
         before = self.resident(server)
         message = b"x" * 20_000
         publishers = [self.raw(server, f"publisher{i}") for i in range(100)]
-        for n in range(1, 21):
+        rounds = 400 if FULL else 20
+        for n in range(1, rounds + 1):
             for i, publisher in enumerate(publishers):
                 qos = i % 2
                 publisher.sendall(publish(f"flood/{qos}", message, qos, n))
         self.is_served(server)
-        wait_until(lambda: self.metric(server, "iotcore_messages_received_total") >= 2000)
-        # 40 MB came; each of the two may have 2 MiB waiting, in memory that grows by doubling.
+        wait_until(lambda: self.metric(server, "iotcore_messages_received_total") >= 100 * rounds, timeout_s=300)
+        # 40 MB came, or 800; each of the two may have 2 MiB waiting, in memory that grows by doubling.
         self.assertLess(self.resident(server) - before, 32 * MEBI)
         self.assertGreater(self.metric(server, "iotcore_messages_dropped_total", 'reason="slow_receiver"'), 500)
         self.assertGreater(self.metric(server, "iotcore_messages_dropped_total", 'reason="queue_full"'), 500)
@@ -118,6 +123,54 @@ class Limits(unittest.TestCase):
         with self.assertRaises(data.exceptions.InvalidRequestException):
             data.list_retained_messages(nextToken="%%%")
 
+    @unittest.skipUnless(FULL, "FLOOD=full")
+    def test_a_million_retained_topics_against_the_ceiling(self):
+        ceiling = 256 * MEBI
+        server = self.start(f"mqtt.memory_bytes_max={ceiling}", "store.durability=memory")
+        before = self.resident(server)
+        flooder = self.raw(server, "flooder")
+        flooder.settimeout(600)
+        for i in range(0, 1_000_000, 1000):
+            flooder.sendall(b"".join(publish(f"flood/{n:07}/{'t' * 40}", b"x" * 300, retain=True) for n in range(i, i + 1000)))
+        flooder.sendall(b"\xc0\x00")
+        self.assertEqual(flooder.recv(2), b"\xd0\x00")
+        kept = self.metric(server, "iotcore_retained_messages")
+        self.assertGreater(kept, 100_000)
+        self.assertEqual(kept + self.metric(server, "iotcore_limits_reached_total", 'limit="retained"')
+                         + self.metric(server, "iotcore_limits_reached_total", 'limit="memory"'), 1_000_000)
+        # The engine's write buffers are besides.
+        self.assertLess(self.resident(server) - before, ceiling + 256 * MEBI)
+        self.assertEqual(self.raw_refused(server) in (0, 3), True)
+
+    def raw_refused(self, server):
+        """Who comes while the memory is in use is let in or told so."""
+        connection = server.raw()
+        self.addCleanup(connection.close)
+        connection.sendall(connect("late"))
+        return connection.recv(4)[3]
+
+    def test_peers_that_say_one_byte_at_a_time(self):
+        count = 1000 if FULL else 50
+        server = self.start("limits.mqtt.connect_timeout_ms=3000", "limits.http.connect_timeout_ms=3000", "limits.mqtts.connect_timeout_ms=3000")
+        # An HTTP head, a CONNECT and a TLS hello that never end.
+        words = {"http": b"GET / HTTP/1.1\r\nhost: a\r\n" + b"x: y\r\n" * 1000, "mqtt": b"\x10\xff\x7f\x00\x04MQTT\x04\x02\x00\x00\xff\xff" + b"a" * 5000,
+                 "mqtts": b"\x16\x03\x01\x40\x00\x01" + b"\0" * 5000}
+        slow = [(server.raw(face), words[face]) for face in words for _ in range(count)]
+        for connection, _ in slow:
+            self.addCleanup(connection.close)
+        open_ones, at, deadline = set(range(len(slow))), 0, time.monotonic() + 60
+        while open_ones and time.monotonic() < deadline:
+            for i in list(open_ones):
+                connection, text = slow[i]
+                try:
+                    connection.send(text[at:at + 1])
+                except OSError:
+                    open_ones.discard(i)
+            at += 1
+            time.sleep(0.3)
+        self.assertEqual(len(open_ones), 0, "they could have gone on for ever")
+        self.is_served(server)
+
     def test_peers_that_never_finish_a_packet(self):
         server = self.start("mqtt.memory_bytes_max=16m")
         before = self.resident(server)
@@ -145,7 +198,8 @@ class Limits(unittest.TestCase):
         # Connected before: the client library cannot wait for descriptors above 1023.
         bystander = Subscriber(server, "still/here", client_id="bystander")
         before = self.resident(server)
-        silent = [server.raw() for _ in range(min(count, 3000))] + [server.raw("mqtts") for _ in range(500)]
+        silent = [server.raw() for _ in range(min(count, 12_000 if FULL else 3000))]
+        silent += [server.raw("mqtts") for _ in range(3000 if FULL else 500)]
         for connection in silent:
             self.addCleanup(connection.close)
         for connection in silent[:1000]:
