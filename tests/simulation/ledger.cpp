@@ -139,7 +139,7 @@ void Ledger::check_order(Session& session, std::uint64_t number, const Sent& sen
   if (session.copies[number] > 1) {
     return;
   }
-  // Who subscribed between the first time and this one may have got later messages already.
+  // Who subscribed, or came back to a subscription of QoS 0, between the first time and this one may have got later messages already.
   const bool was_there = std::any_of(
       session.subscriptions.begin(),
       session.subscriptions.end(),
@@ -147,7 +147,8 @@ void Ledger::check_order(Session& session, std::uint64_t number, const Sent& sen
         return s.granted < sent.at && s.leaving == kNever && matches(s, sent.topic);
       }
   );
-  if (sent.resent > 0 && !was_there) {
+  const bool was_away = qos == Qos::kAtMostOnce && session.connected >= sent.at;
+  if (sent.resent > 0 && (!was_there || was_away)) {
     return;
   }
   std::uint64_t& newest = session.newest[fmt::format(
