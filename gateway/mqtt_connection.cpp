@@ -48,7 +48,9 @@ MqttConnection::MqttConnection(WorkerGateway& gateway, Arrival& arrival)
       websocket_(std::move(arrival.websocket)) {}
 
 MqttConnection::~MqttConnection() {
-  gateway_.loop().timers().cancel(life_timer_);
+  if (life_ != nullptr) {
+    gateway_.loop().timers().cancel(life_->timer);
+  }
 }
 
 void MqttConnection::start(broker::PeerIdentity peer, std::string_view bytes) {
@@ -87,12 +89,15 @@ void MqttConnection::set_reading(bool on) {
 }
 
 void MqttConnection::close_at(MonotonicTime at, broker::CloseReason reason) {
-  if (at >= life_ends_) {
+  if (life_ == nullptr) {
+    life_ = std::make_unique<Life>();
+  }
+  if (at >= life_->ends) {
     return;
   }
-  life_ends_ = at;
-  gateway_.loop().timers().cancel(life_timer_);
-  life_timer_ = gateway_.loop().timers().schedule(at, [this, reason] { on_life_over(reason); });
+  life_->ends = at;
+  gateway_.loop().timers().cancel(life_->timer);
+  life_->timer = gateway_.loop().timers().schedule(at, [this, reason] { on_life_over(reason); });
 }
 
 broker::LinkAddress MqttConnection::local_address() const {

@@ -38,6 +38,11 @@ class MqttConnection final : public broker::Link, public Connection {
   // open -> closing (output still to be written) -> lingering (our side shut, the peer's not yet) -> gone
   enum class State : std::uint8_t { kOpen, kClosing, kLingering, kGone };
 
+  struct Life {
+    MonotonicTime ends = MonotonicTime::max();
+    TimerHandle timer = {};
+  };
+
   // Bytes that the client did not take.
   struct Kept;
 
@@ -71,8 +76,7 @@ class MqttConnection final : public broker::Link, public Connection {
   std::unique_ptr<broker::Client> client_;
   std::unique_ptr<net::WebSocketState> websocket_;
   std::unique_ptr<Kept, KeptDeleter> kept_;
-  TimerHandle life_timer_;
-  MonotonicTime life_ends_ = MonotonicTime::max();
+  std::unique_ptr<Life> life_;  // of the few whose end is known
   State state_ = State::kOpen;
   broker::CloseReason reason_ = broker::CloseReason::kConnectionLost;
   bool reading_ : 1 = true;
