@@ -35,7 +35,7 @@ double own_cpu_seconds() {
 
 Memory memory_of(std::uint32_t pid) {
   constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
-  Memory memory = {kUnknown, kUnknown};
+  Memory memory = {kUnknown, kUnknown, kUnknown};
   std::ifstream file(fmt::format("/proc/{}/smaps_rollup", pid));
   std::string word;
   while (pid != 0 && file >> word) {
@@ -43,6 +43,8 @@ Memory memory_of(std::uint32_t pid) {
       file >> memory.rss_kib;
     } else if (word == "Pss:") {
       file >> memory.pss_kib;
+    } else if (word == "Pss_Anon:") {
+      file >> memory.own_kib;
     }
   }
   return memory;

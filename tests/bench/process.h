@@ -13,6 +13,7 @@ double own_cpu_seconds();
 struct Memory {
   double rss_kib = 0;
   double pss_kib = 0;
+  double own_kib = 0;  // of pss_kib what is in no file: not what the kernel drops of a program that has gone quiet
 };
 
 // From /proc; NaN when it cannot be read.

@@ -84,6 +84,7 @@ void idle_memory(const Options& options, TlsClient* tls, Record& record) {
   record.add("connections", count);
   record.add("rss_kib_each", (after.rss_kib - before.rss_kib) / count);
   record.add("pss_kib_each", (after.pss_kib - before.pss_kib) / count);
+  record.add("own_kib_each", (after.own_kib - before.own_kib) / count);
   record.add("idle_cores", cpu_seconds(options.pid) - cpu);
   record.add("rss_kib", after.rss_kib);
   record.add("pss_kib", after.pss_kib);

@@ -131,7 +131,7 @@ void subscriptions(const Options& options, TlsClient* tls, Record& record) {
   record.add("subscriptions", static_cast<std::uint64_t>(filters));
   record.add("subscribe_rate", filters / elapsed_s);
   record.add("subscribe_cpu_us", cpu_s * 1e6 / filters);
-  record.add("bytes_each", (after.pss_kib - before.pss_kib) * 1024 / filters);
+  record.add("bytes_each", (after.own_kib - before.own_kib) * 1024 / filters);
   record.add("publishers", publishers.size());
   record.add("subscribers", subscribers.size());
   record.add("window", plan.window);
@@ -173,7 +173,7 @@ void retained(const Options& options, TlsClient* tls, Record& record) {
   record.add("messages", count);
   record.add("store_rate", count / stored.seconds);
   record.add("store_cpu_us", stored.server_cpu_s * 1e6 / count);
-  record.add("bytes_each", (after.pss_kib - before.pss_kib) * 1024 / count - options.payload);
+  record.add("bytes_each", (after.own_kib - before.own_kib) * 1024 / count - options.payload);
   double fetch_s = 0;
   const auto cpu = cpu_seconds(options.pid);
   RetainedReader reader(options);
