@@ -58,6 +58,14 @@ Status restore(const std::filesystem::path& backup, const std::filesystem::path&
 // Looks at what commonly goes wrong and says what to do. True if nothing is in the way.
 bool run_doctor(const Config& config);
 
+struct TopOptions {
+  double interval_s = 1;
+  std::uint32_t count = 0;  // 0: until it is interrupted
+};
+
+// Shows what the server that runs on data_dir does: connections, rates, rules and sinks, again and again.
+Status run_top(const Config& config, const TopOptions& options);
+
 // Asks the server that runs on data_dir whether it is ready: for the health checks of containers. False if it is not, or does not answer.
 bool print_health(const Config& config);
 

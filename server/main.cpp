@@ -83,6 +83,7 @@ struct Arguments {
   iotcore::server::KeyOptions key;
   std::string backup_name;
   std::filesystem::path backup_path;
+  iotcore::server::TopOptions top;
 };
 
 void add_config_options(CLI::App& command, Arguments& arguments) {
@@ -211,6 +212,13 @@ int main(int argc, char** argv) {
   CLI::App* doctor_command = cli.add_subcommand("doctor", "Look for what commonly goes wrong");
   add_config_options(*doctor_command, arguments);
 
+  CLI::App* top_command =
+      cli.add_subcommand("top", "Watch connections, rates, rules and sinks of a running server");
+  top_command->add_option("--interval", arguments.top.interval_s, "seconds between two looks")
+      ->check(CLI::Range(0.1, 3600.0));
+  top_command->add_option("--count", arguments.top.count, "looks to take; 0: until interrupted");
+  add_config_options(*top_command, arguments);
+
   CLI::App* health_command =
       cli.add_subcommand("health", "Ask a running server whether it is ready");
   add_config_options(*health_command, arguments);
@@ -256,6 +264,10 @@ int main(int argc, char** argv) {
   if (*config_print) {
     std::fputs(iotcore::server::print_config(*config).c_str(), stdout);
     return 0;
+  }
+  if (*top_command) {
+    const auto ended = iotcore::server::run_top(*config, arguments.top);
+    return ended ? 0 : report(ended.error(), 1);
   }
   if (*health_command) {
     return iotcore::server::print_health(*config) ? 0 : 1;

@@ -54,6 +54,19 @@ class Docs(unittest.TestCase):
         printed = subprocess.run([BINARY, "config", "print"], capture_output=True, text=True, check=True, cwd="/").stdout
         self.assertIn(printed.strip(), [block.strip() for block in blocks(document, "toml")])
 
+    def test_the_code_that_documents_name_is_there(self):
+        """`broker/topic_tree.h`, `SinkQueue`, `Engine::execute`: of the documents about the code."""
+        sources = {path.relative_to(ROOT).as_posix(): path.read_text(errors="replace")
+                   for module in ("base", "broker", "functions", "gateway", "net", "registry", "rules", "server", "shadow", "store")
+                   for path in (ROOT / module).rglob("*") if path.suffix in (".h", ".cpp")}
+        everything = "\n".join(sources.values())
+        for name in ("architecture.md", "life_of_a_message.md"):
+            for word in re.findall(r"`([^`\n]+)`", (ROOT / "docs" / name).read_text()):
+                if re.fullmatch(r"[a-z0-9_]+(/[a-z0-9_]+)+(\.(h|cpp))?/?", word) and word.split("/")[0] in {m.split("/")[0] for m in sources}:
+                    self.assertTrue((ROOT / word).exists() or any(path.startswith(word) for path in sources), f"{name}: {word}")
+                elif re.fullmatch(r"[A-Z][A-Za-z0-9]+(::[A-Za-z_0-9]+)?", word) and not word.isupper():
+                    self.assertIn(word.split("::")[-1], everything, f"{name}: {word}")
+
     def test_links_between_documents_lead_somewhere(self):
         for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
             for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
