@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <pwd.h>
 #include <unistd.h>
@@ -27,8 +28,11 @@ std::optional<std::uint32_t> function_user(const Site& site) {
   if (::geteuid() != 0 || site.user.empty()) {
     return ::geteuid();
   }
-  const passwd* found = ::getpwnam(site.user.c_str());
-  return found == nullptr ? std::nullopt : std::optional<std::uint32_t>(found->pw_uid);
+  passwd entry = {};
+  passwd* found = nullptr;
+  std::array<char, 4096> texts;
+  ::getpwnam_r(site.user.c_str(), &entry, texts.data(), texts.size(), &found);
+  return found == nullptr ? std::nullopt : std::optional<std::uint32_t>(entry.pw_uid);
 }
 
 std::string wall_text(WallTime time) {

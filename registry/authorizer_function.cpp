@@ -259,6 +259,9 @@ Result<std::string> call_authorizer_function(
   }
   const std::string_view name = function_name(arn);
   const auto target = functions.targets.find(name);
+  if (target == functions.targets.end() && functions.local) {
+    return functions.local(name, event, functions.time_limit);
+  }
   if (target == functions.targets.end()) {
     return fail(
         Errc::kNotFound,

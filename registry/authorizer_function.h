@@ -3,6 +3,7 @@
 #include "base/result.h"
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -11,10 +12,16 @@ namespace iotcore::registry {
 
 // Where the functions of custom authorizers are. AWS's ARNs name a function of Lambda; here the configuration says what stands for that name.
 struct AuthorizerFunctions {
+  // What the function of that name answers to the event; kNotFound: there is none. Blocks no longer than the limit.
+  using Local = std::function<Result<std::string>(
+      std::string_view name, const std::string& event, std::chrono::milliseconds limit
+  )>;
+
   // By the function's name: "https://…", "http://…", or the path of a program with its arguments, separated by spaces.
   std::map<std::string, std::string, std::less<>> targets;
   std::string ca_pem;  // who must have signed the certificates of https targets
   std::chrono::milliseconds time_limit = std::chrono::seconds(5);
+  Local local;  // asked about names that `targets` has not; may be empty
 };
 
 // Whether it can stand for a function: "arn:aws:lambda:REGION:ACCOUNT:function:NAME", "https://…" or "http://…". kInvalidRequest.

@@ -15,12 +15,16 @@ namespace iotcore::rules {
 namespace {
 
 SinkEnvironment environment_of(
-    const EngineOptions& options, const Targets& targets, broker::Broker& broker
+    const EngineOptions& options,
+    const Targets& targets,
+    LocalFunctions* functions,
+    broker::Broker& broker
 ) {
   SinkEnvironment environment;
   environment.folder = options.sink_folder;
   environment.allow_absolute_paths = options.allow_absolute_paths;
   environment.targets = &targets;
+  environment.functions = functions;
   environment.workers = &broker.workers();
   environment.clock = &broker.clock();
   return environment;
@@ -330,8 +334,13 @@ Engine::Engine(
       firings_(outbox_, rule_metrics_, metrics_, broker.clock(), options_.dead_letters),
       runner_(runner ? std::move(runner) : std::make_unique<SinkThreads>(options_.sink_threads)),
       targets_(options_.secrets),
+      functions_(
+          options_.functions == nullptr
+              ? nullptr
+              : std::make_unique<LocalFunctions>(*options_.functions, targets_)
+      ),
       sinks_(
-          environment_of(options_, targets_, broker),
+          environment_of(options_, targets_, functions_.get(), broker),
           outbox_,
           *runner_,
           firings_,

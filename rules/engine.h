@@ -1,7 +1,9 @@
 #pragma once
 
 #include "broker/broker.h"
+#include "functions/functions.h"
 #include "rules/firings.h"
+#include "rules/functions/local_functions.h"
 #include "rules/outbox.h"
 #include "rules/rule_catalog.h"
 #include "rules/rule_metrics.h"
@@ -24,7 +26,7 @@ struct EngineOptions {
   // Of what `file` and `sqlite` actions write; inside the data folder.
   std::filesystem::path sink_folder = "sinks";
   bool allow_absolute_paths = false;  // rules.allow_absolute_paths
-  std::size_t sink_threads = 4;
+  std::size_t sink_threads = 16;  // many, since each may wait for a target or function that takes its time
   std::size_t sink_memory_bytes_max = 256U << 20;           // of all queues
   std::size_t sink_queue_bytes_max = std::size_t{4} << 30;  // of each, in the outbox
   FiringLimits dead_letters;
@@ -32,8 +34,9 @@ struct EngineOptions {
   sql::CompileOptions compile;
   // Outlives the engine; called on workers and sink threads, by any of them at once. nullptr: none.
   sql::ExternalFunctions* external = nullptr;
-  std::vector<Target> targets;            // of the configuration, not checked yet
-  const SecretSource* secrets = nullptr;  // outlives the engine; nullptr: there are none
+  std::vector<Target> targets;                // of the configuration, not checked yet
+  const SecretSource* secrets = nullptr;      // outlives the engine; nullptr: there are none
+  functions::Functions* functions = nullptr;  // outlives the engine; nullptr: there are none
 };
 
 // The rules engine: rules from the store, run on the workers for every message that they match, their outputs delivered by sinks.
@@ -64,6 +67,9 @@ class Engine final : public RuleExecutor {
   RuleCatalog& catalog() { return catalog_; }
 
   const Targets& targets() const { return targets_; }
+
+  // nullptr: there are none.
+  LocalFunctions* functions() { return functions_.get(); }
 
   // State, lag and last error of each sink.
   std::vector<SinkQueue::State> sinks() const { return sinks_.states(); }
@@ -98,6 +104,7 @@ class Engine final : public RuleExecutor {
   Firings firings_;
   std::unique_ptr<SinkRunner> runner_;
   Targets targets_;
+  std::unique_ptr<LocalFunctions> functions_;
   Sinks sinks_;
   RuleSet rules_;
   RuleCatalog catalog_;

@@ -16,6 +16,7 @@
 
 namespace iotcore::rules {
 
+class LocalFunctions;
 class MemoryFiring;
 class Targets;
 
@@ -65,9 +66,15 @@ struct Outcome {
   Kind kind = Kind::kDelivered;
   Duration retry_after{0};  // kRetry: not before that, if the target has said so
   std::string reason;
+  bool is_own = false;  // kRetry: the target is well, this record alone is to wait
 
   static Outcome retry(std::string reason, Duration after = {}) {
     return {Kind::kRetry, after, std::move(reason)};
+  }
+
+  // The others need not wait for it, and do not keep its place.
+  static Outcome retry_alone(std::string reason, Duration after = {}) {
+    return {Kind::kRetry, after, std::move(reason), true};
   }
 
   static Outcome permanent(std::string reason) { return {Kind::kPermanent, {}, std::move(reason)}; }
@@ -90,6 +97,7 @@ struct SinkEnvironment {
   std::filesystem::path folder;  // of files with relative names
   bool allow_absolute_paths = false;
   const Targets* targets = nullptr;  // what names in actions mean; nullptr: none is known
+  LocalFunctions* functions = nullptr;
   std::string outbox_id;  // with a record's sequence and sink it names the record for ever
   broker::Workers* workers = nullptr;
   const Clock* clock = nullptr;

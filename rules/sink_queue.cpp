@@ -458,6 +458,11 @@ void SinkQueue::deliver(std::vector<std::unique_ptr<Record>> batch, bool from_as
   std::vector<std::unique_ptr<Record>> failed;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     Outcome& outcome = outcomes[i];
+    if (outcome.kind == Outcome::Kind::kRetry && outcome.is_own) {
+      all.any = true;
+      retry_alone(std::move(batch[i]), outcome);
+      continue;
+    }
     if (outcome.kind == Outcome::Kind::kRetry) {
       all.reason = std::move(outcome.reason);
       all.retry_after = std::max(all.retry_after, outcome.retry_after);

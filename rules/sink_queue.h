@@ -164,7 +164,8 @@ class SinkQueue {
   std::vector<std::unique_ptr<Record>> without_too_old(
       std::vector<std::unique_ptr<Record>> batch, const std::string& reason
   );
-  void set_aside(std::unique_ptr<Record> record);
+  void set_aside(std::unique_ptr<Record> record, Duration at_least = {});
+  void retry_alone(std::unique_ptr<Record> record, const Outcome& outcome);
   void put_back(std::vector<std::unique_ptr<Record>> records);
   void back_off(Duration at_least);
   void end(std::unique_ptr<Record> record, const RecordEnd& end);

@@ -79,10 +79,23 @@ std::vector<std::unique_ptr<Record>> SinkQueue::without_too_old(
   return rest;
 }
 
-void SinkQueue::set_aside(std::unique_ptr<Record> record) {
-  record->not_before =
-      clock_.now() +
+void SinkQueue::retry_alone(std::unique_ptr<Record> record, const Outcome& outcome) {
+  ++record->attempts;
+  ++record->strikes;
+  std::string why_not;
+  if (may_be_retried(*record, why_not)) {
+    metrics_.retries.add();
+    set_aside(std::move(record), outcome.retry_after);
+    return;
+  }
+  memory_.give_back(record->size_bytes());
+  end(std::move(record), {RecordEnd::Kind::kFailed, why_not + ": " + outcome.reason});
+}
+
+void SinkQueue::set_aside(std::unique_ptr<Record> record, Duration at_least) {
+  const Duration wait =
       backoff_.wait(now_options_.retry_base, now_options_.retry_max, record->strikes);
+  record->not_before = clock_.now() + std::max(at_least, wait);
   wake_at(record->not_before);
   aside_.push_back(std::move(record));
 }

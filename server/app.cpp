@@ -8,6 +8,7 @@
 #include "broker/broker.h"
 #include "broker/quiescent.h"
 #include "broker/worker_broker.h"
+#include "functions/functions.h"
 #include "gateway/client_factory.h"
 #include "gateway/gateway.h"
 #include "gateway/openapi.h"
@@ -41,10 +42,14 @@
 #include "server/config_targets.h"
 #include "server/credentials_operations.h"
 #include "server/data_dir.h"
+#include "server/function_site.h"
 #include "server/greeting.h"
 #include "server/http_api.h"
 #include "server/identity_setup.h"
+#include "server/lambda_api.h"
+#include "server/registry_data.h"
 #include "server/rule_functions.h"
+#include "server/start_up.h"
 #include "server/tls_faces.h"
 #include "shadow/service.h"
 #include "store/rocksdb_store.h"
@@ -62,47 +67,6 @@ namespace iotcore::server {
 namespace {
 
 constexpr std::string_view kVersion = "0.1.0";
-
-// Hooks a worker's broker into the worker's loop.
-std::unique_ptr<broker::WorkerBroker> make_worker_broker(
-    broker::Broker& broker, gateway::WorkerThreads& workers, WorkerId id
-) {
-  net::EventLoop& loop = workers.loop(id);
-  auto made = std::make_unique<broker::WorkerBroker>(broker, id, loop.timers());
-  workers.set_broker(id, *made);
-  loop.at_turn_end(gateway::turn_order::kBroker, [made = made.get()] { made->end_turn(); });
-  broker::QuiescentDomain& quiescent = broker.quiescent();
-  loop.at_turn_end(gateway::turn_order::kReport, [&quiescent, id] { quiescent.quiescent(id); });
-  loop.set_sleep_hooks(
-      [&quiescent, id] { quiescent.offline(id); }, [&quiescent, id] { quiescent.online(id); }
-  );
-  return made;
-}
-
-Result<std::unique_ptr<store::Store>> open_store(
-    const Config& config, const DataDir& data, Metrics& metrics
-) {
-  store::RocksDbOptions options;
-  options.durability = config.store_durability == "sync" ? store::Durability::kSync
-                       : config.store_durability == "os" ? store::Durability::kOs
-                                                         : store::Durability::kMemory;
-  options.block_cache_bytes = config.store_cache_bytes;
-  options.metrics = &metrics;
-  return store::open_rocksdb_store(data.store(), options);
-}
-
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 && name[0] != '\0' ? name : "localhost";
-}
-
-registry::Options registry_options(const Config& config) {
-  registry::Options options;
-  options.account.region = config.aws_region;
-  options.account.id = config.aws_account;
-  options.key_type = *registry::pki::key_type_from(config.registry_key_type);
-  return options;
-}
 
 }  // namespace
 
@@ -129,6 +93,7 @@ struct App::Parts {
   std::unique_ptr<broker::Broker> broker;
   std::vector<std::unique_ptr<broker::WorkerBroker>> worker_brokers;
   std::unique_ptr<shadow::Service> shadows;
+  std::unique_ptr<functions::Functions> functions;
   std::unique_ptr<RuleFunctions> rule_functions;
   std::unique_ptr<rules::Engine> rules;
   std::unique_ptr<rules::RuleFolder> rule_folder;
@@ -138,6 +103,7 @@ struct App::Parts {
   std::unique_ptr<AuditLog> audit;
   std::unique_ptr<Backups> backups;
   std::unique_ptr<gateway::Dispatcher> dispatcher;
+  std::unique_ptr<LambdaApi> lambda_api;
   std::unique_ptr<HttpApi> api;
   std::unique_ptr<AdminApi> admin;
   std::unique_ptr<TlsFaces> tls;
@@ -225,7 +191,12 @@ Status App::Parts::make_broker() {
       registry->authorizers(),
       registry->domain_configurations(),
       registry->devices(),
-      authorizer_functions(config),
+      authorizer_functions(
+          config,
+          [this](std::string_view name, const std::string& event, std::chrono::milliseconds limit) {
+            return call_for_authorizer(rules->environment(), name, event, limit);
+          }
+      ),
       clock,
       registry->options(),
       metrics
@@ -273,10 +244,15 @@ Status App::Parts::make_services() {
   rule_options.sink_folder = data->sinks();
   rule_options.allow_absolute_paths = config.rules_allow_absolute_paths;
   rule_options.sink_queue_bytes_max = config.rules_outbox_bytes_max;
-  rule_functions = std::make_unique<RuleFunctions>(*shadows);
+  functions =
+      std::make_unique<functions::Functions>(function_site(config, data->path()), clock, metrics);
+  rule_options.functions = functions.get();
+  rule_functions =
+      std::make_unique<RuleFunctions>(*shadows, data->sinks() / rules::tables::kFileName);
   rule_options.external = rule_functions.get();
   rule_options.targets = targets_of(config);
   rules = std::make_unique<rules::Engine>(*broker, *store, rule_options);
+  rule_functions->connect(rules->environment());
   IOTCORE_TRY(rules->load());
   rule_folder =
       std::make_unique<rules::RuleFolder>(config.rules_dir, rules->catalog(), rules->environment());
@@ -287,6 +263,9 @@ Status App::Parts::make_api() {
   endpoint.host = config.endpoint_host.empty() ? host_name() : config.endpoint_host;
   IOTCORE_ASSIGN(operation_table, gateway::OperationTable::of_api());
   operations = std::make_unique<gateway::OperationRegistry>(*operation_table);
+  rule_functions->connect([this](std::string_view operation, std::string_view thing) {
+    return registry_data(*registry, *operation_table, operation, thing);
+  });
   register_operations(
       *operations,
       {*broker,
@@ -346,6 +325,13 @@ Status App::Parts::make_api() {
       workers->blocking(),
       [this] { return reset(); }
   );
+  lambda_api = std::make_unique<LambdaApi>(
+      *rules->functions(),
+      *access,
+      workers->blocking(),
+      LambdaApi::Site{config.aws_region, config.aws_account}
+  );
+  api->serve_functions(*lambda_api);
   admin = std::make_unique<AdminApi>(
       metrics,
       gateway::openapi_document(*operation_table, kVersion),
@@ -551,6 +537,7 @@ void App::stop() {
   parts_->gateway->close(std::chrono::duration_cast<std::chrono::milliseconds>(left()));
   parts_->rule_folder->stop();
   parts_->rules->stop(left());
+  parts_->functions->stop(left());  // sinks may wait for them
   // Its threads speak to broker and workers, and nobody asks it any more.
   parts_->custom_authorizers.reset();
   parts_->workers->stop();

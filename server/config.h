@@ -80,6 +80,9 @@ struct Config {
   std::filesystem::path rules_dir;  // empty: rules.d in the data folder
   bool rules_allow_absolute_paths = false;
   std::size_t rules_outbox_bytes_max = 4ULL << 30;
+  std::string functions_user = "nobody";
+  bool functions_require_isolation = false;
+  std::filesystem::path functions_runtimes_dir;  // empty: where they were installed with the server
   std::map<std::string, json::object> targets;  // [targets.NAME], as written
   ShadowSetting shadow;
   // What is set of the things of one type, as texts by the last part of the key; load_config() makes settings of them.

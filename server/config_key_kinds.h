@@ -100,6 +100,8 @@ ConfigKey choice_key(
 
 // The keys of mqtt.*.
 void append_mqtt_keys(std::vector<ConfigKey>& keys);
+// The keys of functions.*.
+void append_function_keys(std::vector<ConfigKey>& keys);
 // The keys of listeners and TLS.
 void append_gateway_keys(std::vector<ConfigKey>& keys);
 

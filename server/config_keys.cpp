@@ -212,6 +212,7 @@ std::vector<ConfigKey> make_keys() {
       0,
       600'000
   ));
+  append_function_keys(k);
   append_gateway_keys(k);
   append_mqtt_keys(k);
   return k;

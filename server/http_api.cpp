@@ -4,6 +4,7 @@
 #include "net/sigv4.h"
 #include "registry/custom_authorizers.h"
 #include "registry/operators.h"
+#include "server/lambda_api.h"
 
 #include <algorithm>
 #include <array>
@@ -13,8 +14,8 @@ namespace iotcore::server {
 namespace {
 
 // The services that each face takes in a credential scope.
-constexpr std::array<std::string_view, 5> kRestServices = {
-    "iot", "execute-api", "iotdata", "iotdevicegateway", "iot-jobs-data"};
+constexpr std::array<std::string_view, 6> kRestServices = {
+    "iot", "execute-api", "iotdata", "iotdevicegateway", "iot-jobs-data", "lambda"};
 constexpr std::array<std::string_view, 2> kWebSocketServices = {"iotdevicegateway", "iotdata"};
 
 constexpr std::string_view kBearer = "Bearer ";
@@ -147,6 +148,10 @@ void HttpApi::handle(
   Result<gateway::CallerIdentity> caller = identify(request, peer);
   if (!caller) {
     refuse(request, peer, caller.error(), std::move(reply));
+    return;
+  }
+  if (functions_ != nullptr && LambdaApi::concerns(path)) {
+    functions_->handle(std::move(request), std::move(*caller), std::move(reply));
     return;
   }
   dispatcher_.dispatch(std::move(request), std::move(*caller), std::move(reply));

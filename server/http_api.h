@@ -19,6 +19,8 @@ struct Operator;
 
 namespace iotcore::server {
 
+class LambdaApi;
+
 // What the http and https faces answer: AWS's API, who is asking being found out first (development listener, SigV4, bearer token, client
 // certificate), and /_iotcore/reset on the development face.
 class HttpApi final : public gateway::HttpHandler {
@@ -41,6 +43,9 @@ class HttpApi final : public gateway::HttpHandler {
       Executor& pool,
       std::function<Status()> reset
   );
+
+  // Invoke of AWS Lambda is answered by it. Before the first request; it outlives this.
+  void serve_functions(LambdaApi& functions) { functions_ = &functions; }
 
   void handle(net::HttpRequest request, const broker::PeerIdentity& peer, gateway::HttpReply reply)
       override;
@@ -81,6 +86,7 @@ class HttpApi final : public gateway::HttpHandler {
   const Clock& clock_;
   Executor& pool_;
   std::function<Status()> reset_;
+  LambdaApi* functions_ = nullptr;
 };
 
 }  // namespace iotcore::server

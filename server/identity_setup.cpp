@@ -2,13 +2,18 @@
 
 #include "base/files.h"
 #include "registry/certificate_rows.h"
+#include "rules/functions/remote_function.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace iotcore::server {
 
-registry::AuthorizerFunctions authorizer_functions(const Config& config) {
+registry::AuthorizerFunctions authorizer_functions(
+    const Config& config, registry::AuthorizerFunctions::Local local
+) {
   registry::AuthorizerFunctions functions;
+  functions.local = std::move(local);
   for (const std::string& entry : config.authorizer_functions) {
     const std::size_t equals = std::min(entry.find('='), entry.size());
     functions.targets[entry.substr(0, equals)] = entry.substr(std::min(equals + 1, entry.size()));
@@ -18,6 +23,28 @@ registry::AuthorizerFunctions authorizer_functions(const Config& config) {
                         : config.authorizer_ca_file;
   functions.ca_pem = read_file(file).value_or(std::string());
   return functions;
+}
+
+Result<std::string> call_for_authorizer(
+    const rules::SinkEnvironment& environment,
+    std::string_view name,
+    const std::string& event,
+    std::chrono::milliseconds limit
+) {
+  functions::Invocation invocation;
+  invocation.payload = event;
+  invocation.patience = limit;
+  IOTCORE_ASSIGN(
+      functions::Answer answer,
+      rules::call_function(environment, std::string(name), std::move(invocation))
+  );
+  if (answer.is_error) {
+    return fail(
+        Errc::kInvalidResponse,
+        "The authorizer's function failed: " + functions::describe_error(answer)
+    );
+  }
+  return std::move(answer.payload);
 }
 
 void watch_certificate_ends(Metrics& metrics, store::Store& store, const Clock& clock) {

@@ -6,6 +6,7 @@
 #include "rules/actions/firehose.h"
 #include "rules/actions/influx_db.h"
 #include "rules/actions/kafka.h"
+#include "rules/actions/lambda.h"
 #include "rules/actions/log.h"
 #include "rules/actions/measurements.h"
 #include "rules/actions/mqtt.h"
@@ -17,6 +18,7 @@
 #include "rules/actions/s3.h"
 #include "rules/actions/smtp.h"
 #include "rules/actions/sqlite.h"
+#include "rules/actions/step_functions.h"
 #include "rules/actions/streams.h"
 
 #include <algorithm>
@@ -56,6 +58,7 @@ constexpr auto kKinds = list_of<
     actions::IotSiteWise,     //
     actions::Kafka,           //
     actions::Kinesis,         //
+    actions::Lambda,          //
     actions::Location,        //
     actions::Log,             //
     actions::Mqtt,            //
@@ -67,6 +70,7 @@ constexpr auto kKinds = list_of<
     actions::S3,              //
     actions::Smtp,            //
     actions::Sqlite,          //
+    actions::StepFunctions,   //
     actions::Timestream>();
 
 static_assert(std::ranges::is_sorted(kKinds, {}, &ActionKind::name), "in the order of names");

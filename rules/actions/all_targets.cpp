@@ -11,6 +11,8 @@
 #include "rules/actions/s3_endpoint.h"
 #include "rules/actions/smtp_client.h"
 #include "rules/actions/target_options.h"
+#include "rules/functions/local_functions.h"
+#include "rules/functions/remote_function.h"
 #include "rules/targets.h"
 
 #include <algorithm>
@@ -23,8 +25,10 @@ using actions::check_with;
 
 constexpr auto kKinds = std::to_array<TargetKind>({
     {"amqp", check_with<actions::read_amqp>},
+    {FunctionTarget::kName, FunctionTarget::check},
     {"influx", check_with<actions::read_influx>},
     {"kafka", check_with<actions::read_kafka>},
+    {LambdaTarget::kName, LambdaTarget::check},
     {"mqtt", check_with<actions::read_mqtt>},
     {"nats", check_with<actions::read_nats>},
     {"opensearch", actions::check_open_search},
@@ -32,6 +36,7 @@ constexpr auto kKinds = std::to_array<TargetKind>({
     {"redis", check_with<actions::read_redis>},
     {"s3", check_with<actions::read_s3>},
     {"smtp", check_with<actions::read_smtp>},
+    {StateMachineTarget::kName, StateMachineTarget::check},
     {actions::TableTarget::kName, &actions::TableTarget::check},
 });
 

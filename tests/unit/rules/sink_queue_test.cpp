@@ -25,6 +25,7 @@ class ScriptedSink final : public Sink {
     std::vector<std::string> delivered;
     std::set<std::string> poison;     // fails for now, each time
     std::set<std::string> permanent;  // fails for good
+    std::set<std::string> own;        // fails by itself, each time
     bool away = false;
     bool well = true;
     int probes = 0;
@@ -37,7 +38,9 @@ class ScriptedSink final : public Sink {
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const std::string& payload = batch[i]->payload;
       seen.push_back(payload);
-      if (log_.away || log_.poison.contains(payload)) {
+      if (log_.own.contains(payload)) {
+        outcomes[i] = Outcome::retry_alone("not this", 1s);
+      } else if (log_.away || log_.poison.contains(payload)) {
         outcomes[i] = Outcome::retry("away");
       } else if (log_.permanent.contains(payload)) {
         outcomes[i] = Outcome::permanent("never");
@@ -270,6 +273,27 @@ TEST_CASE("A record that is refused for good holds up nobody") {
   CHECK(fixture.ends.failed[0] == std::pair<std::string, std::string>("1", "never"));
   CHECK(fixture.log.batches.size() == 1);
   CHECK(fixture.stored() == 0);
+}
+
+TEST_CASE("A record that is to wait alone keeps nobody waiting, and is given up after its attempts"
+) {
+  QueueFixture f({.batch_size = 2});
+  f.log.own = {"own"};
+  f.push("own", 3);
+  for (const char* payload : {"a", "b", "c"}) {
+    f.push(payload);
+  }
+  f.run();
+  CHECK(f.log.delivered == std::vector<std::string>{"a", "b", "c"});
+  CHECK(f.ends.failed.empty());
+  f.pass(900ms);
+  CHECK(f.log.batches.size() == 2);
+  f.pass(10s);
+  REQUIRE(f.ends.failed.size() == 1);
+  CHECK(f.ends.failed[0].first == "own");
+  CHECK(f.ends.failed[0].second == "gave up after 3 attempts: not this");
+  CHECK(f.log.batches.size() == 4);
+  CHECK(f.queue->state().up);
 }
 
 TEST_CASE("A record that fails while others succeed is set aside after three times") {

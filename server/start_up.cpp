@@ -1,0 +1,51 @@
+#include "server/start_up.h"
+
+#include "broker/quiescent.h"
+#include "registry/pki/certificate_authority.h"
+#include "store/rocksdb_store.h"
+
+#include <unistd.h>
+
+namespace iotcore::server {
+
+std::unique_ptr<broker::WorkerBroker> make_worker_broker(
+    broker::Broker& broker, gateway::WorkerThreads& workers, WorkerId id
+) {
+  net::EventLoop& loop = workers.loop(id);
+  auto made = std::make_unique<broker::WorkerBroker>(broker, id, loop.timers());
+  workers.set_broker(id, *made);
+  loop.at_turn_end(gateway::turn_order::kBroker, [made = made.get()] { made->end_turn(); });
+  broker::QuiescentDomain& quiescent = broker.quiescent();
+  loop.at_turn_end(gateway::turn_order::kReport, [&quiescent, id] { quiescent.quiescent(id); });
+  loop.set_sleep_hooks(
+      [&quiescent, id] { quiescent.offline(id); }, [&quiescent, id] { quiescent.online(id); }
+  );
+  return made;
+}
+
+Result<std::unique_ptr<store::Store>> open_store(
+    const Config& config, const DataDir& data, Metrics& metrics
+) {
+  store::RocksDbOptions options;
+  options.durability = config.store_durability == "sync" ? store::Durability::kSync
+                       : config.store_durability == "os" ? store::Durability::kOs
+                                                         : store::Durability::kMemory;
+  options.block_cache_bytes = config.store_cache_bytes;
+  options.metrics = &metrics;
+  return store::open_rocksdb_store(data.store(), options);
+}
+
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 && name[0] != '\0' ? name : "localhost";
+}
+
+registry::Options registry_options(const Config& config) {
+  registry::Options options;
+  options.account.region = config.aws_region;
+  options.account.id = config.aws_account;
+  options.key_type = *registry::pki::key_type_from(config.registry_key_type);
+  return options;
+}
+
+}  // namespace iotcore::server

@@ -1,0 +1,28 @@
+#pragma once
+
+#include "base/metrics.h"
+#include "broker/broker.h"
+#include "broker/worker_broker.h"
+#include "gateway/worker_threads.h"
+#include "registry/options.h"
+#include "server/config.h"
+#include "server/data_dir.h"
+#include "store/store.h"
+
+#include <memory>
+#include <string>
+
+// What the server is made of, as the configuration wants it.
+namespace iotcore::server {
+
+// Hooks a worker's broker into the worker's loop.
+std::unique_ptr<broker::WorkerBroker> make_worker_broker(
+    broker::Broker& broker, gateway::WorkerThreads& workers, WorkerId id
+);
+Result<std::unique_ptr<store::Store>> open_store(
+    const Config& config, const DataDir& data, Metrics& metrics
+);
+std::string host_name();
+registry::Options registry_options(const Config& config);
+
+}  // namespace iotcore::server
