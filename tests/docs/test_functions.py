@@ -10,7 +10,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
-from server import Server, wait_until  # noqa: E402
+from server import BINARY, Server, wait_until  # noqa: E402
 
 # ```language name … ``` in their order.
 BLOCK = re.compile(r"^```([a-z]+) ?([^\n]*)\n(.*?)^```", re.M | re.S)
@@ -52,6 +52,13 @@ class Functions(unittest.TestCase):
                     self.assertEqual(output.strip(), expected.strip())
                     compared += 1
         self.assertEqual(compared, 2)
+
+    def test_targets_of_functions_elsewhere(self):
+        path = pathlib.Path(self.server.folder, "elsewhere.sql")
+        path.write_text("\n".join(text for language, _, text in self.blocks if language == "rules"))
+        done = subprocess.run([BINARY, "rule", "check", str(path), "--data-dir", self.server.data_dir], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(path.read_text().count("CREATE TARGET"), 3)
 
     def warm_up(self):
         """A machine that is busy may take longer than a statement waits to start the first process."""
