@@ -39,7 +39,8 @@ void SinkQueue::retry(
     if (!was_down) {
       ++record->attempts;
     }
-    if (all.any || all.alone) {
+    // While the target is away, being alone proves nothing.
+    if (all.any || (all.alone && target_is_well)) {
       ++record->strikes;
     }
     std::string why_not;
