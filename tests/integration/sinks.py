@@ -58,7 +58,7 @@ class SinkCase(unittest.TestCase):
             if n in (count // 4, count // 2):
                 self.wait(began, "nothing arrived before the target was killed")
                 target.kill()
-            if n in (count // 4 + 100, count // 2 + 100):
+            if n in (count // 4 + count // 8, count // 2 + count // 8):
                 target.start()
         for info in infos:
             info.wait_for_publish(60)

@@ -8,6 +8,8 @@ import tempfile
 import time
 import unittest
 
+from certificates import make_certificate
+
 
 def free_port():
     with socket.socket() as probe:
@@ -38,7 +40,9 @@ class Target:
     user = None
     start_timeout_s = 60
 
-    def __init__(self):
+    def __init__(self, tls=False):
+        """With TLS: `certificate` is the server's own, and who signed it."""
+        self.tls = tls
         self.program = next((each for each in self.programs if os.path.exists(each)), None)
         if self.program is None:
             raise unittest.SkipTest(f"Debian's package {self.package} is not installed")
@@ -47,6 +51,8 @@ class Target:
         self.process = None
         if self.user and os.geteuid() == 0:
             shutil.chown(self.folder, self.user)
+        if tls:
+            self.certificate, self.key = make_certificate(self.folder, "127.0.0.1")
         try:
             self.prepare()
             self.start()
@@ -83,17 +89,31 @@ class Target:
         with open(os.path.join(self.folder, "log"), errors="replace") as file:
             return file.read()[-5000:]
 
+    def processes(self):
+        """The server and all that it has started, which may be in sessions of their own: those that work in its folder."""
+        found = []
+        for each in os.listdir("/proc"):
+            try:
+                if each.isdigit() and os.readlink(f"/proc/{each}/cwd").startswith(self.folder):
+                    found.append(int(each))
+            except OSError:
+                pass
+        return found
+
     def signal(self, number):
-        """To the server and all that it has started."""
-        os.killpg(self.process.pid, number)
+        for pid in self.processes():
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
 
     def kill(self):
         self.signal(signal.SIGKILL)
         self.process.wait()
-        await_that(lambda: not answers(self.port), "the port stays open")
+        await_that(lambda: not self.processes() and not answers(self.port), "the port stays open")
 
     def close(self):
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None:
             self.signal(signal.SIGKILL)
             self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -108,9 +128,12 @@ class Postgres(Target):
         subprocess.run(self.as_user([os.path.join(os.path.dirname(self.program), "initdb"), "-D", self.folder + "/data", "-U",
                                      "iot", "-E", "UTF8", "--locale=C", "--auth=trust", "--no-sync"]),
                        check=True, capture_output=True, cwd=self.folder)
+        if self.tls and os.geteuid() == 0:
+            shutil.chown(self.key, self.user)
 
     def command(self):
-        return self.as_user([self.program, "-D", self.folder + "/data", "-p", str(self.port), "-k", self.folder,
+        tls = ["-c", "ssl=on", "-c", "ssl_cert_file=" + self.certificate, "-c", "ssl_key_file=" + self.key] if self.tls else []
+        return self.as_user([self.program, *tls, "-D", self.folder + "/data", "-p", str(self.port), "-k", "",
                              "-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=32MB", "-c", "max_connections=20"])
 
     def ready(self):
@@ -122,7 +145,10 @@ class Postgres(Target):
         return done.stdout.strip() if done.returncode == 0 else None
 
     def kill(self):
-        super().kill()
+        # The others end when they miss their parent.
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        await_that(lambda: not answers(self.port), "the port stays open")
         pid = self.folder + "/data/postmaster.pid"
         if os.path.exists(pid):
             os.unlink(pid)
@@ -133,14 +159,17 @@ class Redis(Target):
     programs = ("/usr/bin/redis-server",)
 
     def command(self):
-        return [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder, "--save", "",
+        port = ["--port", "0", "--tls-port", str(self.port), "--tls-cert-file", self.certificate, "--tls-key-file", self.key,
+                "--tls-ca-cert-file", self.certificate, "--tls-auth-clients", "no"] if self.tls else ["--port", str(self.port)]
+        return [self.program, *port, "--bind", "127.0.0.1", "--dir", self.folder, "--save", "",
                 "--appendonly", "yes", "--appendfsync", "always", "--daemonize", "no"]
 
     def ready(self):
         return self.ask("PING") == "PONG"
 
     def ask(self, *arguments):
-        done = subprocess.run(["/usr/bin/redis-cli", "-p", str(self.port), *arguments], capture_output=True, text=True, timeout=60)
+        tls = ["--tls", "--cacert", self.certificate, "-h", "127.0.0.1"] if self.tls else []
+        done = subprocess.run(["/usr/bin/redis-cli", *tls, "-p", str(self.port), *arguments], capture_output=True, text=True, timeout=60)
         return done.stdout.strip()
 
 
@@ -149,7 +178,8 @@ class Nats(Target):
     programs = ("/usr/sbin/nats-server", "/usr/bin/nats-server")
 
     def command(self):
-        return [self.program, "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", self.folder]
+        tls = ["--tls", "--tlscert", self.certificate, "--tlskey", self.key] if self.tls else []
+        return [self.program, *tls, "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", self.folder]
 
 
 class RabbitMq(Target):

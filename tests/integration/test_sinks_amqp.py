@@ -6,7 +6,7 @@ import unittest
 from sinks import SinkCase, shut_out
 import targets
 
-COUNT = 400
+COUNT = 300
 
 
 class AmqpSink(SinkCase):

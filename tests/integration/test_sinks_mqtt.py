@@ -8,7 +8,7 @@ from server import wait_until
 from sinks import SinkCase, shut_out
 import targets
 
-COUNT = 1000
+COUNT = 400
 
 
 class MqttSink(SinkCase):

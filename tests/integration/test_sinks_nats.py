@@ -7,7 +7,7 @@ import unittest
 from sinks import SinkCase, shut_out
 import targets
 
-COUNT = 1500
+COUNT = 400
 
 
 class NatsClient:

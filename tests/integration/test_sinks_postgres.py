@@ -1,10 +1,12 @@
 """Rules that write to PostgreSQL: the real server, killed while rows are on their way, and rows that it refuses."""
+import signal
 import unittest
 
+from server import wait_until
 from sinks import SinkCase
 import targets
 
-COUNT = 1500
+COUNT = 600
 
 
 class PostgresSink(SinkCase):
@@ -74,6 +76,24 @@ class PostgresSink(SinkCase):
         self.wait_equal(lambda: self.db.ask("SELECT count(*), count(DISTINCT n) FROM kept"), f"{COUNT}|{COUNT}")
         self.assertEqual(
             self.db.ask("SELECT count(*) FROM (SELECT n, lag(n) OVER (ORDER BY id) AS before FROM kept) AS x WHERE n < before"), "0")
+
+    def test_a_server_that_hangs_holds_nothing_up_and_what_it_does_late_does_not_count(self):
+        self.db.ask("CREATE TABLE slow(id serial, n int)")
+        self.apply("slow", f"CREATE TARGET slowdb AS postgres(host = '127.0.0.1', port = {self.db.port}, dbname = 'postgres', user = 'iot',"
+                           " timeout = '300ms', connectTimeout = '300ms');\nCREATE RULE slow AS SELECT n FROM 'slow/in'"
+                           " DO postgres(target = 'slowdb', table = 'slow', columns = ['n']) WITH (retryMax = 200, batchSize = 20);")
+        self.publish("slow/in", {"n": 0})
+        self.wait_equal(lambda: self.db.ask("SELECT count(*) FROM slow"), "1")
+        for first in (1, 101):
+            infos = [self.client.client.publish("slow/in", '{"n": %d}' % n, qos=1) for n in range(first, first + 100)]
+            self.db.signal(signal.SIGSTOP)
+            for info in infos:
+                info.wait_for_publish(60)  # acknowledged although the database hangs
+                self.assertTrue(info.is_published())
+            wait_until(lambda: "sink.down" in self.server.read_log())
+            self.db.signal(signal.SIGCONT)
+            self.wait_equal(lambda: self.db.ask("SELECT count(*), count(DISTINCT n) FROM slow"), f"{first + 100}|{first + 100}")
+        self.assertEqual(self.db.ask("SELECT array_agg(n ORDER BY id) = array_agg(n ORDER BY n) FROM slow"), "t")
 
     def test_what_is_wrong_with_a_rule_is_told(self):
         for text, message in [

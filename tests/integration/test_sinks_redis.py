@@ -1,10 +1,12 @@
 """Rules that write to Redis: the real server, killed while records are on their way."""
+import signal
 import unittest
 
+from server import wait_until
 from sinks import SinkCase, shut_out
 import targets
 
-COUNT = 1500
+COUNT = 600
 
 
 class RedisSink(SinkCase):
@@ -50,6 +52,20 @@ class RedisSink(SinkCase):
         self.wait_equal(lambda: self.redis.ask("LLEN", "kept"), str(COUNT))
         numbers = [int(line) for line in self.redis.ask("LRANGE", "kept", "0", "-1").split()]
         self.assertEqual(shut_out(numbers, COUNT), ([], False))
+
+    def test_a_server_that_hangs_gets_nothing_twice(self):
+        self.apply("slow", f"CREATE TARGET slow_r AS redis(host = '127.0.0.1', port = {self.redis.port}, timeout = '300ms');\n"
+                           "CREATE RULE slow AS SELECT n FROM 'slow/in' DO redis(target = 'slow_r', command = 'RPUSH', key = 'slow', args = '${n}')"
+                           " WITH (retryMax = 200, batchSize = 20);")
+        for first in (0, 100):
+            infos = [self.client.client.publish("slow/in", '{"n": %d}' % n, qos=1) for n in range(first, first + 100)]
+            self.redis.signal(signal.SIGSTOP)
+            for info in infos:
+                info.wait_for_publish(60)
+            wait_until(lambda: "sink.down" in self.server.read_log())
+            self.redis.signal(signal.SIGCONT)
+            self.wait_equal(lambda: self.redis.ask("LLEN", "slow"), str(first + 100))
+        self.assertEqual(self.redis.ask("LRANGE", "slow", "0", "-1").split(), [str(n) for n in range(200)])
 
     def test_what_is_wrong_is_told(self):
         for text, message in [
