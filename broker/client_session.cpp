@@ -291,7 +291,6 @@ LifecycleSubject ClientSession::lifecycle_subject() const {
   }
   subject.principal = principal_;
   subject.source_ip = source_ip_;
-  subject.session_id = worker_.session_id(session_number_);
   subject.version_number = session_number_;
   return subject;
 }

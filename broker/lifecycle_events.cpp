@@ -1,6 +1,7 @@
 #include "broker/lifecycle_events.h"
 
 #include "base/json.h"
+#include "broker/topic_tree.h"
 #include "broker/worker_broker.h"
 
 namespace iotcore::broker {
@@ -14,9 +15,19 @@ std::string topic_of(std::string_view kind, std::string_view client_id) {
   return topic;
 }
 
+// Past the cache of hot topics, which these are not: every client has its own.
 bool is_wanted(WorkerBroker& worker, const LifecycleSubject& subject, std::string_view topic) {
-  return subject.client_id.find_first_of("#+") == std::string_view::npos &&
-         worker.has_receivers(topic);
+  struct Anybody {
+    bool& found;
+
+    void on_subscribers(WorkerId /*worker*/, std::uint32_t /*slot*/) const { found = true; }
+
+    void on_group(const GroupView& /*group*/) const { found = true; }
+  };
+
+  bool found = false;
+  worker.shared().tree().match(topic, Anybody{found});
+  return found && subject.client_id.find_first_of("#+") == std::string_view::npos;
 }
 
 json::object event_of(
@@ -29,7 +40,7 @@ json::object event_of(
   }
   event["timestamp"] = to_epoch_ms(worker.shared().clock().wall());
   event["eventType"] = type;
-  event["sessionIdentifier"] = subject.session_id;
+  event["sessionIdentifier"] = worker.session_id(subject.version_number);
   event["principalIdentifier"] = subject.principal;
   return event;
 }

@@ -3,7 +3,6 @@
 #include "broker/link.h"
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -17,8 +16,7 @@ struct LifecycleSubject {
   std::string_view thing_name;  // only with an exclusive thing attachment
   std::string_view principal;
   std::string_view source_ip;
-  std::string session_id;
-  std::uint64_t version_number = 0;
+  std::uint64_t version_number = 0;  // which names the session as well
 };
 
 // Each publishes at QoS 0 on `$aws/events/…`, later in this turn; nothing if nobody listens, and nothing for client ids with `#` or `+`.
