@@ -75,6 +75,9 @@ bool client_may_subscribe(std::string_view filter, bool sys_topics) {
   if (sys_topics && filter.starts_with("$SYS/")) {
     return true;
   }
+  if (filter.starts_with("$iotcore/")) {
+    return true;  // what actions of rules tell: alarms, inputs, notifications
+  }
   if (!filter.starts_with(kAws)) {
     return false;
   }

@@ -80,6 +80,12 @@ Status show(SSL_CTX* context, const ClientTls& tls) {
   return {};
 }
 
+std::string ip_of(const addrinfo& found) {
+  sockaddr_storage address = {};
+  std::memcpy(&address, found.ai_addr, std::min<std::size_t>(found.ai_addrlen, sizeof address));
+  return peer_address(address).ip;
+}
+
 }  // namespace
 
 void ClientChannel::FreeSsl::operator()(SSL* ssl) const {
@@ -113,7 +119,10 @@ std::string ClientChannel::address() const {
 }
 
 Result<ClientChannel> ClientChannel::open(
-    const std::string& host, std::uint16_t port, std::chrono::milliseconds timeout
+    const std::string& host,
+    std::uint16_t port,
+    std::chrono::milliseconds timeout,
+    const AddressRule& admits
 ) {
   addrinfo hints = {};
   hints.ai_socktype = SOCK_STREAM;
@@ -125,6 +134,10 @@ Result<ClientChannel> ClientChannel::open(
   const std::unique_ptr<addrinfo, FreeWith<::freeaddrinfo>> found(raw);
   Error last(Errc::kUnavailable, host + " has no address");
   for (const addrinfo* each = found.get(); each != nullptr; each = each->ai_next) {
+    if (const Status admitted = admits ? admits(ip_of(*each)) : Status(); !admitted) {
+      last = admitted.error();
+      continue;
+    }
     ClientChannel channel(
         UniqueFd(::socket(
             each->ai_family, each->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, each->ai_protocol

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,13 +25,19 @@ struct ClientTls {
   bool verify = true;  // false: whoever answers is taken for the server
 };
 
+// Whether to connect to an address at all; its error says why not.
+using AddressRule = std::function<Status(std::string_view ip)>;
+
 // A connection to a server, plain or TLS, for code that may block. Every call ends by the deadline. kUnavailable when the server can't be reached or
 // breaks off, kTimeout, kCertificateValidation when it is not who it should be; of no use after an error. One thread at a time.
 class ClientChannel {
  public:
-  // Tries every address of the name.
+  // Tries every address of the name that `admits` has nothing against; null: every one. What was found to be admitted is what it connects to.
   static Result<ClientChannel> open(
-      const std::string& host, std::uint16_t port, std::chrono::milliseconds timeout
+      const std::string& host,
+      std::uint16_t port,
+      std::chrono::milliseconds timeout,
+      const AddressRule& admits = {}
   );
   ClientChannel(ClientChannel&&) noexcept;
   ClientChannel& operator=(ClientChannel&&) noexcept;

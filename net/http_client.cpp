@@ -14,7 +14,9 @@ std::string address_of(const HttpServer& server) {
 }
 
 Result<ClientChannel> open(const HttpServer& server, std::chrono::milliseconds timeout) {
-  IOTCORE_ASSIGN(ClientChannel channel, ClientChannel::open(server.host, server.port, timeout));
+  IOTCORE_ASSIGN(
+      ClientChannel channel, ClientChannel::open(server.host, server.port, timeout, server.admits)
+  );
   if (server.tls) {
     IOTCORE_TRY(channel.start_tls(
         {server.ca_pem, server.certificate_pem, server.private_key_pem, server.verify}

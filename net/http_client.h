@@ -21,6 +21,7 @@ struct HttpServer {
   std::string certificate_pem;  // with tls, of our own; empty: none
   std::string private_key_pem;
   bool verify = true;
+  AddressRule admits = {};  // of the addresses of the host; null: all
 };
 
 // Of an answer's body.

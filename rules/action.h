@@ -3,6 +3,7 @@
 #include "base/result.h"
 #include "broker/message.h"
 #include "rules/definition_error.h"
+#include "rules/delivery_options.h"
 #include "rules/sink.h"
 #include "rules/sql/evaluation.h"
 
@@ -34,6 +35,9 @@ class Action {
   virtual Result<Fields> resolve(const ActionInput& input) const = 0;
   // What was acted on, for people: `failedResource` of the errorAction.
   virtual std::string resource(const Fields& fields) const = 0;
+
+  // What the action itself says of batches, where its delivery options say nothing.
+  virtual void fill_in(DeliveryOptions& /*delivery*/) const {}
 
   // Actions that are a publish in this server: done on the worker, in the turn and the commit of the message itself. Nothing: this one
   // goes through its sink.

@@ -18,6 +18,7 @@ SinkEnvironment environment_of(
     const EngineOptions& options,
     const Targets& targets,
     LocalFunctions* functions,
+    BuiltIns& built_ins,
     broker::Broker& broker
 ) {
   SinkEnvironment environment;
@@ -27,7 +28,18 @@ SinkEnvironment environment_of(
   environment.functions = functions;
   environment.workers = &broker.workers();
   environment.clock = &broker.clock();
+  environment.built_ins = &built_ins;
   return environment;
+}
+
+Destinations::Options destination_options(
+    const EngineOptions& options, const broker::BrokerOptions& account
+) {
+  return {
+      .arn_prefix = "arn:aws:iot:" + account.region + ":" + account.account + ":",
+      .confirmation_required = options.confirm_destinations,
+      .origin = options.origin,
+      .http = options.http};
 }
 
 // xorshift64*: rand() and newuuid() of rules need to be spread well, not to be unguessable.
@@ -339,8 +351,16 @@ Engine::Engine(
               ? nullptr
               : std::make_unique<LocalFunctions>(*options_.functions, targets_)
       ),
+      built_ins_(
+          store,
+          metrics_,
+          broker.clock(),
+          broker.workers().blocking(),
+          options_.queues,
+          destination_options(options_, broker.options())
+      ),
       sinks_(
-          environment_of(options_, targets_, functions_.get(), broker),
+          environment_of(options_, targets_, functions_.get(), built_ins_, broker),
           outbox_,
           *runner_,
           firings_,
@@ -384,6 +404,7 @@ Status Engine::load_targets() {
 
 Status Engine::load() {
   IOTCORE_TRY(load_targets());
+  IOTCORE_TRY(built_ins_.load());
   IOTCORE_ASSIGN(const std::vector<Outbox::Waiting> waiting, outbox_.open(broker_.clock().wall()));
   IOTCORE_TRY(firings_.load());
   sinks_.resume(waiting);

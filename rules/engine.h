@@ -2,6 +2,7 @@
 
 #include "broker/broker.h"
 #include "functions/functions.h"
+#include "rules/built_ins.h"
 #include "rules/firings.h"
 #include "rules/functions/local_functions.h"
 #include "rules/outbox.h"
@@ -17,6 +18,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -26,7 +28,8 @@ struct EngineOptions {
   // Of what `file` and `sqlite` actions write; inside the data folder.
   std::filesystem::path sink_folder = "sinks";
   bool allow_absolute_paths = false;  // rules.allow_absolute_paths
-  std::size_t sink_threads = 16;  // many, since each may wait for a target or function that takes its time
+  std::size_t sink_threads =
+      16;  // many, since each may wait for a target or function that takes its time
   std::size_t sink_memory_bytes_max = 256U << 20;           // of all queues
   std::size_t sink_queue_bytes_max = std::size_t{4} << 30;  // of each, in the outbox
   FiringLimits dead_letters;
@@ -37,6 +40,11 @@ struct EngineOptions {
   std::vector<Target> targets;                // of the configuration, not checked yet
   const SecretSource* secrets = nullptr;      // outlives the engine; nullptr: there are none
   functions::Functions* functions = nullptr;  // outlives the engine; nullptr: there are none
+  MessageQueues::Limits queues;
+  HttpRules http;                    // http.allow
+  bool confirm_destinations = true;  // http.confirmation
+  // Of this server as others call it, "https://host:port"; asked when a destination is to be confirmed.
+  std::function<std::string()> origin;
 };
 
 // The rules engine: rules from the store, run on the workers for every message that they match, their outputs delivered by sinks.
@@ -70,6 +78,8 @@ class Engine final : public RuleExecutor {
 
   // nullptr: there are none.
   LocalFunctions* functions() { return functions_.get(); }
+
+  BuiltIns& built_ins() { return built_ins_; }
 
   // State, lag and last error of each sink.
   std::vector<SinkQueue::State> sinks() const { return sinks_.states(); }
@@ -105,6 +115,7 @@ class Engine final : public RuleExecutor {
   std::unique_ptr<SinkRunner> runner_;
   Targets targets_;
   std::unique_ptr<LocalFunctions> functions_;
+  BuiltIns built_ins_;
   Sinks sinks_;
   RuleSet rules_;
   RuleCatalog catalog_;

@@ -11,6 +11,7 @@
 // table rules
 //   r rule                     record.Rule
 //   t file                     record.FileTargets
+//   h destination id           record.RuleDestination
 // table outbox
 //   e                          u64: how often the outbox was opened, the upper part of sequences
 //   i                          text: names this outbox for ever, for targets that deduplicate
@@ -19,6 +20,8 @@
 //   m message rule             record.OutboxMessage
 //   s message rule             record.OutboxFiring
 //   d rule sequence            record.DeadLetter
+//   q queue                    u64: when it was made; queues of messages, the target of sqs actions
+//   b queue sequence           u64 when it was sent, its id (36 bytes), its body
 namespace iotcore::rules::keys {
 
 using store::Key;
@@ -80,6 +83,30 @@ inline Key dead_letters() {
 
 inline Key dead_letter(std::string_view rule, std::uint64_t sequence) {
   return Key('d').text(rule).u64(sequence);
+}
+
+inline Key destinations() {
+  return Key('h');
+}
+
+inline Key destination(std::string_view id) {
+  return Key('h').text(id);
+}
+
+inline Key queues() {
+  return Key('q');
+}
+
+inline Key queue(std::string_view name) {
+  return Key('q').text(name);
+}
+
+inline Key queue_messages(std::string_view queue) {
+  return Key('b').text(queue);
+}
+
+inline Key queue_message(std::string_view queue, std::uint64_t sequence) {
+  return Key('b').text(queue).u64(sequence);
 }
 
 }  // namespace iotcore::rules::keys

@@ -65,6 +65,7 @@ Checked<RuleAction> compile_action(
   }
   compiled.action = std::move(*parsed);
   compiled.delivery = std::move(*delivery);
+  compiled.action->fill_in(compiled.delivery);
   compiled.sink = sink_id(compiled.kind->name, compiled.action->target());
   compiled.label = label_of(compiled.kind->name);
   return compiled;

@@ -16,6 +16,7 @@
 
 namespace iotcore::rules {
 
+struct BuiltIns;
 class LocalFunctions;
 class MemoryFiring;
 class Targets;
@@ -100,6 +101,7 @@ struct SinkEnvironment {
   LocalFunctions* functions = nullptr;
   std::string outbox_id;  // with a record's sequence and sink it names the record for ever
   broker::Workers* workers = nullptr;
+  BuiltIns* built_ins = nullptr;  // nullptr where rules are only checked
   const Clock* clock = nullptr;
 };
 

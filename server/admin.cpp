@@ -24,12 +24,34 @@ void AdminApi::handle(
     return;
   }
   // Metrics and readiness look at locks and at the store: not on a worker.
-  pool_.post([this,
-              path = std::string(net::split_target(request.target).path),
-              reply = std::move(reply)]() mutable { reply(answer(path)); });
+  pool_.post([this, target = std::move(request.target), reply = std::move(reply)]() mutable {
+    reply(answer(target));
+  });
 }
 
-net::HttpResponse AdminApi::answer(std::string_view path) const {
+net::HttpResponse AdminApi::answer_query(std::string_view parameters) const {
+  const auto parsed = net::parse_query(parameters);
+  std::string database;
+  std::string sql;
+  for (const net::QueryParameter& each : parsed.value_or(std::vector<net::QueryParameter>())) {
+    (each.name == "database" ? database : sql) = each.value;
+  }
+  const Result<std::string> found = query_(database, sql);
+  if (found) {
+    return text_response(200, "application/json", *found);
+  }
+  std::string body = "{\"message\":";
+  append_json_string(body, found.error().message());
+  return text_response(
+      errc_info(found.error().code()).http_status, "application/json", body + "}\n"
+  );
+}
+
+net::HttpResponse AdminApi::answer(std::string_view target) const {
+  const std::string_view path = net::split_target(target).path;
+  if (path == "/query") {
+    return answer_query(net::split_target(target).query);
+  }
   if (path == "/healthz") {
     return text_response(200, "text/plain", "ok\n");
   }
@@ -45,7 +67,9 @@ net::HttpResponse AdminApi::answer(std::string_view path) const {
     return text_response(200, "application/json", openapi_);
   }
   return text_response(
-      404, "text/plain", "not here; there are /healthz, /readyz, /metrics and /openapi.json\n"
+      404,
+      "text/plain",
+      "not here; there are /healthz, /readyz, /metrics, /openapi.json and /query\n"
   );
 }
 

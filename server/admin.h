@@ -6,17 +6,25 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 
 namespace iotcore::server {
 
-// What the admin face answers: /healthz, /readyz, /metrics, /openapi.json.
+// What the admin face answers: /healthz, /readyz, /metrics, /openapi.json, and /query?database=tables&sql=SELECT….
 class AdminApi final : public gateway::HttpHandler {
  public:
   // Whether the server is fit to serve; the message of the error says why not. Both are called on any thread.
   using Ready = std::function<Status()>;
 
-  AdminApi(Metrics& metrics, std::string openapi, Ready ready, Executor& pool)
-      : metrics_(metrics), openapi_(std::move(openapi)), ready_(std::move(ready)), pool_(pool) {}
+  // Answers a query on what rules have written, as JSON.
+  using Query = std::function<Result<std::string>(std::string_view database, std::string_view sql)>;
+
+  AdminApi(Metrics& metrics, std::string openapi, Ready ready, Query query, Executor& pool)
+      : metrics_(metrics),
+        openapi_(std::move(openapi)),
+        ready_(std::move(ready)),
+        query_(std::move(query)),
+        pool_(pool) {}
 
   void handle(net::HttpRequest request, const broker::PeerIdentity& peer, gateway::HttpReply reply)
       override;
@@ -26,11 +34,13 @@ class AdminApi final : public gateway::HttpHandler {
   net::HttpResponse error_response(const Error& error) override;
 
  private:
-  net::HttpResponse answer(std::string_view path) const;
+  net::HttpResponse answer(std::string_view target) const;
+  net::HttpResponse answer_query(std::string_view parameters) const;
 
   Metrics& metrics_;
   std::string openapi_;
   Ready ready_;
+  Query query_;
   Executor& pool_;
 };
 

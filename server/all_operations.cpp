@@ -12,12 +12,14 @@
 #include "proto/api/endpoint.pb.h"
 #include "proto/api/policies.pb.h"
 #include "proto/api/role_aliases.pb.h"
+#include "proto/api/rule_destinations.pb.h"
 #include "proto/api/rules.pb.h"
 #include "proto/api/thing_groups.pb.h"
 #include "proto/api/things.pb.h"
 #include "registry/custom_authorizers.h"
 #include "registry/endpoints.h"
 #include "registry/registry.h"
+#include "rules/destinations_api.h"
 #include "rules/rules_api.h"
 
 namespace iotcore::server {
@@ -263,6 +265,12 @@ void register_rules(gateway::OperationRegistry& operations, rules::Engine& engin
   add(operations, "EnableTopicRule", engine, &rules::enable_topic_rule);
   add(operations, "DisableTopicRule", engine, &rules::disable_topic_rule);
   add(operations, "DeleteTopicRule", engine, &rules::delete_topic_rule);
+  add(operations, "CreateTopicRuleDestination", engine, &rules::create_topic_rule_destination);
+  add(operations, "GetTopicRuleDestination", engine, &rules::get_topic_rule_destination);
+  add(operations, "ListTopicRuleDestinations", engine, &rules::list_topic_rule_destinations);
+  add(operations, "UpdateTopicRuleDestination", engine, &rules::update_topic_rule_destination);
+  add(operations, "DeleteTopicRuleDestination", engine, &rules::delete_topic_rule_destination);
+  add(operations, "ConfirmTopicRuleDestination", engine, &rules::confirm_topic_rule_destination);
 }
 
 }  // namespace

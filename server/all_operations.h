@@ -36,6 +36,8 @@ struct EndpointName {
     const std::uint16_t number = port;
     return number == 0 ? host : host + ":" + std::to_string(number);
   }
+
+  std::string origin() const { return "https://" + address(); }
 };
 
 struct OperationOwners {

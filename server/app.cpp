@@ -28,6 +28,7 @@
 #include "registry/registry.h"
 #include "registry/session_tokens.h"
 #include "rules/engine.h"
+#include "rules/query.h"
 #include "rules/rule_folder.h"
 #include "server/access_key_operations.h"
 #include "server/admin.h"
@@ -38,8 +39,8 @@
 #include "server/backup.h"
 #include "server/backup_operations.h"
 #include "server/config_changes.h"
+#include "server/config_rules.h"
 #include "server/config_shadow.h"
-#include "server/config_targets.h"
 #include "server/credentials_operations.h"
 #include "server/data_dir.h"
 #include "server/function_site.h"
@@ -49,6 +50,7 @@
 #include "server/lambda_api.h"
 #include "server/registry_data.h"
 #include "server/rule_functions.h"
+#include "server/sqs_api.h"
 #include "server/start_up.h"
 #include "server/tls_faces.h"
 #include "shadow/service.h"
@@ -104,6 +106,7 @@ struct App::Parts {
   std::unique_ptr<Backups> backups;
   std::unique_ptr<gateway::Dispatcher> dispatcher;
   std::unique_ptr<LambdaApi> lambda_api;
+  std::unique_ptr<SqsApi> sqs;
   std::unique_ptr<HttpApi> api;
   std::unique_ptr<AdminApi> admin;
   std::unique_ptr<TlsFaces> tls;
@@ -240,17 +243,15 @@ Status App::Parts::make_services() {
   IOTCORE_ASSIGN(shadow::ServiceOptions shadow_settings, shadow_options(config));
   shadows = std::make_unique<shadow::Service>(std::move(shadow_settings), *broker);
   shadows->start();
-  rules::EngineOptions rule_options;
+  IOTCORE_ASSIGN(rules::EngineOptions rule_options, engine_options(config));
   rule_options.sink_folder = data->sinks();
-  rule_options.allow_absolute_paths = config.rules_allow_absolute_paths;
-  rule_options.sink_queue_bytes_max = config.rules_outbox_bytes_max;
   functions =
       std::make_unique<functions::Functions>(function_site(config, data->path()), clock, metrics);
   rule_options.functions = functions.get();
   rule_functions =
       std::make_unique<RuleFunctions>(*shadows, data->sinks() / rules::tables::kFileName);
   rule_options.external = rule_functions.get();
-  rule_options.targets = targets_of(config);
+  rule_options.origin = [this] { return endpoint.origin(); };
   rules = std::make_unique<rules::Engine>(*broker, *store, rule_options);
   rule_functions->connect(rules->environment());
   IOTCORE_TRY(rules->load());
@@ -312,6 +313,7 @@ Status App::Parts::make_api() {
       gateway::Dispatcher::Site{config.aws_region, config.aws_account},
       gateway::Dispatcher::Control{access.get(), audit.get()}
   );
+  sqs = std::make_unique<SqsApi>(*rules, *access, workers->blocking(), endpoint);
   api = std::make_unique<HttpApi>(
       HttpApi::Options{
           config.aws_region,
@@ -319,6 +321,7 @@ Status App::Parts::make_api() {
           std::chrono::seconds(config.websocket_life_s),
           std::chrono::seconds(config.api_clock_skew_s)},
       *dispatcher,
+      *sqs,
       *operators,
       *custom_authorizers,
       clock,
@@ -340,6 +343,9 @@ Status App::Parts::make_api() {
           return fail(*failure);
         }
         return {};
+      },
+      [this](std::string_view database, std::string_view sql) {
+        return rules::run_query(data->sinks(), database, sql);
       },
       workers->blocking()
   );
@@ -489,6 +495,7 @@ Status App::Parts::reset() {
   log(LogLevel::kWarn, "account.reset");
   IOTCORE_TRY(registry->wipe());
   IOTCORE_TRY(rules->catalog().wipe());
+  IOTCORE_TRY(rules->built_ins().wipe());
   IOTCORE_TRY(broker->wipe());
   std::promise<bool> shadows_gone;
   std::string why;

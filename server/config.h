@@ -83,6 +83,9 @@ struct Config {
   std::string functions_user = "nobody";
   bool functions_require_isolation = false;
   std::filesystem::path functions_runtimes_dir;  // empty: where they were installed with the server
+  std::size_t rules_queue_messages_max = 1'000'000;
+  std::string http_allow;                       // ranges of addresses
+  std::string http_confirmation = "required";   // or "off"
   std::map<std::string, json::object> targets;  // [targets.NAME], as written
   ShadowSetting shadow;
   // What is set of the things of one type, as texts by the last part of the key; load_config() makes settings of them.

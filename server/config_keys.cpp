@@ -1,3 +1,4 @@
+#include "net/address_range.h"
 #include "server/config.h"
 #include "server/config_key_kinds.h"
 #include "server/config_shadow.h"
@@ -188,6 +189,27 @@ std::vector<ConfigKey> make_keys() {
       "Bytes that may wait for one sink before publishers are held back.",
       [](C & c) -> auto& { return c.rules_outbox_bytes_max; },
       1U << 20
+  ));
+  k.push_back(number_key<std::size_t>(
+      "rules.queue_messages_max",
+      "Messages in one queue that sqs actions send to.",
+      [](C & c) -> auto& { return c.rules_queue_messages_max; },
+      1
+  ));
+  k.push_back(text_key(
+      "http.allow",
+      "Addresses that rules may call although they are private, and without TLS: \"10.0.0.0/8, "
+      "127.0.0.1\".",
+      [](C& c) -> S& { return c.http_allow; },
+      [](std::string_view t) { return t.empty() || net::parse_address_ranges(t).has_value(); },
+      "addresses or ranges, separated by commas"
+  ));
+  k.push_back(text_key(
+      "http.confirmation",
+      "Whether who is behind a rule destination's URL has to confirm it: required, off.",
+      [](C& c) -> S& { return c.http_confirmation; },
+      [](std::string_view t) { return t == "required" || t == "off"; },
+      "required or off"
   ));
   for (ConfigKey& key : shadow_keys()) {
     k.push_back(std::move(key));

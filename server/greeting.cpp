@@ -48,7 +48,7 @@ std::string to_text(const Greeting& greeting) {
   }
   if (const std::uint16_t admin = greeting.port("admin"); admin != 0) {
     out +=
-        fmt::format("admin    http://localhost:{}/metrics /healthz /readyz /openapi.json\n", admin);
+        fmt::format("admin    http://localhost:{}/metrics /healthz /readyz /openapi.json /query\n", admin);
   }
   return out;
 }

@@ -5,6 +5,7 @@
 #include "registry/custom_authorizers.h"
 #include "registry/operators.h"
 #include "server/lambda_api.h"
+#include "server/sqs_api.h"
 
 #include <algorithm>
 #include <array>
@@ -14,11 +15,12 @@ namespace iotcore::server {
 namespace {
 
 // The services that each face takes in a credential scope.
-constexpr std::array<std::string_view, 6> kRestServices = {
-    "iot", "execute-api", "iotdata", "iotdevicegateway", "iot-jobs-data", "lambda"};
+constexpr std::array<std::string_view, 7> kRestServices = {
+    "iot", "execute-api", "iotdata", "iotdevicegateway", "iot-jobs-data", "lambda", "sqs"};
 constexpr std::array<std::string_view, 2> kWebSocketServices = {"iotdevicegateway", "iotdata"};
 
 constexpr std::string_view kBearer = "Bearer ";
+constexpr std::string_view kConfirmDestination = "/confirmdestination/";
 
 bool is_signed(const net::HttpRequest& request) {
   return request.headers.find("authorization") != nullptr ||
@@ -55,6 +57,7 @@ gateway::CallerIdentity signed_caller(registry::Operator who, const broker::Peer
 HttpApi::HttpApi(
     Options options,
     const gateway::Dispatcher& dispatcher,
+    SqsApi& sqs,
     const registry::Operators& operators,
     registry::CustomAuthorizers& custom,
     const Clock& clock,
@@ -63,6 +66,7 @@ HttpApi::HttpApi(
 )
     : options_(std::move(options)),
       dispatcher_(dispatcher),
+      sqs_(sqs),
       operators_(operators),
       custom_(custom),
       clock_(clock),
@@ -140,6 +144,15 @@ void HttpApi::handle(
     reset_account(std::move(reply));
     return;
   }
+  if (path.starts_with(kConfirmDestination) && request.method == "GET" && !is_signed(request)) {
+    // Whoever has the token has got it at the URL that it confirms; nothing else is asked of him.
+    gateway::CallerIdentity anybody;
+    anybody.peer = peer;
+    anybody.peer.kind = broker::PeerIdentity::Kind::kAnonymous;
+    anybody.signing_service = "iot";
+    dispatcher_.dispatch(std::move(request), std::move(anybody), std::move(reply));
+    return;
+  }
   if (!is_signed(request) && !peer.development &&
       peer.kind == broker::PeerIdentity::Kind::kAnonymous) {
     ask_authorizer(std::move(request), peer, std::move(reply));
@@ -152,6 +165,10 @@ void HttpApi::handle(
   }
   if (functions_ != nullptr && LambdaApi::concerns(path)) {
     functions_->handle(std::move(request), std::move(*caller), std::move(reply));
+    return;
+  }
+  if (SqsApi::concerns(request)) {
+    sqs_.handle(std::move(request), std::move(*caller), std::move(reply));
     return;
   }
   dispatcher_.dispatch(std::move(request), std::move(*caller), std::move(reply));

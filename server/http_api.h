@@ -20,6 +20,7 @@ struct Operator;
 namespace iotcore::server {
 
 class LambdaApi;
+class SqsApi;
 
 // What the http and https faces answer: AWS's API, who is asking being found out first (development listener, SigV4, bearer token, client
 // certificate), and /_iotcore/reset on the development face.
@@ -37,6 +38,7 @@ class HttpApi final : public gateway::HttpHandler {
   HttpApi(
       Options options,
       const gateway::Dispatcher& dispatcher,
+      SqsApi& sqs,
       const registry::Operators& operators,
       registry::CustomAuthorizers& custom,
       const Clock& clock,
@@ -81,6 +83,7 @@ class HttpApi final : public gateway::HttpHandler {
 
   Options options_;
   const gateway::Dispatcher& dispatcher_;
+  SqsApi& sqs_;
   const registry::Operators& operators_;
   registry::CustomAuthorizers& custom_;
   const Clock& clock_;

@@ -1,14 +1,17 @@
 // The kinds of actions there are: one line each.
 #include "rules/action.h"
 #include "rules/actions/amqp_action.h"
+#include "rules/actions/cloudwatch.h"
 #include "rules/actions/dynamo_db.h"
 #include "rules/actions/file.h"
 #include "rules/actions/firehose.h"
+#include "rules/actions/http.h"
 #include "rules/actions/influx_db.h"
 #include "rules/actions/kafka.h"
 #include "rules/actions/lambda.h"
 #include "rules/actions/log.h"
 #include "rules/actions/measurements.h"
+#include "rules/actions/messages.h"
 #include "rules/actions/mqtt.h"
 #include "rules/actions/nats.h"
 #include "rules/actions/open_search.h"
@@ -17,6 +20,7 @@
 #include "rules/actions/republish.h"
 #include "rules/actions/s3.h"
 #include "rules/actions/smtp.h"
+#include "rules/actions/sns.h"
 #include "rules/actions/sqlite.h"
 #include "rules/actions/step_functions.h"
 #include "rules/actions/streams.h"
@@ -46,31 +50,38 @@ constexpr auto list_of() {
 }
 
 constexpr auto kKinds = list_of<
-    actions::Amqp,            //
-    actions::CloudwatchLogs,  //
-    actions::DynamoDb,        //
-    actions::DynamoDbV2,      //
-    actions::Elasticsearch,   //
-    actions::File,            //
-    actions::Firehose,        //
-    actions::InfluxDb,        //
-    actions::IotAnalytics,    //
-    actions::IotSiteWise,     //
-    actions::Kafka,           //
-    actions::Kinesis,         //
-    actions::Lambda,          //
-    actions::Location,        //
-    actions::Log,             //
-    actions::Mqtt,            //
-    actions::Nats,            //
-    actions::OpenSearch,      //
-    actions::Postgres,        //
-    actions::Redis,           //
-    actions::Republish,       //
-    actions::S3,              //
-    actions::Smtp,            //
-    actions::Sqlite,          //
-    actions::StepFunctions,   //
+    actions::Amqp,              //
+    actions::CloudwatchAlarm,   //
+    actions::CloudwatchLogs,    //
+    actions::CloudwatchMetric,  //
+    actions::DynamoDb,          //
+    actions::DynamoDbV2,        //
+    actions::Elasticsearch,     //
+    actions::File,              //
+    actions::Firehose,          //
+    actions::Http,              //
+    actions::InfluxDb,          //
+    actions::IotAnalytics,      //
+    actions::IotEvents,         //
+    actions::IotSiteWise,       //
+    actions::Kafka,             //
+    actions::Kinesis,           //
+    actions::Lambda,            //
+    actions::Location,          //
+    actions::Log,               //
+    actions::Mqtt,              //
+    actions::Nats,              //
+    actions::OpenSearch,        //
+    actions::Postgres,          //
+    actions::Redis,             //
+    actions::Republish,         //
+    actions::S3,                //
+    actions::Salesforce,        //
+    actions::Smtp,              //
+    actions::Sns,               //
+    actions::Sqlite,            //
+    actions::Sqs,               //
+    actions::StepFunctions,     //
     actions::Timestream>();
 
 static_assert(std::ranges::is_sorted(kKinds, {}, &ActionKind::name), "in the order of names");

@@ -9,7 +9,9 @@
 #include "rules/actions/postgres_client.h"
 #include "rules/actions/redis_client.h"
 #include "rules/actions/s3_endpoint.h"
+#include "rules/actions/signing_options.h"
 #include "rules/actions/smtp_client.h"
+#include "rules/actions/sns.h"
 #include "rules/actions/target_options.h"
 #include "rules/functions/local_functions.h"
 #include "rules/functions/remote_function.h"
@@ -25,6 +27,7 @@ using actions::check_with;
 
 constexpr auto kKinds = std::to_array<TargetKind>({
     {"amqp", check_with<actions::read_amqp>},
+    {"aws", check_with<actions::read_signing>},
     {FunctionTarget::kName, FunctionTarget::check},
     {"influx", check_with<actions::read_influx>},
     {"kafka", check_with<actions::read_kafka>},
@@ -36,6 +39,7 @@ constexpr auto kKinds = std::to_array<TargetKind>({
     {"redis", check_with<actions::read_redis>},
     {"s3", check_with<actions::read_s3>},
     {"smtp", check_with<actions::read_smtp>},
+    {actions::SnsTarget::kName, &actions::SnsTarget::check},
     {StateMachineTarget::kName, StateMachineTarget::check},
     {actions::TableTarget::kName, &actions::TableTarget::check},
 });

@@ -21,7 +21,7 @@ Result<std::unique_ptr<Sink>> make_aws_sink(
   IOTCORE_ASSIGN(const TargetRef bound, target_of_sink(target, environment));
   if (sinks.bound == nullptr) {
     return fail(
-        Errc::kNotImplemented,
+        Errc::kInvalidRequest,
         fmt::format("{} has no way to targets of kind {}", sinks.kind, bound->kind)
     );
   }

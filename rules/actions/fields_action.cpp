@@ -176,7 +176,48 @@ void add_list_field(FieldsAction& action, MemberReader& reader, const FieldSpec&
   }
 }
 
+void FieldsAction::fill_in(DeliveryOptions& delivery) const {
+  if (!batches_) {
+    return;
+  }
+  if (!delivery.linger) {
+    delivery.linger = std::chrono::milliseconds(batches_->open_ms);
+  }
+  if (!delivery.batch_size) {
+    delivery.batch_size = static_cast<std::size_t>(batches_->size);
+  }
+  if (!delivery.batch_bytes) {
+    delivery.batch_bytes = static_cast<std::size_t>(batches_->bytes);
+  }
+}
+
+BatchConfig read_batch_config(MemberReader& members, const BatchBounds& bounds) {
+  constexpr std::int64_t kBytesMin = 100;
+  constexpr std::int64_t kBytesMax = 131'072;
+  const json::object* object = members.optional_object("batchConfig");
+  BatchConfig config = bounds.absent;
+  if (object == nullptr) {
+    return config;
+  }
+  MemberReader inner = members.inner(*object, members.pointer_to("batchConfig"));
+  config.open_ms = inner.optional_integer("maxBatchOpenMs", bounds.open_ms_min, bounds.open_ms_max)
+                       .value_or(config.open_ms);
+  config.size = inner.optional_integer("maxBatchSize", bounds.size_min, bounds.size_max)
+                    .value_or(config.size);
+  config.bytes =
+      inner.optional_integer("maxBatchSizeBytes", kBytesMin, kBytesMax).value_or(config.bytes);
+  config.across_topics = inner.optional_boolean("batchAcrossTopics").value_or(false);
+  members.take_error(inner);
+  return config;
+}
+
 ParsedAction parse_fields(
+    MemberReader& members, const SinkEnvironment& environment, const ActionSpec& spec
+) {
+  return read_fields(members, environment, spec);
+}
+
+std::unique_ptr<FieldsAction> read_fields(
     MemberReader& members, const SinkEnvironment& environment, const ActionSpec& spec
 ) {
   auto action = std::make_unique<FieldsAction>(spec);

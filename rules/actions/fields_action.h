@@ -34,6 +34,25 @@ struct FieldSpec {
 
 class FieldsAction;
 
+// batchConfig: the first limit that is reached sends.
+struct BatchConfig {
+  std::int64_t open_ms = 0;
+  std::int64_t size = 0;
+  std::int64_t bytes = 0;
+  bool across_topics = false;
+};
+
+struct BatchBounds {
+  std::int64_t open_ms_min;
+  std::int64_t open_ms_max;
+  std::int64_t size_min;
+  std::int64_t size_max;
+  BatchConfig absent;
+};
+
+// The member `batchConfig`.
+BatchConfig read_batch_config(MemberReader& members, const BatchBounds& bounds);
+
 // What an action is whose records hold its members. `fields` gives their order.
 struct ActionSpec {
   std::string_view kind;  // by which targets match it
@@ -57,12 +76,20 @@ class FieldsAction final : public Action {
 
   Result<Fields> resolve(const ActionInput& input) const override;
 
+  void fill_in(DeliveryOptions& delivery) const override;
+
+  // Of an action that delivers to what it names by itself.
+  void set_target(std::string target) { target_ = std::move(target); }
+
+  // Batches as the action itself describes them.
+  void set_batches(const BatchConfig& batches) { batches_ = batches; }
+
   // For read_lists().
   void add(std::string text);
   void add(std::optional<sql::Template> text, const FieldSpec& spec);
 
  private:
-  friend ParsedAction parse_fields(
+  friend std::unique_ptr<FieldsAction> read_fields(
       MemberReader& members, const SinkEnvironment& environment, const ActionSpec& spec
   );
 
@@ -74,11 +101,16 @@ class FieldsAction final : public Action {
 
   const ActionSpec& spec_;
   std::string target_;
+  std::optional<BatchConfig> batches_;
   std::vector<Field> fields_;
 };
 
 // `spec` and what it refers to outlive the action: constants.
 ParsedAction parse_fields(
+    MemberReader& members, const SinkEnvironment& environment, const ActionSpec& spec
+);
+// The same, for those who have more to say of it; nullptr after an error.
+std::unique_ptr<FieldsAction> read_fields(
     MemberReader& members, const SinkEnvironment& environment, const ActionSpec& spec
 );
 

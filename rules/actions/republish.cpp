@@ -4,14 +4,12 @@
 #include "broker/mqtt/properties.h"
 #include "broker/reserved_topics.h"
 #include "broker/topic.h"
-#include "broker/worker_broker.h"
+#include "rules/in_process_publish.h"
 #include "rules/member_reader.h"
 
 #include <fmt/format.h>
 
 #include <charconv>
-#include <condition_variable>
-#include <mutex>
 #include <optional>
 
 namespace iotcore::rules::actions {
@@ -243,87 +241,27 @@ std::optional<Headers> parse_headers(MemberReader& members) {
   return headers;
 }
 
-// Waits until the publishes that it stands for are as durable as they have to be.
-class Waiter {
- public:
-  explicit Waiter(std::size_t count) : left_(count), ok_(count, false) {}
-
-  void done(std::size_t i, bool ok) {
-    const std::lock_guard lock(mutex_);
-    ok_[i] = ok;
-    --left_;
-    changed_.notify_one();
-  }
-
-  std::vector<bool> wait(std::chrono::milliseconds most) {
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, most, [this] { return left_ == 0; });
-    return ok_;
-  }
-
- private:
-  std::mutex mutex_;  // and what follows
-  std::condition_variable changed_;
-  std::size_t left_;
-  std::vector<bool> ok_;
-};
-
-// shared_ptr: the waiter may have given up when the acknowledgement comes.
-class WaitingAck final : public broker::PendingAck, public broker::AckSource {
- public:
-  WaitingAck(std::shared_ptr<Waiter> waiter, std::size_t i)
-      : PendingAck(&WaitingAck::complete), waiter_(std::move(waiter)), i_(i) {}
-
-  PendingAck& make() override { return *this; }
-
-  void done_at_once() {
-    waiter_->done(i_, true);
-    delete this;
-  }
-
- private:
-  ~WaitingAck() override = default;
-
-  static void complete(PendingAck& self, std::optional<Errc> failure) {
-    auto& ack = static_cast<WaitingAck&>(self);
-    ack.waiter_->done(ack.i_, !failure);
-    delete &ack;
-  }
-
-  std::shared_ptr<Waiter> waiter_;
-  std::size_t i_;
-};
-
 class RepublishSink final : public Sink {
  public:
   RepublishSink(broker::Workers& workers, const Clock& clock) : workers_(workers), clock_(clock) {}
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
-    const auto waiter = std::make_shared<Waiter>(batch.size());
+    std::vector<broker::Message::Ref> messages;
+    std::vector<std::size_t> places;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       Result<broker::Message::Ref> message =
           make_message(batch[i]->fields, batch[i]->payload, batch[i]->hops, clock_);
       if (!message) {
         outcomes[i] = Outcome::permanent(message.error().message());
-        waiter->done(i, true);
         continue;
       }
-      // One worker for one topic, so that its messages stay in order.
-      const WorkerId worker = workers_.owner_of((*message)->view().topic);
-      workers_.executor(worker).post([this, worker, waiter, i, message = std::move(*message)] {
-        auto* ack = new WaitingAck(waiter, i);
-        const broker::PublishResult result =
-            workers_.broker(worker).publish({}, message->view(), ack);
-        if (!result.deferred) {
-          ack->done_at_once();
-        }
-      });
+      messages.push_back(std::move(*message));
+      places.push_back(i);
     }
-    constexpr std::chrono::seconds kMost(10);
-    const std::vector<bool> ok = waiter->wait(kMost);
-    for (std::size_t i = 0; i < batch.size(); ++i) {
+    const std::vector<bool> ok = publish_and_wait(workers_, messages);
+    for (std::size_t i = 0; i < ok.size(); ++i) {
       if (!ok[i]) {
-        outcomes[i] = Outcome::retry("the broker has not confirmed the publish");
+        outcomes[places[i]] = Outcome::retry("the broker has not confirmed the publish");
       }
     }
   }

@@ -1,9 +1,16 @@
 """AWS's actions with boto3 and MQTT: accepted, echoed, refused where they should be, and what they leave in their built-in targets, across kill -9."""
+import base64
 import glob
+import http.server
 import json
 import os
 import sqlite3
+import ssl
+import threading
 import unittest
+import urllib.error
+import urllib.parse
+import urllib.request
 
 from server import Server, Subscriber, wait_until
 
@@ -13,7 +20,7 @@ ROLE = "arn:aws:iam::000000000000:role/r"
 class BuiltInTargets(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = Server()
+        cls.server = Server(settings=["http.allow=127.0.0.1"])
 
     @classmethod
     def tearDownClass(cls):
@@ -162,12 +169,12 @@ class BuiltInTargets(unittest.TestCase):
     def test_kinesis(self):
         self.rule({"kinesis": {"streamName": "clicks", "partitionKey": "${k}"}})
         self.publish(*[{"k": f"k{i % 8}", "i": i} for i in range(40)])
-        wait_until(lambda: len(self.lines("streams/clicks/*/*.jsonl")) == 40)
+        wait_until(lambda: len(self.lines("streams/clicks/*/*.jsonl")) >= 40)
         self.kill_and_start()
         self.publish({"k": "k1", "i": 41})
-        wait_until(lambda: len(self.lines("streams/clicks/*/*.jsonl")) == 41)
+        wait_until(lambda: 41 in [line["data"]["i"] for line in self.lines("streams/clicks/*/*.jsonl")])
         by_key = {}
-        for line in self.lines("streams/clicks/*/*.jsonl"):
+        for line in {line["deliveryId"]: line for line in self.lines("streams/clicks/*/*.jsonl")}.values():  # some may be there twice
             by_key.setdefault(line["partitionKey"], []).append(line["data"]["i"])
         self.assertEqual(by_key["k1"], [1, 9, 17, 25, 33, 41])  # in order, in one shard
         self.assertEqual(len(glob.glob(self.server.path("sinks", "streams", "clicks", "*"))), 4)
@@ -240,6 +247,334 @@ class BuiltInTargets(unittest.TestCase):
         wait_until(lambda: len(self.rows("series.db", "SELECT * FROM positions WHERE tracker = 'fleet'")) == 2)
         self.assertEqual(self.rows("series.db", "SELECT device, time_ns, latitude, longitude FROM latest_positions WHERE tracker = 'fleet'"),
                          [("x", 5 * 10**9, 1.5, -2.0)])
+
+    # -- in this server --
+
+    def test_cloudwatch_metric(self):
+        self.rule({"cloudwatchMetric": {"metricNamespace": "Plant", "metricName": "${topic(2)}", "metricValue": "${v}",
+                                        "metricUnit": "Count", "metricTimestamp": "${t}"}})
+        self.publish({"v": 2, "t": 5}, {"v": 3.5, "t": 6})
+        wait_until(lambda: self.points("cloudwatch") == [("x", 5 * 10**9, 2.0, '{"unit":"Count"}'), ("x", 6 * 10**9, 3.5, '{"unit":"Count"}')])
+        labels = '{metric="x",namespace="Plant",unit="Count"}'
+        wait_until(lambda: f"iotcore_cloudwatch_sum{labels} 5.5" in self.admin("/metrics"))
+        self.assertIn(f"iotcore_cloudwatch_value{labels} 3.5", self.admin("/metrics"))
+        self.assertIn(f"iotcore_cloudwatch_count{labels} 2", self.admin("/metrics"))
+
+    def test_cloudwatch_alarm(self):
+        watcher = Subscriber(self.server, "$iotcore/alarms/hot-x", client_id="alarms")
+        self.addCleanup(watcher.close)
+        self.rule({"cloudwatchAlarm": {"alarmName": "hot-${topic(2)}", "stateReason": "it is ${t}", "stateValue": "${s}"}})
+        self.publish({"t": 1, "s": "OK"}, {"t": 2, "s": "OK"}, {"t": 3, "s": "ALARM"})
+        watcher.wait(2)
+        wait_until(lambda: self.rows("tables.db", "SELECT state, reason FROM alarms WHERE name = 'hot-x'") == [("ALARM", "it is 3")])
+        first, second = [json.loads(payload) for payload in watcher.payloads()]
+        self.assertEqual(first["previousState"]["value"], "INSUFFICIENT_DATA")
+        self.assertEqual(second["state"], {"value": "ALARM", "reason": "it is 3"})
+        self.assertEqual(second["previousState"], {"value": "OK", "reason": "it is 2"})
+        self.kill_and_start()
+        watcher = Subscriber(self.server, "$iotcore/alarms/hot-x", client_id="alarms2")
+        self.addCleanup(watcher.close)
+        self.publish({"t": 4, "s": "ALARM"}, {"t": 5, "s": "OK"})
+        watcher.wait(1)
+        self.assertEqual(json.loads(watcher.payloads()[0])["previousState"], {"value": "ALARM", "reason": "it is 4"})
+        self.refused({"cloudwatchAlarm": {"alarmName": "a", "stateReason": "r", "stateValue": "RED", "roleArn": ROLE}}, contains="RED")
+
+    def test_iot_events(self):
+        watcher = Subscriber(self.server, "$iotcore/inputs/pump", client_id="inputs")
+        self.addCleanup(watcher.close)
+        self.rule({"iotEvents": {"inputName": "pump", "messageId": "${id}"}})
+        self.publish({"id": "1", "v": 1}, {"id": "1", "v": 2}, {"id": "2", "v": 3})
+        watcher.wait(2)
+        self.assertEqual([json.loads(payload)["v"] for payload in watcher.payloads()], [1, 3])
+        self.refused({"iotEvents": {"inputName": "pump", "messageId": "1", "batchMode": True, "roleArn": ROLE}}, contains="batch mode")
+
+    def test_sns(self):
+        rules = self.server.path("rules.d")
+        os.makedirs(rules, exist_ok=True)
+        with Receiver() as receiver:
+            with open(os.path.join(rules, "notify.sql"), "w") as file:
+                file.write("CREATE TARGET notify AS sns(match = 'arn:aws:sns:us-east-1:000000000000:hot', subscriptions = ["
+                           "{'protocol': 'mqtt', 'endpoint': 'told/hot'}, "
+                           f"{{'protocol': 'http', 'endpoint': '{receiver.url}/hook'}}]);")
+            wait_until(lambda: "notify.sql" in self.server.read_log())
+            watcher = Subscriber(self.server, "told/#", "$iotcore/sns/hot", client_id="sns")
+            self.addCleanup(watcher.close)
+            receiver.answers = [503]  # the others do not get it again
+            self.rule({"sns": {"targetArn": "arn:aws:sns:us-east-1:000000000000:hot", "messageFormat": "JSON"}})
+            self.publish({"default": "for all", "mqtt": "for devices"})
+            watcher.wait(2)
+            wait_until(lambda: len(receiver.requests) == 2)
+            self.assertEqual(sorted(watcher.payloads()), [b"for devices", b"for devices"])
+            headers, body = receiver.requests[1][1:]
+            self.assertEqual(json.loads(body)["Message"], "for all")
+            self.assertEqual(headers["x-amz-sns-message-type"], "Notification")
+
+    # -- queues --
+
+    def test_sqs(self):
+        sqs = self.server.api("sqs")
+        self.rule({"sqs": {"queueUrl": "https://sqs.us-east-1.amazonaws.com/000000000000/readings", "useBase64": False}}, "SELECT v")
+        with self.assertRaises(sqs.exceptions.QueueDoesNotExist):
+            sqs.get_queue_url(QueueName="readings")
+        self.publish(*[{"v": i} for i in range(12)])
+        wait_until(lambda: sqs.list_queues(QueueNamePrefix="read").get("QueueUrls"))
+        url = sqs.get_queue_url(QueueName="readings")["QueueUrl"]
+        counts = lambda: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]  # noqa: E731
+        wait_until(lambda: counts()["ApproximateNumberOfMessages"] == "12")
+        got = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"])["Messages"]
+        self.assertEqual([json.loads(message["Body"])["v"] for message in got], list(range(10)))
+        self.assertEqual(got[0]["Attributes"]["ApproximateReceiveCount"], "1")
+        self.assertEqual(counts()["ApproximateNumberOfMessagesNotVisible"], "10")
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=got[0]["ReceiptHandle"])
+        batch = sqs.delete_message_batch(QueueUrl=url, Entries=[
+            {"Id": str(i), "ReceiptHandle": message["ReceiptHandle"]} for i, message in enumerate(got[1:4])])
+        self.assertEqual([entry["Id"] for entry in batch["Successful"]], ["0", "1", "2"])
+        sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=got[4]["ReceiptHandle"], VisibilityTimeout=0)
+        again = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+        self.assertEqual(sorted(json.loads(message["Body"])["v"] for message in again), [4, 10, 11])
+        self.kill_and_start()  # what nobody has deleted is there again
+        sqs = self.server.api("sqs")
+        url = sqs.get_queue_url(QueueName="readings")["QueueUrl"]
+        rest = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+        self.assertEqual([json.loads(message["Body"])["v"] for message in rest], list(range(4, 12)))
+        with self.assertRaises(sqs.exceptions.MessageNotInflight):
+            sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=got[0]["ReceiptHandle"], VisibilityTimeout=0)
+        sqs.purge_queue(QueueUrl=url)
+        self.assertNotIn("Messages", sqs.receive_message(QueueUrl=url))
+        self.refused({"sqs": {"queueUrl": "https://sqs/0/q.fifo", "roleArn": ROLE}}, contains="FIFO")
+
+    def test_sqs_waits_for_messages(self):
+        sqs = self.server.api("sqs")
+        url = sqs.create_queue(QueueName="slow")["QueueUrl"]
+        self.assertNotIn("Messages", sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1))
+        self.rule({"sqs": {"queueUrl": url, "useBase64": True}})
+        answer = []
+        waiting = threading.Thread(target=lambda: answer.append(sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)))
+        waiting.start()
+        self.publish(b'{"v": "\xc3\xa9"}')
+        waiting.join(15)
+        self.assertEqual(base64.b64decode(answer[0]["Messages"][0]["Body"]), '{"v": "é"}'.encode())
+
+    def test_sqs_in_its_json_protocol(self):
+        sqs = self.server.api("sqs")
+        sqs.create_queue(QueueName="json")
+
+        def call(operation, **parameters):
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{self.server.port('http')}/", json.dumps(parameters).encode(),
+                {"X-Amz-Target": f"AmazonSQS.{operation}", "Content-Type": "application/x-amz-json-1.0"})
+            try:
+                with urllib.request.urlopen(request) as answer:
+                    return answer.status, json.load(answer)
+            except urllib.error.HTTPError as error:
+                return error.code, json.load(error)
+
+        url = call("GetQueueUrl", QueueName="json")[1]["QueueUrl"]
+        self.assertEqual(call("SendMessage", QueueUrl=url, MessageBody="<hello & \"x\">")[0], 200)
+        message = call("ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=1)[1]["Messages"][0]
+        self.assertEqual(message["Body"], '<hello & "x">')
+        self.assertEqual(call("ChangeMessageVisibility", QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0), (200, {}))
+        self.assertEqual(sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"], '<hello & "x">')  # and in XML
+        status, error = call("ReceiveMessage", QueueUrl="x/none")
+        self.assertEqual((status, error["__type"]), (400, "com.amazonaws.sqs#QueueDoesNotExist"))
+        self.assertEqual(call("ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=11)[0], 400)
+
+    # -- /query --
+
+    def admin(self, target):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.server.port('admin')}{target}") as answer:
+            return answer.read().decode()
+
+    def query(self, database, sql):
+        try:
+            return json.loads(self.admin("/query?" + urllib.parse.urlencode({"database": database, "sql": sql})))
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)["message"]
+
+    def test_query(self):
+        self.rule({"location": {"trackerName": "q", "deviceId": "d", "latitude": "1", "longitude": "2.5"}})
+        self.publish({})
+        wait_until(lambda: self.query("series", "SELECT latitude, longitude, NULL AS n FROM positions WHERE tracker = 'q'") == {
+            "columns": ["latitude", "longitude", "n"], "rows": [[1.0, 2.5, None]]})
+        for sql in ("DELETE FROM positions", "ATTACH 'x' AS x", "PRAGMA journal_mode = DELETE", "SELECT 1; DELETE FROM positions", "nonsense"):
+            status, message = self.query("series", sql)
+            self.assertEqual(status, 400, message)
+        self.assertEqual(self.query("series", "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT max(x) FROM c")[0], 504)
+        self.assertTrue(self.query("series", "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c")["truncated"])
+        self.assertEqual(self.query("nowhere", "SELECT 1")[0], 400)
+
+
+class Receiver:
+    """An HTTP server that remembers what it got; answers with the given status codes first, then 200."""
+
+    def __enter__(self):
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.requests.append((self.path, dict(self.headers), body))
+                self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.requests = []
+        self.answers = []
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class HttpAction(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(settings=["http.allow=127.0.0.1"])
+        cls.iot = cls.server.api()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.close()
+
+    def setUp(self):
+        self.name = self._testMethodName.removeprefix("test_")
+        self.receiver = Receiver()
+        self.receiver.__enter__()
+        self.addCleanup(self.receiver.__exit__)
+        self.client = Subscriber(self.server, f"errors/{self.name}", client_id=self.name)
+        self.addCleanup(self.client.close)
+
+    def rule(self, action, **more):
+        payload = {"sql": f"SELECT * FROM '{self.name}/#'", "awsIotSqlVersion": "2016-03-23", "actions": [{"http": action}],
+                   "errorAction": {"republish": {"topic": f"errors/{self.name}", "roleArn": ROLE, "qos": 1}}, **more}
+        self.iot.create_topic_rule(ruleName=self.name, topicRulePayload=payload)
+        self.assertEqual(self.iot.get_topic_rule(ruleName=self.name)["rule"]["actions"], payload["actions"])
+
+    def destination(self, url):
+        return next((each for each in self.iot.list_topic_rule_destinations()["destinationSummaries"]
+                     if each["httpUrlSummary"]["confirmationUrl"] == url), None)
+
+    def confirmation(self):
+        wait_until(lambda: self.receiver.requests)
+        return self.receiver.requests.pop(0)
+
+    def test_a_destination_s_life(self):
+        url = self.receiver.url + "/hook"
+        made = self.iot.create_topic_rule_destination(
+            destinationConfiguration={"httpUrlConfiguration": {"confirmationUrl": url}})["topicRuleDestination"]
+        self.assertRegex(made["arn"], r"^arn:aws:iot:us-east-1:000000000000:ruledestination/http/[0-9a-f-]{36}$")
+        self.assertEqual((made["status"], made["httpUrlProperties"]), ("IN_PROGRESS", {"confirmationUrl": url}))
+        path, headers, body = self.confirmation()
+        asked = json.loads(body)
+        self.assertEqual(path, f"/hook?confirmationToken={asked['confirmationToken']}")
+        self.assertEqual(headers["x-amz-rules-engine-message-type"], "DestinationConfirmation")
+        self.assertEqual(headers["x-amz-rules-engine-destination-arn"], made["arn"])
+        self.assertEqual((asked["arn"], asked["messageType"]), (made["arn"], "DestinationConfirmation"))
+        with self.assertRaises(self.iot.exceptions.ResourceAlreadyExistsException):
+            self.iot.create_topic_rule_destination(destinationConfiguration={"httpUrlConfiguration": {"confirmationUrl": url}})
+        with self.assertRaises(self.iot.exceptions.InvalidRequestException):
+            self.iot.update_topic_rule_destination(arn=made["arn"], status="ENABLED")
+        # By the URL in the request, as who has the token and nothing else; once.
+        self.assertRegex(asked["enableUrl"], r"^https://[^/]+/confirmdestination/[0-9a-f]{64}$")
+        token = asked["enableUrl"].rsplit("/", 1)[1]
+        context = ssl.create_default_context(cafile=self.server.ca)
+        enable = f"https://localhost:{self.server.port('https')}/confirmdestination/{token}"
+        self.assertEqual(urllib.request.urlopen(enable, context=context).status, 200)
+        with self.assertRaises(urllib.error.HTTPError):
+            urllib.request.urlopen(enable, context=context)
+        self.assertEqual(self.iot.get_topic_rule_destination(arn=made["arn"])["topicRuleDestination"]["status"], "ENABLED")
+        self.iot.update_topic_rule_destination(arn=made["arn"], status="DISABLED")
+        self.assertEqual(self.destination(url)["status"], "DISABLED")
+        self.iot.update_topic_rule_destination(arn=made["arn"], status="IN_PROGRESS")
+        asked = json.loads(self.confirmation()[2])
+        self.iot.confirm_topic_rule_destination(confirmationToken=asked["confirmationToken"])
+        self.assertEqual(self.destination(url)["status"], "ENABLED")
+        self.iot.delete_topic_rule_destination(arn=made["arn"])
+        with self.assertRaises(self.iot.exceptions.UnauthorizedException):
+            self.iot.get_topic_rule_destination(arn=made["arn"])
+
+    def test_a_vpc_destination_is_kept_and_shown(self):
+        vpc = {"subnetIds": ["s1"], "securityGroups": ["g"], "vpcId": "v", "roleArn": ROLE}
+        made = self.iot.create_topic_rule_destination(destinationConfiguration={"vpcConfiguration": vpc})["topicRuleDestination"]
+        self.assertEqual((made["status"], made["vpcProperties"]), ("ENABLED", vpc))
+        self.iot.delete_topic_rule_destination(arn=made["arn"])
+        with self.assertRaises(self.iot.exceptions.InvalidRequestException):
+            self.iot.create_topic_rule_destination(destinationConfiguration={})
+
+    def test_posts_what_the_rule_makes(self):
+        self.rule({"url": self.receiver.url + "/in/${topic(2)}", "confirmationUrl": self.receiver.url + "/in",
+                   "headers": [{"key": "X-Device", "value": "${topic(2)}"}]})
+        self.client.publish(f"{self.name}/d1", '{"v": 0}')  # not confirmed yet
+        self.client.wait(1)
+        self.assertIn("destination", json.loads(self.client.payloads()[0])["failures"][0]["errorMessage"])
+        self.iot.confirm_topic_rule_destination(confirmationToken=json.loads(self.confirmation()[2])["confirmationToken"])
+        self.receiver.answers = [503, 429]
+        self.client.publish(f"{self.name}/d1", '{"v": 1}')
+        self.client.publish(f"{self.name}/d2", '{"v": 2}')
+        wait_until(lambda: len(self.receiver.requests) == 4)
+        accepted = self.receiver.requests[2:]
+        self.assertEqual([path for path, _, _ in accepted], ["/in/d1", "/in/d2"])
+        self.assertEqual([json.loads(body)["v"] for _, _, body in accepted], [1, 2])
+        headers = accepted[0][1]
+        self.assertEqual((headers["X-Device"], headers["Content-Type"]), ("d1", "application/json"))
+        self.assertIn(f":{self.name}:0", headers["x-iotcore-delivery-id"])
+        self.receiver.answers = [404]
+        self.client.publish(f"{self.name}/d3", '{"v": 3}')
+        self.client.wait(2)
+        self.assertIn("404", json.loads(self.client.payloads()[1])["failures"][0]["errorMessage"])
+
+    def test_what_waits_survives_a_crash(self):
+        url = self.receiver.url + "/crash"
+        self.rule({"url": url})
+        self.iot.confirm_topic_rule_destination(confirmationToken=json.loads(self.confirmation()[2])["confirmationToken"])
+        self.receiver.answers = [503] * 3
+        self.client.publish(f"{self.name}/d", '{"v": 1}')
+        wait_until(lambda: self.receiver.requests)
+        self.server.kill()
+        self.receiver.answers = []
+        self.receiver.requests.clear()
+        self.server.start()
+        type(self).iot = self.server.api()
+        wait_until(lambda: [body for _, _, body in self.receiver.requests])
+        self.assertEqual(json.loads(self.receiver.requests[0][2]), {"v": 1})
+
+    def test_batches(self):
+        path = os.path.join(self.server.path("rules.d"), f"{self.name}.sql")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(f"""CREATE RULE {self.name} AS SELECT v FROM '{self.name}/#'
+                DO http(url = '{self.receiver.url}/batch', enableBatching = TRUE,
+                        batchConfig = {{'maxBatchOpenMs': 200, 'maxBatchSize': 3, 'batchAcrossTopics': TRUE}});""")
+        self.iot.confirm_topic_rule_destination(confirmationToken=json.loads(self.confirmation()[2])["confirmationToken"])
+        for i in range(7):
+            self.client.client.publish(f"{self.name}/{i}", json.dumps({"v": i}), qos=1)
+        wait_until(lambda: sum(len(json.loads(body)) for _, _, body in self.receiver.requests) == 7)
+        batches = [[each["v"] for each in json.loads(body)] for _, _, body in self.receiver.requests]
+        self.assertEqual(sum(batches, []), list(range(7)))
+        self.assertTrue(all(len(batch) <= 3 for batch in batches) and len(batches) < 7, batches)
+
+    def test_what_may_not_be_called(self):
+        for action, contains in (({"url": "ftp://x/"}, "https://"), ({"url": "https://u@x/"}, "user"),
+                                 ({"url": "https://x/${a}"}, "confirmationUrl"),
+                                 ({"url": "https://x/a", "confirmationUrl": "https://y/"}, "begin with"),
+                                 ({"url": "https://x/", "headers": [{"key": "Host", "value": "y"}]}, "Host")):
+            with self.subTest(action), self.assertRaises(self.iot.exceptions.InvalidRequestException) as caught:
+                self.rule(action)
+            self.assertIn(contains, str(caught.exception))
+        made = self.iot.create_topic_rule_destination(
+            destinationConfiguration={"httpUrlConfiguration": {"confirmationUrl": "http://169.254.169.254/latest"}})
+        wait_until(lambda: "169.254.169.254 is a private address" in self.server.read_log())
+        self.iot.delete_topic_rule_destination(arn=made["topicRuleDestination"]["arn"])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,387 @@
+#include "rules/actions/http.h"
+
+#include "base/bytes.h"
+#include "net/sigv4.h"
+#include "rules/actions/aws_sinks.h"
+#include "rules/actions/fields_action.h"
+#include "rules/bindings.h"
+#include "rules/built_ins.h"
+#include "rules/http_caller.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace iotcore::rules::actions {
+namespace {
+
+constexpr std::string_view kOn = "true";
+constexpr std::size_t kHeadersMax = 100;
+
+Status check_url(std::string_view value) {
+  IOTCORE_TRY(parse_http_url(value));
+  return {};
+}
+
+constexpr auto kFields = std::to_array<FieldSpec>({
+    {.member = "url", .check = check_url},
+    {.member = "confirmationUrl", .presence = Presence::kOptional, .check = check_url},
+    {.member = "auth", .kind = FieldKind::kObject, .presence = Presence::kOptional},
+    {.member = "auth.sigv4", .kind = FieldKind::kObject, .presence = Presence::kOptional},
+    {.member = "auth.sigv4.signingRegion", .kind = FieldKind::kText},
+    {.member = "auth.sigv4.serviceName", .kind = FieldKind::kText},
+    {.member = "auth.sigv4.roleArn", .kind = FieldKind::kText},
+    {.member = "enableBatching", .kind = FieldKind::kBoolean, .presence = Presence::kOptional},
+});
+static_assert(kFields.size() == kBatchTopic);
+
+// As RFC 9110 has field names, and not one that the connection itself needs.
+Status check_header_name(std::string_view name) {
+  constexpr std::size_t kBytesMax = 256;
+  constexpr std::string_view kOthers = "!#$%&'*+-.^_`|~";
+  bool ok = !name.empty() && name.size() <= kBytesMax;
+  for (const char c : name) {
+    ok = ok && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                kOthers.find(c) != std::string_view::npos);
+  }
+  for (const std::string_view ours :
+       {"host", "content-length", "transfer-encoding", "connection"}) {
+    ok = ok && !net::equal_ignoring_case(name, ours);
+  }
+  return ok ? Status()
+            : fail(Errc::kInvalidRequest, fmt::format("'{}' cannot be a header here", name));
+}
+
+Status check_header_value(std::string_view value) {
+  return value.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos
+             ? Status()
+             : fail(Errc::kInvalidRequest, "a header's value has a line end in it");
+}
+
+constexpr FieldSpec kHeaderKey = {
+    .member = "key", .kind = FieldKind::kText, .check = check_header_name};
+constexpr FieldSpec kHeaderValue = {
+    .member = "value", .presence = Presence::kOptional, .check = check_header_value};
+constexpr FieldSpec kTopicSpec = {.member = "topic", .presence = Presence::kOptional};
+
+constexpr BatchBounds kBatchBounds = {
+    .open_ms_min = 5,
+    .open_ms_max = 200,
+    .size_min = 2,
+    .size_max = 10,
+    .absent = {.open_ms = 20, .size = 10, .bytes = 5120}};
+
+void read_headers(MemberReader& members, FieldsAction& action) {
+  const json::array* headers = members.optional_array("headers");
+  if (headers == nullptr) {
+    return;
+  }
+  if (headers->size() > kHeadersMax) {
+    members.fail_member("headers", "must have at most 100 entries");
+    return;
+  }
+  for (std::size_t i = 0; i < headers->size(); ++i) {
+    const std::string at = fmt::format("{}/{}", members.pointer_to("headers"), i);
+    if (!(*headers)[i].is_object()) {
+      members.fail_at(at, "must be an object with key and value");
+      return;
+    }
+    MemberReader header = members.inner((*headers)[i].get_object(), at);
+    if (!header.has("value")) {
+      header.fail_at(at, "member value is missing");
+    }
+    add_list_field(action, header, kHeaderKey);
+    add_list_field(action, header, kHeaderValue);
+    members.take_error(header);
+  }
+}
+
+void read_batches_and_headers(MemberReader& members, FieldsAction& action) {
+  const BatchConfig batches = read_batch_config(members, kBatchBounds);
+  const bool on = members.optional_boolean("enableBatching").value_or(false);
+  if (on && members.pointer().starts_with("/errorAction")) {
+    members.fail_member("enableBatching", "is not possible in an errorAction");
+  }
+  if (on && !batches.across_topics) {
+    action.add(members.compile("${topic()}", members.pointer()), kTopicSpec);
+  } else {
+    action.add(std::string());
+  }
+  action.add(fmt::to_string(batches.size));
+  action.add(fmt::to_string(batches.bytes));
+  if (on) {
+    action.set_batches(batches);
+  }
+  read_headers(members, action);
+}
+
+constexpr ActionSpec kSpec = {
+    .kind = Http::kName, .fields = kFields, .name = kUrl, .read_lists = read_batches_and_headers};
+
+// What has to be confirmed, known before any message: the sink's target.
+std::string confirmation_url(MemberReader& members) {
+  const auto text = [&](std::string_view name) {
+    return members.optional_text(name).value_or(std::string());
+  };
+  const std::string url = text("url");
+  const std::string given = text("confirmationUrl");
+  const bool literal = url.find("${") == std::string::npos;
+  if (given.empty()) {
+    if (!literal) {
+      members.fail_at(members.pointer(), "a url with ${…} in it needs a confirmationUrl");
+    }
+    return url;
+  }
+  if (given.find("${") != std::string::npos) {
+    members.fail_member("confirmationUrl", "has to be known before any message: without ${…}");
+  } else if (literal && !is_below(url, given)) {
+    members.fail_member("url", "has to begin with the confirmationUrl");
+  }
+  return given;
+}
+
+// Records that make one request.
+struct Request {
+  std::vector<std::size_t> records;
+  std::string body;
+};
+
+class HttpSink final : public Sink {
+ public:
+  HttpSink(
+      std::string confirmation_url,
+      Destinations& destinations,
+      const Targets* targets,
+      const Clock& clock
+  )
+      : confirmation_url_(std::move(confirmation_url)),
+        destinations_(destinations),
+        targets_(targets),
+        clock_(clock),
+        caller_(destinations.http()) {}
+
+  void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
+    Outcome outcome;
+    for (const Request& request : requests_of(batch, outcomes)) {
+      // What is behind one that has to come again waits for it, so that the order is kept. Headers of the last message, as AWS has it.
+      if (outcome.kind != Outcome::Kind::kRetry) {
+        outcome = send(*batch[request.records.back()], request);
+      }
+      for (const std::size_t i : request.records) {
+        outcomes[i] = outcome;
+      }
+    }
+  }
+
+  // Whether something answers there at all is for the next record to find out.
+  Status probe() override { return {}; }
+
+ private:
+  static bool is_together(const Record& a, const Record& b) {
+    return a.rule == b.rule && a.fields[kUrl] == b.fields[kUrl] &&
+           a.fields[kBatchTopic] == b.fields[kBatchTopic];
+  }
+
+  static std::vector<Request> requests_of(
+      std::span<const Record* const> batch, std::span<Outcome> outcomes
+  ) {
+    std::vector<Request> requests;
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const Record& record = *batch[i];
+      if (record.fields.size() < kHttpFieldCount) {
+        outcomes[i] = Outcome::permanent("not a record of this kind");
+        continue;
+      }
+      if (record.fields[kEnableBatching] != kOn) {
+        requests.push_back({{i}, record.payload});
+        continue;
+      }
+      if (!record.is_json && !is_valid_utf8(record.payload)) {
+        outcomes[i] = Outcome::permanent("a batch can only hold text");
+        continue;
+      }
+      add_to_batch(requests, batch, i);
+    }
+    return requests;
+  }
+
+  static void add_to_batch(
+      std::vector<Request>& requests, std::span<const Record* const> batch, std::size_t i
+  ) {
+    const Record& record = *batch[i];
+    std::string element = record.payload;
+    if (!record.is_json) {
+      element.clear();
+      append_json_string(element, record.payload);
+    }
+    const auto size =
+        static_cast<std::size_t>(to_whole_number(record.fields[kBatchSize]).value_or(1));
+    const auto bytes =
+        static_cast<std::size_t>(to_whole_number(record.fields[kBatchBytes]).value_or(0));
+    for (Request& request : requests) {
+      const Record& first = *batch[request.records.front()];
+      if (first.fields[kEnableBatching] == kOn && is_together(first, record) &&
+          request.records.size() < size && request.body.size() + element.size() + 2 <= bytes) {
+        request.body.back() = ',';
+        request.body += element + "]";
+        request.records.push_back(i);
+        return;
+      }
+    }
+    requests.push_back({{i}, "[" + element + "]"});
+  }
+
+  Outcome send(const Record& record, const Request& made) {
+    const std::string& url = record.fields[kUrl];
+    if (const Status allowed = destinations_.check(url); !allowed) {
+      return Outcome::permanent(allowed.error().message());
+    }
+    if (!is_below(url, confirmation_url_)) {
+      return Outcome::permanent("the URL does not begin with the confirmationUrl");
+    }
+    net::HttpRequest request;
+    request.method = "POST";
+    const bool is_json = record.is_json || record.fields[kEnableBatching] == kOn;
+    request.headers.set("Content-Type", is_json ? "application/json" : "application/octet-stream");
+    request.headers.set("x-iotcore-delivery-id", record.delivery_id);
+    for (std::size_t i = kHttpFieldCount; i + 1 < record.fields.size(); i += 2) {
+      request.headers.set(record.fields[i], record.fields[i + 1]);
+    }
+    request.body = made.body;
+    if (!record.fields[kSigV4].empty()) {
+      if (const Status signed_ = sign(record, url, request); !signed_) {
+        return Outcome::permanent(signed_.error().message());
+      }
+    }
+    return outcome_of(caller_.call(url, std::move(request)));
+  }
+
+  // With the keys of the target of kind aws that the URL is bound to.
+  Status sign(const Record& record, const std::string& url, net::HttpRequest& request) const {
+    const TargetRef target = targets_ == nullptr ? nullptr : targets_->bind(Http::kName, url);
+    if (target == nullptr || target->kind != "aws") {
+      return fail(
+          Errc::kInvalidRequest,
+          "there are no keys to sign with: no target of kind aws matches 'http:" + url + "'"
+      );
+    }
+    IOTCORE_ASSIGN(const json::object options, targets_->open_secrets(*target));
+    const auto text = [&](std::string_view name) {
+      const json::value* value = find_member(options, name);
+      return value != nullptr && value->is_string() ? std::string(value->get_string()) : "";
+    };
+    IOTCORE_ASSIGN(HttpUrl parsed, parse_http_url(url));
+    request.target = parsed.target;
+    request.headers.set(
+        "Host", net::host_header({parsed.host, parsed.port, parsed.tls, {}, {}, {}})
+    );
+    net::sign(
+        request,
+        {text("accessKey"), text("secretKey"), text("sessionToken")},
+        {record.fields[kSigningRegion], record.fields[kServiceName]},
+        clock_.wall()
+    );
+    return {};
+  }
+
+  const std::string confirmation_url_;
+  Destinations& destinations_;
+  const Targets* targets_;
+  const Clock& clock_;
+  HttpCaller caller_;
+};
+
+// salesforce
+
+Status check_salesforce_url(std::string_view value) {
+  IOTCORE_ASSIGN(const HttpUrl url, parse_http_url(value));
+  return url.tls ? Status() : fail(Errc::kInvalidRequest, "must begin with https://");
+}
+
+constexpr auto kSalesforceFields = std::to_array<FieldSpec>({
+    {.member = "url", .kind = FieldKind::kText, .check = check_salesforce_url},
+    {.member = "token", .kind = FieldKind::kText, .check = check_header_value},
+});
+static_assert(kSalesforceFields.size() == kSalesforceFieldCount);
+
+constexpr ActionSpec kSalesforceSpec = {
+    .kind = Salesforce::kName, .fields = kSalesforceFields, .name = kSalesforceUrl};
+
+class SalesforceSink final : public Sink {
+ public:
+  explicit SalesforceSink(HttpRules rules) : caller_(std::move(rules)) {}
+
+  void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const Record& record = *batch[i];
+      if (record.fields.size() != kSalesforceFieldCount) {
+        outcomes[i] = Outcome::permanent("not a record of this kind");
+        continue;
+      }
+      net::HttpRequest request;
+      request.method = "POST";
+      request.headers.set("Authorization", "Bearer " + record.fields[kToken]);
+      request.headers.set(
+          "Content-Type", record.is_json ? "application/json" : "application/octet-stream"
+      );
+      request.headers.set("x-iotcore-delivery-id", record.delivery_id);
+      request.body = record.payload;
+      outcomes[i] = outcome_of(caller_.call(record.fields[kSalesforceUrl], std::move(request)));
+      if (outcomes[i].kind == Outcome::Kind::kRetry) {
+        std::fill(
+            outcomes.begin() + static_cast<std::ptrdiff_t>(i), outcomes.end(), Outcome(outcomes[i])
+        );
+        return;
+      }
+    }
+  }
+
+  Status probe() override { return {}; }
+
+ private:
+  HttpCaller caller_;
+};
+
+}  // namespace
+
+ParsedAction Http::parse(MemberReader& members, const SinkEnvironment& environment) {
+  std::string target = confirmation_url(members);
+  std::unique_ptr<FieldsAction> action = read_fields(members, environment, kSpec);
+  if (action != nullptr) {
+    action->set_target(std::move(target));
+  }
+  return action;
+}
+
+Result<std::unique_ptr<Sink>> Http::make_sink(
+    std::string_view target, const SinkEnvironment& environment
+) {
+  if (environment.built_ins == nullptr) {
+    return fail(Errc::kUnavailable, "there are no destinations here");
+  }
+  Destinations& destinations = environment.built_ins->destinations;
+  IOTCORE_TRY(destinations.ensure(target));
+  return std::make_unique<HttpSink>(
+      std::string(target), destinations, environment.targets, clock_of(environment)
+  );
+}
+
+ParsedAction Salesforce::parse(MemberReader& members, const SinkEnvironment& environment) {
+  std::unique_ptr<FieldsAction> action = read_fields(members, environment, kSalesforceSpec);
+  if (action != nullptr) {
+    action->set_target(members.text("url")
+    );  // a queue for each: one that is away delays nobody else
+  }
+  return action;
+}
+
+Result<std::unique_ptr<Sink>> Salesforce::make_sink(
+    std::string_view /*target*/, const SinkEnvironment& environment
+) {
+  return std::make_unique<SalesforceSink>(
+      environment.built_ins == nullptr ? HttpRules() : environment.built_ins->destinations.http()
+  );
+}
+
+}  // namespace iotcore::rules::actions

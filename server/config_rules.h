@@ -1,0 +1,12 @@
+#pragma once
+
+#include "base/result.h"
+#include "rules/engine.h"
+#include "server/config.h"
+
+namespace iotcore::server {
+
+// What the configuration says of rules.
+Result<rules::EngineOptions> engine_options(const Config& config);
+
+}  // namespace iotcore::server
