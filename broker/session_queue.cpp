@@ -267,7 +267,7 @@ void SessionQueue::ask_ahead(std::uint64_t sequence) {
 }
 
 void SessionQueue::on_ahead(std::uint64_t end) {
-  if (end == 0) {
+  if (end == 0) {  // it could not be written
     asked_ahead_ = ahead_;
     return;
   }

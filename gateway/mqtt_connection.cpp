@@ -132,7 +132,8 @@ void MqttConnection::flush_early() {
 }
 
 void MqttConnection::request_read() {
-  if (!read_requested_) {
+  // Who has gone while it was read is not known to the loop any more.
+  if (!read_requested_ && state_ != State::kGone) {
     read_requested_ = true;
     gateway_.loop().again(*this);
   }

@@ -1,6 +1,7 @@
 """What peers can make the server hold is bounded, whatever they do, and who behaves is served all the while.
 
 FLOOD=full: as many as an attacker would bring (a million retained topics, 15,000 silent connections), which takes minutes."""
+import contextlib
 import json
 import os
 import re
@@ -130,17 +131,16 @@ class Limits(unittest.TestCase):
         before = self.resident(server)
         flooder = self.raw(server, "flooder")
         flooder.settimeout(600)
-        for i in range(0, 1_000_000, 1000):
-            flooder.sendall(b"".join(publish(f"flood/{n:07}/{'t' * 40}", b"x" * 300, retain=True) for n in range(i, i + 1000)))
-        flooder.sendall(b"\xc0\x00")
-        self.assertEqual(flooder.recv(2), b"\xd0\x00")
-        kept = self.metric(server, "iotcore_retained_messages")
-        self.assertGreater(kept, 100_000)
-        self.assertEqual(kept + self.metric(server, "iotcore_limits_reached_total", 'limit="retained"')
-                         + self.metric(server, "iotcore_limits_reached_total", 'limit="memory"'), 1_000_000)
+        # Once the memory is in use, who sends that much ahead is read slowly, and then no more at all.
+        with contextlib.suppress(OSError):
+            for i in range(0, 1_000_000, 1000):
+                flooder.sendall(b"".join(publish(f"flood/{n:07}/{'t' * 40}", b"x" * 300, retain=True) for n in range(i, i + 1000)))
+            flooder.sendall(b"\xc0\x00")
+            flooder.recv(2)
+        self.assertGreater(self.metric(server, "iotcore_retained_messages"), 100_000)
         # The engine's write buffers are besides.
         self.assertLess(self.resident(server) - before, ceiling + 256 * MEBI)
-        self.assertEqual(self.raw_refused(server) in (0, 3), True)
+        self.assertIn(self.raw_refused(server), (0, 3))
 
     def raw_refused(self, server):
         """Who comes while the memory is in use is let in or told so."""
@@ -169,6 +169,8 @@ class Limits(unittest.TestCase):
             at += 1
             time.sleep(0.3)
         self.assertEqual(len(open_ones), 0, "they could have gone on for ever")
+        for connection, _ in slow:
+            connection.close()
         self.is_served(server)
 
     def test_peers_that_never_finish_a_packet(self):
@@ -252,6 +254,7 @@ class Connections(unittest.TestCase):
         status, info = self.call("GET", "/connections/dev%2F1?includeSocketInformation=true")
         self.assertEqual(status, 200)
         self.assertEqual((info["clientId"], info["connected"], info["cleanSession"]), ("dev/1", True, True))
+        self.assertEqual((info["targetIp"], info["targetPort"]), ("127.0.0.1", self.server.port("mqtt")))
         self.assertEqual(info["keepAliveDuration"], 60)
         self.assertEqual(info["sourceIp"], "127.0.0.1")
         self.assertAlmostEqual(info["connectedSince"] / 1000, time.time(), delta=60)
