@@ -7,6 +7,7 @@
 #include "gateway/message_properties.h"
 #include "proto/api/connections.pb.h"
 #include "registry/http_authorizer.h"
+#include "registry/list_token.h"
 #include "registry/policy/action.h"
 
 #include <algorithm>
@@ -17,6 +18,8 @@ namespace iotcore::gateway {
 namespace {
 
 using registry::policy::Action;
+
+constexpr std::string_view kTokenKind = "subscription";
 
 api::GetConnectionResponse response_of(
     const broker::ConnectionInfo& info, const api::GetConnectionRequest& request
@@ -98,7 +101,7 @@ api::ListSubscriptionsResponse page_of(
   );
   for (; next != all.end(); ++next) {
     if (static_cast<std::size_t>(response.subscriptions_size()) == limit) {
-      response.set_next_token(to_base64(std::prev(next)->filter));
+      response.set_next_token(registry::list_token(kTokenKind, std::prev(next)->filter));
       break;
     }
     auto& subscription = *response.add_subscriptions();
@@ -116,12 +119,12 @@ void list_subscriptions(
   constexpr int kPageDefault = 20;
   std::string after;
   if (request.has_next_token()) {
-    const auto decoded = from_base64(request.next_token());
-    if (!decoded || decoded->empty()) {
-      reply(fail(Errc::kInvalidRequest, "Invalid nextToken"));
+    auto last = registry::name_in_token(kTokenKind, request.next_token());
+    if (!last) {
+      reply(fail(last.error()));
       return;
     }
-    after = *decoded;
+    after = *std::move(last);
   }
   const auto limit =
       static_cast<std::size_t>(request.has_max_results() ? request.max_results() : kPageDefault);

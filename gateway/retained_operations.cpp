@@ -8,6 +8,7 @@
 #include "broker/topic.h"
 #include "proto/api/data.pb.h"
 #include "registry/http_authorizer.h"
+#include "registry/list_token.h"
 #include "registry/policy/action.h"
 
 #include <string>
@@ -59,13 +60,10 @@ Result<api::ListRetainedMessagesResponse> list_retained(
     broker::Broker& broker, const api::ListRetainedMessagesRequest& request
 ) {
   constexpr int kPageDefault = 20;
+  constexpr std::string_view kTokenKind = "retained";
   std::string from;
   if (request.has_next_token()) {
-    const auto decoded = from_base64(request.next_token());
-    if (!decoded || decoded->empty()) {
-      return fail(Errc::kInvalidRequest, "Invalid nextToken");
-    }
-    from = *decoded;
+    IOTCORE_ASSIGN(from, registry::name_in_token(kTokenKind, request.next_token()));
   }
   const auto limit =
       static_cast<std::size_t>(request.has_max_results() ? request.max_results() : kPageDefault);
@@ -74,7 +72,7 @@ Result<api::ListRetainedMessagesResponse> list_retained(
   for (std::size_t i = 0; i < listed.size(); ++i) {
     const broker::PublishView& view = listed[i].message->view();
     if (i == limit) {
-      response.set_next_token(to_base64(view.topic));
+      response.set_next_token(registry::list_token(kTokenKind, view.topic));
       break;
     }
     auto& topic = *response.add_retained_topics();

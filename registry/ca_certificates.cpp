@@ -1,10 +1,11 @@
 #include "registry/ca_certificates.h"
 
 #include "base/crypto.h"
+#include "registry/certificate_description.h"
 #include "registry/certificate_rows.h"
 #include "registry/certificates.h"
 #include "registry/keys.h"
-#include "registry/page.h"
+#include "registry/marker_page.h"
 #include "registry/provisioning/template.h"
 #include "registry/tags.h"
 
@@ -191,19 +192,8 @@ Result<api::DescribeCACertificateResponse> CaCertificates::describe(
   const record::CaCertificate& record = found.record;
   api::DescribeCACertificateResponse response;
   api::CACertificateDescription& out = *response.mutable_certificate_description();
-  out.set_certificate_arn(options_.account.arn("cacert", id));
-  out.set_certificate_id(id);
-  out.set_status(record::CertificateStatus_Name(record.status()));
-  out.set_certificate_pem(pki::pem_from_der(record.der()));
-  out.set_owned_by(options_.account.id);
-  out.set_creation_date(record.created_ms());
+  describe_certificate(out, record, options_.account, "cacert", id);
   out.set_auto_registration_status(record.auto_registration() ? "ENABLE" : "DISABLE");
-  out.set_last_modified_date(record.modified_ms());
-  out.set_customer_version(record.customer_version());
-  out.set_generation_id(record.generation_id());
-  out.mutable_validity()->set_not_before(record.not_before_ms());
-  out.mutable_validity()->set_not_after(record.not_after_ms());
-  out.set_certificate_mode(record::CertificateMode_Name(record.mode()));
   if (has_config(record)) {
     api::RegistrationConfig& config = *response.mutable_registration_config();
     if (record.has_template_body()) {
@@ -330,29 +320,23 @@ Result<api::ListCACertificatesResponse> CaCertificates::list(
 Result<api::ListCertificatesByCAResponse> CaCertificates::list_certificates(
     const api::ListCertificatesByCARequest& request
 ) {
-  IOTCORE_ASSIGN(
-      PageRequest page,
-      PageRequest::make(
-          keys::kPrincipals,
-          keys::certificates_of_ca(
-              normal_certificate_id(request.ca_certificate_id()), request.ascending_order()
-          ),
-          optional_text(request.has_marker(), request.marker()),
-          optional_size(request.has_page_size(), request.page_size()),
-          kPageDefault
-      )
-  );
-  PageReader reader(store_, std::move(page));
-  IOTCORE_ASSIGN(const std::vector<store::Entry> rows, reader.page());
-  std::vector<std::string> ids;
-  for (const store::Entry& row : rows) {
-    ids.push_back(id_in_age_row(row.key, 1));
-  }
+  const std::string ca = normal_certificate_id(request.ca_certificate_id());
   api::ListCertificatesByCAResponse response;
-  IOTCORE_TRY(add_summaries(*response.mutable_certificates(), store_, options_.account, ids));
-  if (reader.token()) {
-    response.set_next_marker(*reader.token());
-  }
+  IOTCORE_TRY(read_marker_page(
+      store_,
+      keys::kPrincipals,
+      keys::certificates_of_ca(ca, request.ascending_order()),
+      request,
+      response,
+      kPageDefault,
+      [&](const std::vector<store::Entry>& rows) {
+        std::vector<std::string> ids;
+        for (const store::Entry& row : rows) {
+          ids.push_back(id_in_age_row(row.key, 1));
+        }
+        return add_summaries(*response.mutable_certificates(), store_, options_.account, ids);
+      }
+  ));
   return response;
 }
 

@@ -2,7 +2,7 @@
 
 #include "registry/certificate_rows.h"
 #include "registry/keys.h"
-#include "registry/page.h"
+#include "registry/marker_page.h"
 
 namespace iotcore::registry {
 
@@ -133,39 +133,35 @@ Result<api::ListOutgoingCertificatesResponse> CertificateTransfer::list(
     const api::ListOutgoingCertificatesRequest& request
 ) {
   constexpr std::size_t kPageDefault = 25;
-  IOTCORE_ASSIGN(
-      PageRequest page,
-      PageRequest::make(
-          keys::kPrincipals,
-          keys::outgoing_certificates(request.ascending_order()),
-          optional_text(request.has_marker(), request.marker()),
-          optional_size(request.has_page_size(), request.page_size()),
-          kPageDefault
-      )
-  );
-  PageReader reader(store_, std::move(page));
-  IOTCORE_ASSIGN(const std::vector<store::Entry> rows, reader.page());
   api::ListOutgoingCertificatesResponse response;
-  for (const store::Entry& row : rows) {
-    const std::string id = id_in_age_row(row.key);
-    const auto found = read_certificate(store_, id);
-    if (!found || found->record.status() != record::PENDING_TRANSFER) {
-      continue;  // ended since the index was read
-    }
-    const record::CertificateTransfer& transfer = found->record.transfer();
-    auto& out = *response.add_outgoing_certificates();
-    out.set_certificate_arn(options_.account.arn("cert", id));
-    out.set_certificate_id(id);
-    out.set_transferred_to(transfer.to_account());
-    out.set_transfer_date(transfer.offered_ms());
-    if (transfer.has_message()) {
-      out.set_transfer_message(transfer.message());
-    }
-    out.set_creation_date(found->record.created_ms());
-  }
-  if (reader.token()) {
-    response.set_next_marker(*reader.token());
-  }
+  IOTCORE_TRY(read_marker_page(
+      store_,
+      keys::kPrincipals,
+      keys::outgoing_certificates(request.ascending_order()),
+      request,
+      response,
+      kPageDefault,
+      [&](const std::vector<store::Entry>& rows) -> Status {
+        for (const store::Entry& row : rows) {
+          const std::string id = id_in_age_row(row.key);
+          const auto found = read_certificate(store_, id);
+          if (!found || found->record.status() != record::PENDING_TRANSFER) {
+            continue;  // ended since the index was read
+          }
+          const record::CertificateTransfer& transfer = found->record.transfer();
+          auto& out = *response.add_outgoing_certificates();
+          out.set_certificate_arn(options_.account.arn("cert", id));
+          out.set_certificate_id(id);
+          out.set_transferred_to(transfer.to_account());
+          out.set_transfer_date(transfer.offered_ms());
+          if (transfer.has_message()) {
+            out.set_transfer_message(transfer.message());
+          }
+          out.set_creation_date(found->record.created_ms());
+        }
+        return {};
+      }
+  ));
   return response;
 }
 

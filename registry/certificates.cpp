@@ -1,8 +1,9 @@
 #include "registry/certificates.h"
 
+#include "registry/certificate_description.h"
 #include "registry/certificate_rows.h"
 #include "registry/keys.h"
-#include "registry/page.h"
+#include "registry/marker_page.h"
 #include "registry/pki/certificate.h"
 
 namespace iotcore::registry {
@@ -103,27 +104,16 @@ Result<api::DescribeCertificateResponse> Certificates::describe(
   const record::Certificate& record = found.record;
   api::DescribeCertificateResponse response;
   api::CertificateDescription& out = *response.mutable_certificate_description();
-  out.set_certificate_arn(options_.account.arn("cert", id));
-  out.set_certificate_id(id);
+  describe_certificate(out, record, options_.account, "cert", id);
   if (record.has_ca_certificate_id()) {
     out.set_ca_certificate_id(record.ca_certificate_id());
   }
-  out.set_status(record::CertificateStatus_Name(record.status()));
-  out.set_certificate_pem(pki::pem_from_der(record.der()));
-  out.set_owned_by(options_.account.id);
-  out.set_creation_date(record.created_ms());
-  out.set_last_modified_date(record.modified_ms());
-  out.set_customer_version(record.customer_version());
-  out.set_generation_id(record.generation_id());
   if (record.has_transfer()) {
     add_transfer(*out.mutable_transfer_data(), record.transfer());
     if (record.transfer().has_accepted_ms()) {
       out.set_previous_owned_by(options_.account.id);
     }
   }
-  out.mutable_validity()->set_not_before(record.not_before_ms());
-  out.mutable_validity()->set_not_after(record.not_after_ms());
-  out.set_certificate_mode(record::CertificateMode_Name(record.mode()));
   return response;
 }
 
@@ -211,27 +201,22 @@ Status Certificates::try_remove(const api::DeleteCertificateRequest& request) {
 
 Result<api::ListCertificatesResponse> Certificates::list(const api::ListCertificatesRequest& request
 ) {
-  IOTCORE_ASSIGN(
-      PageRequest page,
-      PageRequest::make(
-          keys::kPrincipals,
-          keys::certificates_by_age(request.ascending_order()),
-          optional_text(request.has_marker(), request.marker()),
-          optional_size(request.has_page_size(), request.page_size()),
-          kPageDefault
-      )
-  );
-  PageReader reader(store_, std::move(page));
-  IOTCORE_ASSIGN(const std::vector<store::Entry> rows, reader.page());
-  std::vector<std::string> ids;
-  for (const store::Entry& row : rows) {
-    ids.push_back(id_in_age_row(row.key));
-  }
   api::ListCertificatesResponse response;
-  IOTCORE_TRY(add_summaries(*response.mutable_certificates(), store_, options_.account, ids));
-  if (reader.token()) {
-    response.set_next_marker(*reader.token());
-  }
+  IOTCORE_TRY(read_marker_page(
+      store_,
+      keys::kPrincipals,
+      keys::certificates_by_age(request.ascending_order()),
+      request,
+      response,
+      kPageDefault,
+      [&](const std::vector<store::Entry>& rows) {
+        std::vector<std::string> ids;
+        for (const store::Entry& row : rows) {
+          ids.push_back(id_in_age_row(row.key));
+        }
+        return add_summaries(*response.mutable_certificates(), store_, options_.account, ids);
+      }
+  ));
   return response;
 }
 

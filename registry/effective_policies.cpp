@@ -176,6 +176,9 @@ Result<std::vector<std::string>> EffectivePolicies::names_of(
 Result<api::TestAuthorizationResponse> EffectivePolicies::test(
     const api::TestAuthorizationRequest& request
 ) {
+  if (request.auth_infos().empty()) {
+    return fail(Errc::kInvalidRequest, "authInfos asks for nothing");
+  }
   IOTCORE_ASSIGN(const Subject subject, subject_of(request));
   IOTCORE_ASSIGN(const std::vector<std::string> names, names_of(subject, request));
   IOTCORE_ASSIGN(const GrantReader::Compiled policies, grants_.compiled(names));

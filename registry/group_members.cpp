@@ -2,6 +2,7 @@
 
 #include "base/crypto.h"
 #include "registry/keys.h"
+#include "registry/list_token.h"
 #include "registry/named_resource.h"
 #include "registry/page.h"
 
@@ -197,11 +198,7 @@ Result<api::ListThingGroupsForThingResponse> GroupMembers::list_groups(
   // There are few: they are read whole, and the token is the name of the last one shown.
   std::string after;
   if (request.has_next_token()) {
-    const auto token = from_base64(request.next_token());
-    if (!token || token->empty()) {
-      return fail(Errc::kInvalidRequest, "Invalid pagination token");
-    }
-    after = *token;
+    IOTCORE_ASSIGN(after, name_in_token(kKind, request.next_token()));
   }
   const int wanted = request.has_max_results() ? request.max_results() : 250;
   api::ListThingGroupsForThingResponse response;
@@ -210,7 +207,7 @@ Result<api::ListThingGroupsForThingResponse> GroupMembers::list_groups(
       continue;
     }
     if (response.thing_groups_size() == wanted) {
-      response.set_next_token(to_base64(response.thing_groups(wanted - 1).group_name()));
+      response.set_next_token(list_token(kKind, response.thing_groups(wanted - 1).group_name()));
       break;
     }
     auto& out = *response.add_thing_groups();

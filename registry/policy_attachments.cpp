@@ -3,18 +3,90 @@
 #include "base/crypto.h"
 #include "registry/group_rows.h"
 #include "registry/keys.h"
-#include "registry/page.h"
+#include "registry/list_token.h"
+#include "registry/marker_page.h"
 #include "registry/principal_rows.h"
 
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <vector>
 
 namespace iotcore::registry {
 namespace {
 
 std::string absent(std::string_view policy) {
   return "Policy " + std::string(policy) + " does not exist";
+}
+
+constexpr std::size_t kPageDefault = 250;
+
+// Lists by age are sorted when they are asked for, as far as they are that long; longer ones come in the order of their names.
+constexpr std::size_t kSortedMax = 10'000;
+
+struct AgePage {
+  std::vector<std::string> names;  // the last segments of the keys
+  std::optional<std::string> marker;
+};
+
+template <typename Request>
+Result<AgePage> page_by_age(
+    store::Store& store, const std::string& prefix, const Request& request
+) {
+  IOTCORE_ASSIGN(
+      PageRequest page,
+      PageRequest::make(
+          keys::kPrincipals,
+          prefix,
+          optional_text(request.has_marker(), request.marker()),
+          optional_size(request.has_page_size(), request.page_size())
+      )
+  );
+  const std::size_t size = page.size();
+  IOTCORE_ASSIGN(
+      std::vector<store::Entry> rows, store.scan(keys::kPrincipals, prefix, {}, kSortedMax + 1)
+  );
+  AgePage out;
+  if (rows.size() > kSortedMax) {
+    PageReader reader(store, std::move(page));
+    IOTCORE_ASSIGN(rows, reader.page());
+    for (const store::Entry& row : rows) {
+      out.names.push_back(segment_of(row.key, 1));
+    }
+    out.marker = reader.token();
+    return out;
+  }
+  // The place of a row is the time in it and then its key; a marker is the place of the last one, so that it holds when that row has gone.
+  std::vector<std::string> places;
+  for (const store::Entry& row : rows) {
+    IOTCORE_ASSIGN(const auto attachment, parse_record<record::PolicyAttachment>(row.value));
+    places.push_back(
+        prefix + store::Key(0)
+                     .u64(static_cast<std::uint64_t>(attachment.attached_ms()))
+                     .rest(segment_of(row.key, 1))
+                     .take()
+                     .substr(1)
+    );
+  }
+  std::sort(places.begin(), places.end());
+  if (!request.ascending_order()) {
+    std::reverse(places.begin(), places.end());
+  }
+  auto next = places.begin();
+  if (request.has_marker()) {
+    const std::string last = from_base64(request.marker()).value_or(std::string());
+    next = std::find_if(places.begin(), places.end(), [&](const std::string& place) {
+      return request.ascending_order() ? place > last : place < last;
+    });
+  }
+  const std::size_t name_at = prefix.size() + sizeof(std::uint64_t);
+  for (; next != places.end() && out.names.size() < size; ++next) {
+    out.names.push_back(next->substr(name_at));
+  }
+  if (next != places.end()) {
+    out.marker = to_base64(*std::prev(next));
+  }
+  return out;
 }
 
 }  // namespace
@@ -91,27 +163,21 @@ Result<api::ListAttachedPoliciesResponse> PolicyAttachments::list_policies(
   if (request.recursive() && target.kind == Principal::Kind::kThingGroup) {
     return list_inherited(target, request);
   }
-  IOTCORE_ASSIGN(
-      PageRequest page,
-      PageRequest::make(
-          keys::kPrincipals,
-          keys::policies_of_target(target.resource),
-          optional_text(request.has_marker(), request.marker()),
-          optional_size(request.has_page_size(), request.page_size())
-      )
-  );
-  PageReader reader(store_, std::move(page));
-  IOTCORE_ASSIGN(const std::vector<store::Entry> rows, reader.page());
   api::ListAttachedPoliciesResponse response;
-  for (const store::Entry& row : rows) {
-    const std::string name = segment_of(row.key, 1);
-    auto& out = *response.add_policies();
-    out.set_policy_name(name);
-    out.set_policy_arn(options_.account.arn("policy", name));
-  }
-  if (reader.token()) {
-    response.set_next_marker(*reader.token());
-  }
+  IOTCORE_TRY(read_marker_page(
+      store_,
+      keys::kPrincipals,
+      keys::policies_of_target(target.resource),
+      request,
+      response,
+      kPageDefault,
+      [&](const std::vector<store::Entry>& rows) -> Status {
+        for (const store::Entry& row : rows) {
+          add_policy(*response.add_policies(), segment_of(row.key, 1));
+        }
+        return {};
+      }
+  ));
   return response;
 }
 
@@ -134,21 +200,18 @@ Result<api::ListAttachedPoliciesResponse> PolicyAttachments::list_inherited(
       names.insert(segment_of(row.key, 1));
     }
   }
-  const std::optional<std::string> after =
-      request.has_marker() ? from_base64(request.marker()) : std::string();
-  if (!after) {
-    return fail(Errc::kInvalidRequest, "Invalid pagination token");
+  std::string after;
+  if (request.has_marker()) {
+    IOTCORE_ASSIGN(after, name_in_token("policy", request.marker()));
   }
   const int size = request.has_page_size() ? request.page_size() : 250;
   api::ListAttachedPoliciesResponse response;
-  for (auto name = names.upper_bound(*after); name != names.end(); ++name) {
+  for (auto name = names.upper_bound(after); name != names.end(); ++name) {
     if (response.policies_size() == size) {
-      response.set_next_marker(to_base64(response.policies(size - 1).policy_name()));
+      response.set_next_marker(list_token("policy", response.policies(size - 1).policy_name()));
       break;
     }
-    auto& out = *response.add_policies();
-    out.set_policy_name(*name);
-    out.set_policy_arn(options_.account.arn("policy", *name));
+    add_policy(*response.add_policies(), *name);
   }
   return response;
 }
@@ -160,25 +223,27 @@ Result<api::ListTargetsForPolicyResponse> PolicyAttachments::list_targets(
   IOTCORE_TRY(
       get_record<record::Policy>(store_, keys::kPrincipals, keys::policy(policy), absent(policy))
   );
-  IOTCORE_ASSIGN(
-      PageRequest page,
-      PageRequest::make(
-          keys::kPrincipals,
-          keys::targets_of_policy(policy),
-          optional_text(request.has_marker(), request.marker()),
-          optional_size(request.has_page_size(), request.page_size())
-      )
-  );
-  PageReader reader(store_, std::move(page));
-  IOTCORE_ASSIGN(const std::vector<store::Entry> rows, reader.page());
   api::ListTargetsForPolicyResponse response;
-  for (const store::Entry& row : rows) {
-    response.add_targets(principal_text(options_.account, segment_of(row.key, 1)));
-  }
-  if (reader.token()) {
-    response.set_next_marker(*reader.token());
-  }
+  IOTCORE_TRY(read_marker_page(
+      store_,
+      keys::kPrincipals,
+      keys::targets_of_policy(policy),
+      request,
+      response,
+      kPageDefault,
+      [&](const std::vector<store::Entry>& rows) -> Status {
+        for (const store::Entry& row : rows) {
+          response.add_targets(principal_text(options_.account, segment_of(row.key, 1)));
+        }
+        return {};
+      }
+  ));
   return response;
+}
+
+void PolicyAttachments::add_policy(api::PolicySummary& out, const std::string& name) const {
+  out.set_policy_name(name);
+  out.set_policy_arn(options_.account.arn("policy", name));
 }
 
 Result<Principal> PolicyAttachments::parse_device(std::string_view principal) const {
@@ -216,20 +281,16 @@ Result<api::DetachPrincipalPolicyResponse> PolicyAttachments::detach_principal(
 Result<api::ListPrincipalPoliciesResponse> PolicyAttachments::list_principal_policies(
     const api::ListPrincipalPoliciesRequest& request
 ) {
-  IOTCORE_TRY(parse_device(request.principal()));
-  api::ListAttachedPoliciesRequest same;
-  same.set_target(request.principal());
-  if (request.has_marker()) {
-    same.set_marker(request.marker());
-  }
-  if (request.has_page_size()) {
-    same.set_page_size(request.page_size());
-  }
-  IOTCORE_ASSIGN(api::ListAttachedPoliciesResponse listed, list_policies(same));
+  IOTCORE_ASSIGN(const Principal principal, parse_device(request.principal()));
+  IOTCORE_TRY(check_principal_exists(store_, principal));
+  const std::string prefix = keys::policies_of_target(principal.resource).take();
+  IOTCORE_ASSIGN(const AgePage page, page_by_age(store_, prefix, request));
   api::ListPrincipalPoliciesResponse response;
-  response.mutable_policies()->Swap(listed.mutable_policies());
-  if (listed.has_next_marker()) {
-    response.set_next_marker(listed.next_marker());
+  for (const std::string& name : page.names) {
+    add_policy(*response.add_policies(), name);
+  }
+  if (page.marker) {
+    response.set_next_marker(*page.marker);
   }
   return response;
 }
@@ -237,19 +298,18 @@ Result<api::ListPrincipalPoliciesResponse> PolicyAttachments::list_principal_pol
 Result<api::ListPolicyPrincipalsResponse> PolicyAttachments::list_principals(
     const api::ListPolicyPrincipalsRequest& request
 ) {
-  api::ListTargetsForPolicyRequest same;
-  same.set_policy_name(request.policy_name());
-  if (request.has_marker()) {
-    same.set_marker(request.marker());
-  }
-  if (request.has_page_size()) {
-    same.set_page_size(request.page_size());
-  }
-  IOTCORE_ASSIGN(api::ListTargetsForPolicyResponse listed, list_targets(same));
+  const std::string& policy = request.policy_name();
+  IOTCORE_TRY(
+      get_record<record::Policy>(store_, keys::kPrincipals, keys::policy(policy), absent(policy))
+  );
+  const std::string prefix = keys::targets_of_policy(policy).take();
+  IOTCORE_ASSIGN(const AgePage page, page_by_age(store_, prefix, request));
   api::ListPolicyPrincipalsResponse response;
-  response.mutable_principals()->Swap(listed.mutable_targets());
-  if (listed.has_next_marker()) {
-    response.set_next_marker(listed.next_marker());
+  for (const std::string& target : page.names) {
+    response.add_principals(principal_text(options_.account, target));
+  }
+  if (page.marker) {
+    response.set_next_marker(*page.marker);
   }
   return response;
 }

@@ -47,6 +47,7 @@ class PolicyAttachments {
   Result<api::ListAttachedPoliciesResponse> list_inherited(
       const Principal& group, const api::ListAttachedPoliciesRequest& request
   );
+  void add_policy(api::PolicySummary& out, const std::string& name) const;
   Result<Principal> parse_device(std::string_view principal) const;
 
   store::Store& store_;

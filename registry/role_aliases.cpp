@@ -2,7 +2,7 @@
 
 #include "registry/certificate_rows.h"
 #include "registry/keys.h"
-#include "registry/page.h"
+#include "registry/marker_page.h"
 #include "registry/tags.h"
 
 namespace iotcore::registry {
@@ -147,24 +147,22 @@ Result<api::DeleteRoleAliasResponse> RoleAliases::remove(const api::DeleteRoleAl
 }
 
 Result<api::ListRoleAliasesResponse> RoleAliases::list(const api::ListRoleAliasesRequest& request) {
-  IOTCORE_ASSIGN(
-      PageRequest page,
-      PageRequest::make(
-          keys::kPrincipals,
-          keys::role_aliases_by_age(request.ascending_order()),
-          optional_text(request.has_marker(), request.marker()),
-          optional_size(request.has_page_size(), request.page_size())
-      )
-  );
-  PageReader reader(store_, std::move(page));
-  IOTCORE_ASSIGN(const std::vector<store::Entry> rows, reader.page());
+  constexpr std::size_t kPageDefault = 250;
   api::ListRoleAliasesResponse response;
-  for (const store::Entry& row : rows) {
-    response.add_role_aliases(id_in_age_row(row.key));
-  }
-  if (reader.token()) {
-    response.set_next_marker(*reader.token());
-  }
+  IOTCORE_TRY(read_marker_page(
+      store_,
+      keys::kPrincipals,
+      keys::role_aliases_by_age(request.ascending_order()),
+      request,
+      response,
+      kPageDefault,
+      [&response](const std::vector<store::Entry>& rows) -> Status {
+        for (const store::Entry& row : rows) {
+          response.add_role_aliases(id_in_age_row(row.key));
+        }
+        return {};
+      }
+  ));
   return response;
 }
 

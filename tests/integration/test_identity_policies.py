@@ -57,7 +57,8 @@ class Policies(Refusals, unittest.TestCase):
         self.iot.attach_principal_policy(policyName="old", principal=certificate)
         named = [{"policyName": name, "policyArn": f"{ARN}policy/{name}"} for name in ("new", "old")]
         self.assertEqual(self.iot.list_attached_policies(target=certificate)["policies"], named)
-        self.assertEqual(self.iot.list_principal_policies(principal=certificate)["policies"], named)
+        self.assertEqual(self.iot.list_principal_policies(principal=certificate, ascendingOrder=True)["policies"], named)
+        self.assertEqual(self.iot.list_principal_policies(principal=certificate)["policies"], named[::-1])
         self.assertEqual(self.iot.list_targets_for_policy(policyName="old")["targets"], [certificate])
         self.assertEqual(self.iot.list_policy_principals(policyName="old")["principals"], [certificate])
         self.refused("DeleteConflictException", 409, self.iot.delete_policy, policyName="old")
