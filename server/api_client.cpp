@@ -68,13 +68,24 @@ Result<ApiClient> ApiClient::open(const std::filesystem::path& data_dir) {
 Result<json::value> ApiClient::call(
     std::string method, std::string target, const json::object* body, net::HttpHeaders headers
 ) const {
+  return send(
+      std::move(method),
+      std::move(target),
+      body == nullptr ? std::string() : to_json(*body),
+      std::move(headers)
+  );
+}
+
+Result<json::value> ApiClient::send(
+    std::string method, std::string target, std::string body, net::HttpHeaders headers
+) const {
   net::HttpRequest request;
   request.method = std::move(method);
   request.target = std::move(target);
   request.headers = std::move(headers);
   request.headers.set("Host", net::host_header(server_));
-  if (body != nullptr) {
-    request.body = to_json(*body);
+  if (!body.empty()) {
+    request.body = std::move(body);
     request.headers.set("Content-Type", "application/json");
   }
   net::sign(request, credentials_, {region_, "iot"}, SystemClock().wall());
@@ -93,6 +104,7 @@ Result<json::value> ApiClient::call(
   }
   const Errc code = response.status == 409   ? Errc::kAlreadyExists
                     : response.status == 404 ? Errc::kNotFound
+                    : response.status == 403 ? Errc::kForbidden
                                              : Errc::kInvalidRequest;
   return fail(code, message);
 }

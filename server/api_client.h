@@ -25,6 +25,11 @@ class ApiClient {
       net::HttpHeaders headers = {}
   ) const;
 
+  // The same with a body that is JSON already, or empty.
+  Result<json::value> send(
+      std::string method, std::string target, std::string body, net::HttpHeaders headers = {}
+  ) const;
+
   const std::string& ca_pem() const { return server_.ca_pem; }
 
   const std::filesystem::path& ca_file() const { return ca_file_; }

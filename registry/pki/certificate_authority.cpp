@@ -1,15 +1,13 @@
 #include "registry/pki/certificate_authority.h"
 
-#include "base/crypto.h"
 #include "base/files.h"
+#include "registry/pki/ca_files.h"
 #include "registry/pki/certificate.h"
-#include "registry/pki/openssl.h"
-
-#include <openssl/ec.h>
-#include <openssl/rsa.h>
+#include "registry/pki/issuing.h"
 
 #include <algorithm>
 #include <arpa/inet.h>
+#include <mutex>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -20,105 +18,10 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kDay = 24h;
-constexpr auto kRootLifetime = 20 * 365 * kDay;
 // Clients of Apple's make refuse server certificates that last longer.
 constexpr auto kServerLifetime = 397 * kDay;
 constexpr auto kServerRenewal = 30 * kDay;
-// Clocks of devices may be a little behind ours.
-constexpr auto kBackdate = 1h;
-constexpr const char* kEndOfDeviceCertificates = "20491231235959Z";
 constexpr const char* kDeviceCommonName = "AWS IoT Certificate";
-
-struct Extension {
-  int nid;
-  std::string value;
-};
-
-struct Template {
-  const X509_NAME* subject;
-  EVP_PKEY* public_key;
-  WallTime not_before;
-  std::optional<WallTime> not_after;  // none: the end of device certificates
-  std::vector<Extension> extensions;
-};
-
-Result<KeyPtr> make_key(KeyType type) {
-  KeyPtr key(type == KeyType::kRsa2048 ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256"));
-  if (key == nullptr) {
-    return fail(openssl_error("making a key"));
-  }
-  return key;
-}
-
-NamePtr make_name(std::string_view common_name, std::string_view organization) {
-  NamePtr name(X509_NAME_new());
-  const auto add = [&name](const char* field, std::string_view value) {
-    if (!value.empty()) {
-      X509_NAME_add_entry_by_txt(
-          name.get(),
-          field,
-          MBSTRING_UTF8,
-          reinterpret_cast<const unsigned char*>(value.data()),
-          static_cast<int>(value.size()),
-          -1,
-          0
-      );
-    }
-  };
-  add("O", organization);
-  add("CN", common_name);
-  return name;
-}
-
-bool set_serial(X509* certificate) {
-  // 20 bytes at most, positive, never zero (RFC 5280 4.1.2.2).
-  std::string bytes = random_bytes(20);
-  bytes[0] = static_cast<char>((bytes[0] & 0x3F) | 0x40);
-  const BignumPtr number(BN_bin2bn(
-      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()), nullptr
-  ));
-  return number != nullptr &&
-         BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) != nullptr;
-}
-
-bool set_validity(X509* certificate, const Template& from) {
-  const auto set = [](ASN1_TIME* field, WallTime t) {
-    return ASN1_TIME_set(field, static_cast<time_t>(to_epoch_s(t))) != nullptr;
-  };
-  if (!set(X509_getm_notBefore(certificate), from.not_before)) {
-    return false;
-  }
-  ASN1_TIME* end = X509_getm_notAfter(certificate);
-  return from.not_after ? set(end, *from.not_after)
-                        : ASN1_TIME_set_string_X509(end, kEndOfDeviceCertificates) == 1;
-}
-
-bool add_extensions(X509* certificate, X509* issuer, const std::vector<Extension>& extensions) {
-  X509V3_CTX context;
-  X509V3_set_ctx_nodb(&context);
-  X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
-  return std::all_of(extensions.begin(), extensions.end(), [&](const Extension& e) {
-    const ExtensionPtr extension(X509V3_EXT_conf_nid(nullptr, &context, e.nid, e.value.c_str()));
-    return extension != nullptr && X509_add_ext(certificate, extension.get(), -1) == 1;
-  });
-}
-
-// `issuer` is null for a certificate that signs itself.
-Result<X509Ptr> make_certificate(const Template& from, X509* issuer, EVP_PKEY* issuer_key) {
-  X509Ptr certificate(X509_new());
-  X509* x = certificate.get();
-  const X509_NAME* issuer_name = issuer == nullptr ? from.subject : X509_get_subject_name(issuer);
-  const bool made = x != nullptr && X509_set_version(x, X509_VERSION_3) == 1 && set_serial(x) &&
-                    set_validity(x, from) && X509_set_subject_name(x, from.subject) == 1 &&
-                    X509_set_issuer_name(x, issuer_name) == 1 &&
-                    X509_set_pubkey(x, from.public_key) == 1 &&
-                    add_extensions(x, issuer == nullptr ? x : issuer, from.extensions) &&
-                    X509_sign(x, issuer_key, EVP_sha256()) > 0;
-  if (!made) {
-    return fail(openssl_error("making a certificate"));
-  }
-  return certificate;
-}
 
 Status check_device_key(EVP_PKEY* key) {
   const int type = EVP_PKEY_get_base_id(key);
@@ -220,61 +123,16 @@ std::optional<KeyType> key_type_from(std::string_view name) {
 
 namespace {
 
-std::vector<Extension> ca_extensions() {
-  return {
-      {NID_basic_constraints, "critical,CA:TRUE"},
-      {NID_key_usage, "critical,keyCertSign,cRLSign,digitalSignature"},
-      {NID_subject_key_identifier, "hash"},
-      {NID_authority_key_identifier, "keyid:always"}};
-}
-
-}  // namespace
-
-struct CertificateAuthority::Impl {
-  const Clock* clock;
-  KeyPtr key;
+// What is signed with; one that a rotation replaces lives on in the calls that have begun with it.
+struct Issuer {
   X509Ptr certificate;
+  KeyPtr key;
   std::string pem;
-
-  static Result<std::unique_ptr<Impl>> make(const Clock& clock) {
-    auto impl = std::make_unique<Impl>();
-    impl->clock = &clock;
-    IOTCORE_ASSIGN(impl->key, make_key(KeyType::kP256));
-    // A name of its own, so that a client that trusts two installations picks the right root.
-    const NamePtr name = make_name("iotcore root CA " + to_hex(random_bytes(4)), "iotcore");
-    const WallTime now = clock.wall();
-    const Template root = {
-        name.get(), impl->key.get(), now - kBackdate, now + kRootLifetime, ca_extensions()};
-    IOTCORE_ASSIGN(impl->certificate, make_certificate(root, nullptr, impl->key.get()));
-    impl->pem = to_pem(impl->certificate.get());
-    return impl;
-  }
-
-  static Result<std::unique_ptr<Impl>> load(
-      const Clock& clock,
-      std::string_view certificate_pem,
-      std::string_view key_pem,
-      std::string_view passphrase
-  ) {
-    auto impl = std::make_unique<Impl>();
-    impl->clock = &clock;
-    impl->key = private_key_from_pem(key_pem, passphrase);
-    impl->certificate = certificate_from_pem(certificate_pem);
-    if (impl->key == nullptr || impl->certificate == nullptr) {
-      return fail(
-          Errc::kStoreCorrupt,
-          "ca.pem or ca.key does not hold what its name says, or ca.key is encrypted under another "
-          "sealing key"
-      );
-    }
-    if (X509_check_private_key(impl->certificate.get(), impl->key.get()) != 1) {
-      return fail(Errc::kStoreCorrupt, "ca.key is not the key of ca.pem");
-    }
-    impl->pem = to_pem(impl->certificate.get());
-    return impl;
-  }
+  std::string root_pem;
+  std::string cross_pem;  // or empty
 
   Result<X509Ptr> issue(
+      const Clock& clock,
       const X509_NAME* subject,
       EVP_PKEY* public_key,
       std::optional<WallTime> not_after,
@@ -282,23 +140,56 @@ struct CertificateAuthority::Impl {
   ) const {
     extensions.push_back({NID_subject_key_identifier, "hash"});
     extensions.push_back({NID_authority_key_identifier, "keyid:always"});
-    const Template from = {
-        subject, public_key, clock->wall() - kBackdate, not_after, std::move(extensions)};
+    const CertificateTemplate from = {
+        subject, public_key, clock.wall() - kBackdate, not_after, std::move(extensions)};
     return make_certificate(from, certificate.get(), key.get());
   }
 
-  Result<X509Ptr> issue_device(const X509_NAME* subject, EVP_PKEY* public_key) const {
+  Result<X509Ptr> issue_device(const Clock& clock, const X509_NAME* subject, EVP_PKEY* public_key)
+      const {
     return issue(
+        clock,
         subject,
         public_key,
         std::nullopt,
         {{NID_basic_constraints, "critical,CA:FALSE"}, {NID_key_usage, "critical,digitalSignature"}}
     );
   }
+};
+
+std::shared_ptr<const Issuer> issuer_of(
+    CaPair intermediate, const CaPair& root, const CaPlace& place
+) {
+  return std::make_shared<const Issuer>(Issuer{
+      std::move(intermediate.certificate),
+      std::move(intermediate.key),
+      std::move(intermediate.pem),
+      root.pem,
+      cross_certificate(place, root)});
+}
+
+}  // namespace
+
+struct CertificateAuthority::Impl {
+  const Clock* clock;
+  CaPlace place;
+  std::mutex rotating;  // one at a time, and their files
+
+  mutable std::mutex mutex;  // and what follows
+  std::shared_ptr<const Issuer> current;
+  std::uint64_t generation = 0;
+
+  // Second owner: whoever is just signing with it.
+  std::shared_ptr<const Issuer> issuer() const {
+    const std::lock_guard lock(mutex);
+    return current;
+  }
 
   // The certificate in `folder`, if it can still be used.
   std::optional<ServerCertificate> kept_server_certificate(
-      const std::filesystem::path& folder, const std::vector<std::string>& names
+      const std::filesystem::path& folder,
+      const std::vector<std::string>& names,
+      const Issuer& issuer
   ) const {
     const auto kept_pem = read_file(folder / "server.pem");
     const auto key_pem = read_file(folder / "server.key");
@@ -309,7 +200,7 @@ struct CertificateAuthority::Impl {
     const KeyPtr kept_key = private_key_from_pem(*key_pem);
     if (kept == nullptr || kept_key == nullptr ||
         X509_check_private_key(kept.get(), kept_key.get()) != 1 ||
-        X509_verify(kept.get(), key.get()) != 1 || !has_names(kept.get(), names)) {
+        X509_verify(kept.get(), issuer.key.get()) != 1 || !has_names(kept.get(), names)) {
       return std::nullopt;
     }
     const auto info = parse_certificate_pem(*kept_pem);
@@ -327,98 +218,43 @@ CertificateAuthority::CertificateAuthority(CertificateAuthority&&) noexcept = de
 CertificateAuthority& CertificateAuthority::operator=(CertificateAuthority&&) noexcept = default;
 CertificateAuthority::~CertificateAuthority() = default;
 
-namespace {
-
-constexpr std::string_view kEncryptedMark = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
-
-constexpr const char* kNextKey = "ca.key.next";
-constexpr const char* kCross = "ca.cross.pem";
-
-Status take_next_key(const std::filesystem::path& folder) {
-  std::error_code error;
-  std::filesystem::rename(folder / kNextKey, folder / "ca.key", error);
-  return error ? fail(Errc::kStoreIo, "ca.key cannot be replaced: " + error.message()) : Status();
-}
-
-Status write_ca_key(const std::filesystem::path& path, EVP_PKEY* key, std::string_view passphrase) {
-  return write_file(
-      path,
-      passphrase.empty() ? private_key_to_pem(key) : private_key_to_pem(key, passphrase),
-      FileMode::kPrivate
-  );
-}
-
-}  // namespace
-
 Result<CertificateAuthority> CertificateAuthority::open(
     const std::filesystem::path& folder, const Clock& clock, std::string_view passphrase
 ) {
-  const auto certificate_path = folder / "ca.pem";
-  const auto key_path = folder / "ca.key";
-  const auto pem = read_file(certificate_path);
-  const auto key_pem = read_file(key_path);
-  if (pem && key_pem) {
-    auto loading = Impl::load(clock, *pem, *key_pem, passphrase);
-    if (const auto next = read_file(folder / kNextKey); !loading && next) {
-      // A rotation was cut short between its last two steps.
-      loading = Impl::load(clock, *pem, *next, passphrase);
-      if (loading) {
-        IOTCORE_TRY(take_next_key(folder));
-      }
-    }
-    if (!loading) {
-      return fail(std::move(loading).error());
-    }
-    std::unique_ptr<Impl> loaded = *std::move(loading);
-    if (!passphrase.empty() && key_pem->find(kEncryptedMark) == std::string::npos) {
-      IOTCORE_TRY(write_ca_key(key_path, loaded->key.get(), passphrase));
-    }
-    return CertificateAuthority(std::move(loaded));
-  }
-  const auto absent = [](const Result<std::string>& file) {
-    return !file && file.error().code() == Errc::kNotFound;
-  };
-  // A key alone is what a crash between the two writes below leaves; nobody has seen its
-  // certificate.
-  if (!absent(pem) || (!key_pem && !absent(key_pem))) {
-    return fail(pem ? key_pem.error() : pem.error());
-  }
-  IOTCORE_ASSIGN(auto made, Impl::make(clock));
-  IOTCORE_TRY(write_ca_key(key_path, made->key.get(), passphrase));
-  IOTCORE_TRY(write_file(certificate_path, made->pem, FileMode::kPublic));
-  return CertificateAuthority(std::move(made));
+  auto impl = std::make_unique<Impl>();
+  impl->clock = &clock;
+  impl->place = {folder, std::string(passphrase)};
+  IOTCORE_ASSIGN(const CaPair root, open_root(impl->place, clock));
+  IOTCORE_ASSIGN(CaPair intermediate, open_intermediate(impl->place, clock, root));
+  impl->current = issuer_of(std::move(intermediate), root, impl->place);
+  return CertificateAuthority(std::move(impl));
 }
 
-Status CertificateAuthority::rotate(
-    const std::filesystem::path& folder, const Clock& clock, std::string_view passphrase
-) {
-  IOTCORE_ASSIGN(const std::string old_pem, read_file(folder / "ca.pem"));
-  IOTCORE_ASSIGN(const CertificateAuthority old, open(folder, clock, passphrase));
-  IOTCORE_ASSIGN(const auto fresh, Impl::make(clock));
-  IOTCORE_ASSIGN(const Certificate old_info, parse_certificate_pem(old.impl_->pem));
-  const Template cross = {
-      X509_get_subject_name(fresh->certificate.get()),
-      fresh->key.get(),
-      clock.wall() - kBackdate,
-      old_info.not_after,
-      ca_extensions()};
-  IOTCORE_ASSIGN(
-      const X509Ptr crossed,
-      make_certificate(cross, old.impl_->certificate.get(), old.impl_->key.get())
-  );
-  // In this order: whatever step is the last one done, open() finds a root with its key.
-  IOTCORE_TRY(write_ca_key(folder / kNextKey, fresh->key.get(), passphrase));
-  IOTCORE_TRY(write_file(folder / kCross, to_pem(crossed.get()), FileMode::kPublic));
-  IOTCORE_TRY(write_file(folder / "ca.pem", fresh->pem + old_pem, FileMode::kPublic));
-  return take_next_key(folder);
+Status CertificateAuthority::rotate(Rotation what) {
+  const std::lock_guard one_at_a_time(impl_->rotating);
+  IOTCORE_ASSIGN(CaPair root, open_root(impl_->place, *impl_->clock));
+  if (what == Rotation::kRoot) {
+    IOTCORE_ASSIGN(root, rotate_root(impl_->place, *impl_->clock, root));
+  }
+  IOTCORE_ASSIGN(CaPair intermediate, renew_intermediate(impl_->place, *impl_->clock, root));
+  auto fresh = issuer_of(std::move(intermediate), root, impl_->place);
+  const std::lock_guard lock(impl_->mutex);
+  impl_->current = std::move(fresh);
+  ++impl_->generation;
+  return {};
 }
 
-const std::string& CertificateAuthority::certificate_pem() const {
-  return impl_->pem;
+std::uint64_t CertificateAuthority::generation() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->generation;
+}
+
+std::string CertificateAuthority::certificate_pem() const {
+  return impl_->issuer()->root_pem;
 }
 
 std::string CertificateAuthority::name() const {
-  const auto info = parse_certificate_pem(impl_->pem);
+  const auto info = parse_certificate_pem(certificate_pem());
   if (!info) {
     return {};
   }
@@ -427,9 +263,12 @@ std::string CertificateAuthority::name() const {
 }
 
 Result<KeysAndCertificate> CertificateAuthority::make_device_certificate(KeyType type) const {
-  IOTCORE_ASSIGN(const KeyPtr key, make_key(type));
+  IOTCORE_ASSIGN(const KeyPtr key, type == KeyType::kRsa2048 ? make_rsa_key() : make_p256_key());
   const NamePtr subject = make_name(kDeviceCommonName, "");
-  IOTCORE_ASSIGN(const X509Ptr certificate, impl_->issue_device(subject.get(), key.get()));
+  IOTCORE_ASSIGN(
+      const X509Ptr certificate,
+      impl_->issuer()->issue_device(*impl_->clock, subject.get(), key.get())
+  );
   return KeysAndCertificate{
       to_pem(certificate.get()), public_key_to_pem(key.get()), private_key_to_pem(key.get())};
 }
@@ -450,7 +289,9 @@ Result<std::string> CertificateAuthority::sign_device_request(std::string_view r
   if (X509_NAME_entry_count(subject) == 0) {
     subject = fallback.get();
   }
-  IOTCORE_ASSIGN(const X509Ptr certificate, impl_->issue_device(subject, key));
+  IOTCORE_ASSIGN(
+      const X509Ptr certificate, impl_->issuer()->issue_device(*impl_->clock, subject, key)
+  );
   return to_pem(certificate.get());
 }
 
@@ -458,15 +299,17 @@ Result<ServerCertificate> CertificateAuthority::server_certificate(
     const std::filesystem::path& folder, std::span<const std::string> names
 ) const {
   IOTCORE_ASSIGN(const std::vector<std::string> all_names, all_server_names(names));
-  if (auto kept = impl_->kept_server_certificate(folder, all_names)) {
+  const std::shared_ptr<const Issuer> issuer = impl_->issuer();
+  if (auto kept = impl_->kept_server_certificate(folder, all_names, *issuer)) {
     return *std::move(kept);
   }
-  IOTCORE_ASSIGN(const KeyPtr key, make_key(KeyType::kP256));
+  IOTCORE_ASSIGN(const KeyPtr key, make_p256_key());
   const NamePtr subject = make_name("iotcore server", "iotcore");
   const WallTime not_after = impl_->clock->wall() + kServerLifetime;
   IOTCORE_ASSIGN(
       const X509Ptr certificate,
-      impl_->issue(
+      issuer->issue(
+          *impl_->clock,
           subject.get(),
           key.get(),
           not_after,
@@ -476,10 +319,10 @@ Result<ServerCertificate> CertificateAuthority::server_certificate(
            {NID_subject_alt_name, alternative_names(all_names)}}
       )
   );
-  ServerCertificate made = {to_pem(certificate.get()), private_key_to_pem(key.get()), not_after};
-  if (const auto cross = read_file(folder / kCross)) {
-    made.certificate_pem += *cross;
-  }
+  const ServerCertificate made = {
+      to_pem(certificate.get()) + issuer->pem + issuer->cross_pem,
+      private_key_to_pem(key.get()),
+      not_after};
   IOTCORE_TRY(write_file(folder / "server.key", made.private_key_pem, FileMode::kPrivate));
   IOTCORE_TRY(write_file(folder / "server.pem", made.certificate_pem, FileMode::kPublic));
   return made;

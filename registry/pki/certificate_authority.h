@@ -30,32 +30,33 @@ struct ServerCertificate {
   WallTime not_after;
 };
 
-// The root CA of this installation. It signs the certificate of the TLS faces and those of devices.
-// After open() it is immutable; any thread may use it. Making keys takes tens of milliseconds: on
-// the blocking pool only.
+// This installation's own CA: a root, whose certificate clients trust and whose key is read only to sign, and under it an intermediate CA, which signs
+// the certificate of the TLS faces and those of devices. Any thread. Making keys takes tens of milliseconds: on the blocking pool only.
 class CertificateAuthority {
  public:
-  // From ca.pem and ca.key (mode 600) in `folder`, which exists; if neither is there, a new CA is
-  // made and written. One without the other is an error: overwriting half a CA would orphan a
-  // fleet. The key is kept encrypted under the passphrase, if there is one; one that was not is encrypted now.
+  // From the files in `folder`, which exists (ca_files.h); what is not there is made. Keys are kept encrypted under the passphrase, if there is one; one
+  // that was not is encrypted now. Half a root is an error: overwriting it would orphan a fleet.
   static Result<CertificateAuthority> open(
       const std::filesystem::path& folder, const Clock& clock, std::string_view passphrase = {}
   );
 
-  // Makes a new root in the place of the one in `folder`, which must be there and in nobody's use. ca.pem then holds both, the new one first; the old
-  // one has signed the new one's key (ca.cross.pem, sent along by the TLS faces), so that clients who know only the old root go on until it ends.
-  // Device certificates are known by their fingerprints and stay as they are.
-  static Status rotate(
-      const std::filesystem::path& folder, const Clock& clock, std::string_view passphrase
-  );
+  enum class Rotation : std::uint8_t { kIntermediate, kRoot };
+
+  // Makes a new intermediate, under the same root or a new one; what is signed from then on is signed by it. With a new root ca.pem holds both, the new
+  // one first; the old one has signed the new one's key, and server_certificate() sends that along, so that clients who know only the old root go on
+  // until it ends. Device certificates are known by their fingerprints and stay as they are.
+  Status rotate(Rotation what);
 
   CertificateAuthority(CertificateAuthority&&) noexcept;
   CertificateAuthority& operator=(CertificateAuthority&&) noexcept;
   ~CertificateAuthority();
 
-  const std::string& certificate_pem() const;
-  // The subject's common name.
+  // The root's.
+  std::string certificate_pem() const;
+  // The subject's common name of the root.
   std::string name() const;
+  // Raised by rotate(): a server certificate of before is to be made anew.
+  std::uint64_t generation() const;
 
   // New keys and a certificate on them for a device, in force from now to the end of 2049, as AWS
   // makes them. The private key is nowhere else.
@@ -65,9 +66,9 @@ class CertificateAuthority {
   // P-256, P-384 and P-521).
   Result<std::string> sign_device_request(std::string_view request_pem) const;
 
-  // server.pem and server.key of `folder` while they are this CA's, fit `names` (host names and
-  // addresses) and last another 30 days; else made anew and written. "localhost", 127.0.0.1, ::1
-  // and the machine's host name are always among the names.
+  // server.pem and server.key of `folder` while they are the intermediate's, fit `names` (host names
+  // and addresses) and last another 30 days; else made anew and written. "localhost", 127.0.0.1, ::1
+  // and the machine's host name are always among the names. The chain is in it.
   Result<ServerCertificate> server_certificate(
       const std::filesystem::path& folder, std::span<const std::string> names
   ) const;

@@ -100,33 +100,60 @@ TEST_CASE("the CA's key is encrypted, and one that was not becomes so") {
 TEST_CASE("a rotated root is trusted by those who know the old one") {
   const Folder folder;
   const SystemClock clock;
-  const std::string old_pem =
-      CertificateAuthority::open(folder.path(), clock, "words")->certificate_pem();
+  auto ca = CertificateAuthority::open(folder.path(), clock, "words");
+  REQUIRE(ca);
+  const std::string old_pem = ca->certificate_pem();
   folder.put("old.pem", old_pem);
   const std::vector<std::string> names;
-  REQUIRE(CertificateAuthority::open(folder.path(), clock, "words")
-              ->server_certificate(folder.path(), names));
+  REQUIRE(ca->server_certificate(folder.path(), names));
   const std::string old_key = *read_file(folder.path() / "ca.key");
-  REQUIRE(CertificateAuthority::rotate(folder.path(), clock, "words"));
-  const auto rotated = CertificateAuthority::open(folder.path(), clock, "words");
-  REQUIRE(rotated);
-  CHECK(rotated->certificate_pem() != old_pem);
-  CHECK(*read_file(folder.path() / "ca.pem") == rotated->certificate_pem() + old_pem);
-  REQUIRE(rotated->server_certificate(folder.path(), names));
-  folder.put("new.pem", rotated->certificate_pem());
+  REQUIRE(ca->rotate(CertificateAuthority::Rotation::kRoot));
+  CHECK(ca->generation() == 1);
+  const std::string new_pem = ca->certificate_pem();
+  CHECK(new_pem != old_pem);
+  CHECK(*read_file(folder.path() / "ca.pem") == new_pem + old_pem);
+  REQUIRE(ca->server_certificate(folder.path(), names));
+  folder.put("new.pem", new_pem);
   const std::string chain = "-untrusted server.pem server.pem";
   CHECK(folder.run("openssl verify -x509_strict -CAfile old.pem " + chain) == "server.pem: OK\n");
   CHECK(folder.run("openssl verify -x509_strict -CAfile new.pem " + chain) == "server.pem: OK\n");
+  // The next start finds the same.
+  const std::string sent = *read_file(folder.path() / "server.pem");
+  const auto opened = CertificateAuthority::open(folder.path(), clock, "words");
+  REQUIRE(opened);
+  CHECK(opened->certificate_pem() == new_pem);
+  CHECK(opened->server_certificate(folder.path(), names)->certificate_pem == sent);
 
   // Cut short before its last step.
   folder.run("cp ca.key ca.key.next");
   REQUIRE(write_file(folder.path() / "ca.key", old_key, FileMode::kPrivate));
   REQUIRE(CertificateAuthority::open(folder.path(), clock, "words"));
   CHECK_FALSE(std::filesystem::exists(folder.path() / "ca.key.next"));
-  CHECK(
-      CertificateAuthority::open(folder.path(), clock, "words")->certificate_pem() ==
-      rotated->certificate_pem()
-  );
+  CHECK(CertificateAuthority::open(folder.path(), clock, "words")->certificate_pem() == new_pem);
+}
+
+TEST_CASE("the intermediate is another's to replace: by a rotation of its own, and when it is lost"
+) {
+  const Folder folder;
+  const SystemClock clock;
+  auto ca = CertificateAuthority::open(folder.path(), clock, "words");
+  REQUIRE(ca);
+  const std::string root = ca->certificate_pem();
+  const std::string first = *read_file(folder.path() / "intermediate.pem");
+  CHECK(has(*read_file(folder.path() / "intermediate.key"), "BEGIN ENCRYPTED PRIVATE KEY"));
+  CHECK(has(folder.run("openssl x509 -in intermediate.pem -noout -text"), "CA:TRUE, pathlen:0"));
+  REQUIRE(ca->rotate(CertificateAuthority::Rotation::kIntermediate));
+  CHECK(ca->certificate_pem() == root);
+  const std::string second = *read_file(folder.path() / "intermediate.pem");
+  CHECK(second != first);
+  for (const char* damage : {"rm intermediate.key", "cp ca.pem intermediate.pem"}) {
+    folder.run(damage);
+    REQUIRE(CertificateAuthority::open(folder.path(), clock, "words"));
+    CHECK(
+        folder.run("openssl verify -x509_strict -CAfile ca.pem intermediate.pem") ==
+        "intermediate.pem: OK\n"
+    );
+  }
 }
 
 TEST_CASE("device certificates carry AWS's subject and end, and fit their keys") {
@@ -142,7 +169,9 @@ TEST_CASE("device certificates carry AWS's subject and end, and fit their keys")
     folder.put("device.key", made->private_key_pem);
     folder.put("device.pub", made->public_key_pem);
     CHECK(
-        folder.run("openssl verify -x509_strict -CAfile ca.pem device.pem") == "device.pem: OK\n"
+        folder.run(
+            "openssl verify -x509_strict -CAfile ca.pem -untrusted intermediate.pem device.pem"
+        ) == "device.pem: OK\n"
     );
     const std::string text = folder.run("openssl x509 -in device.pem -noout -text");
     CHECK(has(text, "Subject: CN = AWS IoT Certificate"));
@@ -187,7 +216,10 @@ TEST_CASE("a CSR keeps its key and subject, and is refused when weak or forged")
   );
   REQUIRE(signed_pem);
   folder.put("d.pem", *signed_pem);
-  CHECK(folder.run("openssl verify -x509_strict -CAfile ca.pem d.pem") == "d.pem: OK\n");
+  CHECK(
+      folder.run("openssl verify -x509_strict -CAfile ca.pem -untrusted intermediate.pem d.pem") ==
+      "d.pem: OK\n"
+  );
   CHECK(
       folder.run("openssl x509 -in d.pem -noout -pubkey") ==
       folder.run("openssl pkey -in k.pem -pubout")
@@ -223,8 +255,8 @@ TEST_CASE("the server certificate follows its names and is renewed in time") {
   const auto first = ca->server_certificate(folder.path(), names);
   REQUIRE(first);
   CHECK(
-      folder.run("openssl verify -x509_strict -purpose sslserver -CAfile ca.pem server.pem") ==
-      "server.pem: OK\n"
+      folder.run("openssl verify -x509_strict -purpose sslserver -CAfile ca.pem -untrusted "
+                 "server.pem server.pem") == "server.pem: OK\n"
   );
   const std::string text = folder.run("openssl x509 -in server.pem -noout -ext subjectAltName");
   for (const char* name :
