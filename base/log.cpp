@@ -1,12 +1,15 @@
 #include "base/log.h"
 
 #include "base/json.h"
+#include "base/log_levels.h"
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
+#include <mutex>
 
 namespace iotcore {
 namespace {
@@ -24,6 +27,28 @@ struct Logger {
     return logger;
   }();
   std::atomic<LogFormat> format = LogFormat::kText;
+  std::atomic<LogLevel> all = LogLevel::kInfo;
+  std::atomic<LogLevel> least = LogLevel::kInfo;  // of all targets and everything else
+  // Null: no targets. Second owner: whoever is just logging.
+  std::atomic<std::shared_ptr<const std::vector<LogTarget>>> targets;
+
+  std::mutex mutex;  // and what follows
+  LogLevel configured = LogLevel::kInfo;
+  LogLevels levels;
+
+  // With the mutex held.
+  void put_in_force() {
+    all = levels.all.value_or(configured);
+    LogLevel lowest = all;
+    for (const LogTarget& target : levels.targets) {
+      lowest = std::min(lowest, target.level);
+    }
+    targets.store(
+        levels.targets.empty() ? nullptr
+                               : std::make_shared<const std::vector<LogTarget>>(levels.targets)
+    );
+    least = lowest;
+  }
 };
 
 Logger& logger() {
@@ -45,6 +70,25 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
   return spdlog::level::err;
 }
 
+// From which level on a line with these fields is logged.
+LogLevel level_for(std::initializer_list<LogField> fields) {
+  const LogLevel all = logger().all.load(std::memory_order_relaxed);
+  const auto targets = logger().targets.load();
+  if (targets == nullptr) {
+    return all;
+  }
+  std::optional<LogLevel> least;
+  for (const LogTarget& target : *targets) {
+    const bool fits = std::any_of(fields.begin(), fields.end(), [&target](const LogField& field) {
+      return field.key() == target.field && field.value() == target.value;
+    });
+    if (fits) {
+      least = std::min(least.value_or(target.level), target.level);
+    }
+  }
+  return least.value_or(all);
+}
+
 bool needs_quotes(std::string_view value) {
   if (value.empty()) {
     return true;
@@ -61,18 +105,27 @@ bool needs_quotes(std::string_view value) {
 
 void configure_log(LogLevel level, LogFormat format) {
   logger().format = format;
-  logger().sink->set_level(to_spdlog(level));
+  logger().sink->set_level(spdlog::level::debug);  // we have looked at the level before
   logger().sink->set_pattern(
       format == LogFormat::kJson ? kJsonPattern : kTextPattern, spdlog::pattern_time_type::utc
   );
+  const std::lock_guard lock(logger().mutex);
+  logger().configured = level;
+  logger().put_in_force();
+}
+
+void set_log_levels(LogLevels levels) {
+  const std::lock_guard lock(logger().mutex);
+  logger().levels = std::move(levels);
+  logger().put_in_force();
 }
 
 bool log_enabled(LogLevel level) {
-  return logger().sink->should_log(to_spdlog(level));
+  return level >= logger().least.load(std::memory_order_relaxed);
 }
 
 void log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
-  if (!log_enabled(level)) {
+  if (!log_enabled(level) || level < level_for(fields)) {
     return;
   }
   std::string line;

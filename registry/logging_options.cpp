@@ -1,5 +1,6 @@
 #include "registry/logging_options.h"
 
+#include "base/log_levels.h"
 #include "registry/keys.h"
 #include "registry/page.h"
 
@@ -11,7 +12,55 @@ namespace {
 constexpr std::string_view kDefaultTarget = "DEFAULT";
 constexpr std::size_t kLevelsMax = 1000;
 
+LogLevel level_of(std::string_view name) {
+  return name == "DEBUG"  ? LogLevel::kDebug
+         : name == "INFO" ? LogLevel::kInfo
+         : name == "WARN" ? LogLevel::kWarn
+                          : LogLevel::kError;
+}
+
+// The field of the log by which a target is known, or empty.
+std::string_view field_of(std::string_view target_type) {
+  return target_type == "CLIENT_ID"      ? "client_id"
+         : target_type == "SOURCE_IP"    ? "source_ip"
+         : target_type == "PRINCIPAL_ID" ? "principal"
+                                         : "";
+}
+
 }  // namespace
+
+Status LoggingOptions::apply() {
+  store::Batch unused;
+  IOTCORE_ASSIGN(const record::LoggingOptions options, read(unused));
+  LogLevels levels;
+  if (options.has_v2()) {
+    const api::SetV2LoggingOptionsRequest& v2 = options.v2();
+    if (v2.has_default_log_level()) {
+      levels.all = level_of(v2.default_log_level());
+    }
+    if (v2.disable_all_logs()) {
+      levels.all = LogLevel::kError;
+    }
+    IOTCORE_ASSIGN(
+        const std::vector<store::Entry> rows,
+        store_.scan(keys::kRegistry, keys::logging_levels(), {}, kLevelsMax)
+    );
+    for (const store::Entry& row : rows) {
+      const std::string type = segment_of(row.key, 0);
+      if (type == kDefaultTarget) {
+        levels.all = level_of(row.value);
+      } else if (!field_of(type).empty() && !v2.disable_all_logs()) {
+        levels.targets.push_back(
+            {std::string(field_of(type)), segment_of(row.key, 1), level_of(row.value)}
+        );
+      }
+    }
+  } else if (options.has_v1() && options.v1().has_log_level()) {
+    levels.all = level_of(options.v1().log_level());
+  }
+  set_log_levels(std::move(levels));
+  return {};
+}
 
 // The batch expects the row as it is read.
 Result<record::LoggingOptions> LoggingOptions::read(store::Batch& batch) {
@@ -57,6 +106,7 @@ Result<api::SetV2LoggingOptionsResponse> LoggingOptions::set_v2(
     }
     return write(std::move(batch), options);
   }));
+  IOTCORE_TRY(apply());
   return api::SetV2LoggingOptionsResponse();
 }
 
@@ -92,6 +142,7 @@ Result<api::SetV2LoggingLevelResponse> LoggingOptions::set_level(
     );
   }
   IOTCORE_TRY(until_no_conflict([&] { return try_set_level(request); }));
+  IOTCORE_TRY(apply());
   return api::SetV2LoggingLevelResponse();
 }
 
@@ -124,6 +175,7 @@ Result<api::DeleteV2LoggingLevelResponse> LoggingOptions::delete_level(
       keys::logging_levels().text(request.target_type()).text(request.target_name())
   );
   IOTCORE_TRY(commit(store_, std::move(batch)));
+  IOTCORE_TRY(apply());
   return api::DeleteV2LoggingLevelResponse();
 }
 
@@ -165,6 +217,7 @@ Result<api::SetLoggingOptionsResponse> LoggingOptions::set(
     *options.mutable_v1() = request.logging_options_payload();
     return write(std::move(batch), options);
   }));
+  IOTCORE_TRY(apply());
   return api::SetLoggingOptionsResponse();
 }
 

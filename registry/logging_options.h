@@ -6,11 +6,14 @@
 
 namespace iotcore::registry {
 
-// The operations on logging options, both generations. They are kept and shown; what this server writes to its log is set in its configuration.
-// Blocking; any thread.
+// The operations on logging options, both generations. Once they are set, they say what the server logs, and its configuration does not: DISABLED leaves
+// the errors, the targets CLIENT_ID, SOURCE_IP and PRINCIPAL_ID have levels of their own, THING_GROUP is kept without effect. Blocking; any thread.
 class LoggingOptions {
  public:
   explicit LoggingOptions(store::Store& store) : store_(store) {}
+
+  // Puts what is stored in force: at start, and when the account has been emptied.
+  Status apply();
 
   // Role and level stay as they were where they are not given.
   Result<api::SetV2LoggingOptionsResponse> set_v2(const api::SetV2LoggingOptionsRequest& request);
