@@ -11,6 +11,8 @@
 #include "proto/api/data.pb.h"
 #include "proto/api/domain_configurations.pb.h"
 #include "proto/api/endpoint.pb.h"
+#include "proto/api/imports.pb.h"
+#include "proto/api/installation.pb.h"
 #include "proto/api/policies.pb.h"
 #include "proto/api/role_aliases.pb.h"
 #include "proto/api/rule_destinations.pb.h"
@@ -33,6 +35,8 @@ Result<std::unique_ptr<OperationTable>> OperationTable::of_api() {
       api::RegisterCACertificateRequest::descriptor()->file(),
       api::CreatePolicyRequest::descriptor()->file(),
       api::CreateAccessKeyRequest::descriptor()->file(),
+      api::ImportThingsRequest::descriptor()->file(),
+      api::RotateCertificateAuthorityRequest::descriptor()->file(),
       api::CreateAuthorizerRequest::descriptor()->file(),
       api::CreateBackupRequest::descriptor()->file(),
       api::CreateRoleAliasRequest::descriptor()->file(),

@@ -10,7 +10,9 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
+#include <arpa/inet.h>
 #include <array>
 #include <cstring>
 
@@ -99,17 +101,54 @@ int select_alpn(
   return SSL_TLSEXT_ERR_NOACK;
 }
 
-int check_server_name(SSL* ssl, int* alert, void* argument) {
-  const auto& answers_for = config_of(argument).answers_for;
-  const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-  if (name == nullptr) {
-    return SSL_TLSEXT_ERR_NOACK;
+// The host that a ClientHello names (RFC 6066, section 3), or nothing.
+std::string_view host_in_hello(SSL* ssl) {
+  const unsigned char* bytes = nullptr;
+  std::size_t size = 0;
+  if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &bytes, &size) != 1) {
+    return {};
   }
-  if (answers_for && !answers_for(name)) {
+  ByteReader reader(std::string_view(reinterpret_cast<const char*>(bytes), size));
+  reader.u16();  // of the list, which has one entry
+  const bool is_host = reader.u8() == TLSEXT_NAMETYPE_host_name;
+  const std::string_view host = reader.bytes(reader.u16());
+  return is_host && reader.ok() ? host : std::string_view();
+}
+
+bool is_own_name(SSL* ssl, std::string_view host) {
+  X509* own = SSL_get_certificate(ssl);
+  const std::string text(host);
+  unsigned char address[16];
+  // Some clients name the address to which they connect, though RFC 6066 does not let them.
+  return ::inet_pton(AF_INET, text.c_str(), address) == 1 ||
+         ::inet_pton(AF_INET6, text.c_str(), address) == 1 ||
+         (own != nullptr && X509_check_host(own, host.data(), host.size(), 0, nullptr) == 1);
+}
+
+// Before the version is chosen, so that a host may have a policy of its own.
+int on_client_hello(SSL* ssl, int* alert, void* argument) {
+  const auto& choose = config_of(argument).choose;
+  const std::string_view host = choose ? host_in_hello(ssl) : std::string_view();
+  if (host.empty()) {
+    return SSL_CLIENT_HELLO_SUCCESS;
+  }
+  const ServerNameChoice choice = choose(host);
+  using Answers = ServerNameChoice::Answers;
+  if (choice.answers == Answers::kNo ||
+      (choice.answers == Answers::kIfOwn && !is_own_name(ssl, host))) {
     *alert = SSL_AD_UNRECOGNIZED_NAME;
-    return SSL_TLSEXT_ERR_ALERT_FATAL;
+    return SSL_CLIENT_HELLO_ERROR;
   }
-  return SSL_TLSEXT_ERR_OK;
+  if (choice.policy != nullptr && !apply(*choice.policy, ssl)) {
+    *alert = SSL_AD_INTERNAL_ERROR;
+    return SSL_CLIENT_HELLO_ERROR;
+  }
+  return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+int acknowledge_server_name(SSL* ssl, int* /*alert*/, void* /*argument*/) {
+  return SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) == nullptr ? SSL_TLSEXT_ERR_NOACK
+                                                                       : SSL_TLSEXT_ERR_OK;
 }
 
 // An encrypted key is an error; OpenSSL would ask for its password on the terminal.
@@ -209,9 +248,9 @@ Result<TlsContext::Context> TlsContext::build(
   SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, self);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wold-style-cast"  // inside OpenSSL's macro
-  SSL_CTX_set_tlsext_servername_callback(context.get(), check_server_name);
+  SSL_CTX_set_tlsext_servername_callback(context.get(), acknowledge_server_name);
 #pragma GCC diagnostic pop
-  SSL_CTX_set_tlsext_servername_arg(context.get(), self);
+  SSL_CTX_set_client_hello_cb(context.get(), on_client_hello, self);
   return context;
 }
 

@@ -21,6 +21,17 @@ enum class ClientCertificates : std::uint8_t {
   kByAlpn,  // not from a client that names a protocol other than x-amzn-mqtt-ca and x-amzn-http-ca
 };
 
+// What a server does about a client who names a host (SNI).
+struct ServerNameChoice {
+  enum class Answers : std::uint8_t {
+    kYes,
+    kIfOwn,  // if the server's own certificate has the name, or the name is an address
+    kNo,     // the handshake ends: a wrong name fails (mqtt.md 1)
+  };
+  Answers answers = Answers::kYes;
+  const TlsPolicy* policy = nullptr;  // other than the context's
+};
+
 struct TlsServerConfig {
   std::string certificate_chain_pem;  // the server's own first
   std::string private_key_pem;
@@ -28,8 +39,8 @@ struct TlsServerConfig {
   const TlsPolicy* policy = &tls_policies().front();
   // Kept for clients that come back, some 1 KiB each; 0: none are resumed.
   std::size_t resumable_sessions_max = 20'000;
-  // Whether this server answers for that name; a wrong one ends the handshake (mqtt.md 1). Any thread. Empty: it answers for all.
-  std::function<bool(std::string_view server_name)> answers_for;
+  // What holds for clients who name this host; any thread. Empty: the same for all.
+  std::function<ServerNameChoice(std::string_view server_name)> choose;
 };
 
 // The server side's TLS settings. accept() on any thread; reload() on any thread.

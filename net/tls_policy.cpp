@@ -52,6 +52,12 @@ const TlsPolicy* find_tls_policy(std::string_view name) {
   return found == kPolicies.end() ? nullptr : found;
 }
 
+bool apply(const TlsPolicy& policy, SSL* connection) {
+  return SSL_set_min_proto_version(connection, policy.version_min) == 1 &&
+         SSL_set_max_proto_version(connection, policy.version_max) == 1 &&
+         SSL_set_cipher_list(connection, policy.suites12) == 1;
+}
+
 bool apply(const TlsPolicy& policy, SSL_CTX* context) {
   return SSL_CTX_set_min_proto_version(context, policy.version_min) == 1 &&
          SSL_CTX_set_max_proto_version(context, policy.version_max) == 1 &&

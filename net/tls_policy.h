@@ -4,6 +4,7 @@
 #include <string_view>
 
 typedef struct ssl_ctx_st SSL_CTX;
+typedef struct ssl_st SSL;
 
 namespace iotcore::net {
 
@@ -23,5 +24,7 @@ std::span<const TlsPolicy> tls_policies();
 const TlsPolicy* find_tls_policy(std::string_view name);
 
 bool apply(const TlsPolicy& policy, SSL_CTX* context);
+// For one connection, from the callback of its ClientHello.
+bool apply(const TlsPolicy& policy, SSL* connection);
 
 }  // namespace iotcore::net

@@ -25,10 +25,22 @@ bool is_principal_id(std::string_view id) {
   });
 }
 
+bool has_tls(const AuthorizerEvent& event) {
+  return event.server_name || !event.certificate_id.empty();
+}
+
 json::object protocol_data(const AuthorizerEvent& event) {
   json::object data;
-  if (event.server_name) {
-    data["tls"] = json::object{{"serverName", *event.server_name}};
+  if (has_tls(event)) {
+    json::object tls;
+    if (event.server_name) {
+      tls["serverName"] = *event.server_name;
+    }
+    if (!event.certificate_id.empty()) {
+      tls["x509CertificatePem"] = event.certificate_pem;
+      tls["principalId"] = event.certificate_id;
+    }
+    data["tls"] = std::move(tls);
   }
   if (event.http) {
     json::object headers;
@@ -72,8 +84,11 @@ Result<std::optional<std::chrono::seconds>> read_seconds(
   return std::optional(std::max(std::chrono::seconds(whole), kSecondsMin));
 }
 
-Status read_policies(const json::object& object, AuthorizerAnswer& answer) {
+Status read_policies(const json::object& object, bool required, AuthorizerAnswer& answer) {
   const json::value* documents = find_member(object, "policyDocuments");
+  if (documents == nullptr && !required) {
+    return {};
+  }
   if (documents == nullptr || !documents->is_array()) {
     return bad_answer("has no list policyDocuments");
   }
@@ -106,7 +121,7 @@ std::string to_json_text(const AuthorizerEvent& event) {
   }
   out["signatureVerified"] = event.signature_verified;
   json::array protocols;
-  if (event.server_name) {
+  if (has_tls(event)) {
     protocols.emplace_back("tls");
   }
   if (event.http) {
@@ -121,7 +136,9 @@ std::string to_json_text(const AuthorizerEvent& event) {
   return to_json(out);
 }
 
-Result<AuthorizerAnswer> parse_authorizer_answer(std::string_view text) {
+Result<AuthorizerAnswer> parse_authorizer_answer(
+    std::string_view text, std::string_view certificate_id
+) {
   const auto parsed = parse_json(text);
   if (!parsed || !parsed->is_object()) {
     return bad_answer("is not a JSON object");
@@ -142,7 +159,10 @@ Result<AuthorizerAnswer> parse_authorizer_answer(std::string_view text) {
     return bad_answer("has no principalId of 1 to 128 letters and digits");
   }
   answer.principal_id = std::string(principal->get_string());
-  IOTCORE_TRY(read_policies(object, answer));
+  if (!certificate_id.empty() && answer.principal_id != certificate_id) {
+    return bad_answer("has a principalId other than the certificate's id");
+  }
+  IOTCORE_TRY(read_policies(object, certificate_id.empty(), answer));
   IOTCORE_ASSIGN(const auto disconnect, read_seconds(object, "disconnectAfterInSeconds"));
   answer.disconnect_after = disconnect.value_or(kSecondsMax);
   IOTCORE_ASSIGN(answer.refresh_after, read_seconds(object, "refreshAfterInSeconds"));

@@ -28,6 +28,9 @@ struct AuthorizerEvent {
   std::optional<std::string> token;
   bool signature_verified = false;
   std::optional<std::string> server_name;
+  // Of a peer that shows a certificate as well (CUSTOM_AUTH_X509).
+  std::string certificate_pem;
+  std::string certificate_id;
   std::optional<Http> http;
   std::optional<Mqtt> mqtt;
   std::string connection_id;
@@ -45,8 +48,11 @@ struct AuthorizerAnswer {
   std::optional<std::chrono::seconds> refresh_after;
 };
 
-// Times out of range are moved into it. kInvalidResponse: what is wrong.
-Result<AuthorizerAnswer> parse_authorizer_answer(std::string_view text);
+// Times out of range are moved into it. For a peer with a certificate the principal is the certificate, and there need be no policies. kInvalidResponse:
+// what is wrong.
+Result<AuthorizerAnswer> parse_authorizer_answer(
+    std::string_view text, std::string_view certificate_id = {}
+);
 
 // What a user name says besides the user: "user?x-amz-customauthorizer-name=N&…&KEY=TOKEN".
 struct UserNameParameters {

@@ -31,22 +31,26 @@ AutoRegistration::AutoRegistration(
           "Automatic registrations or provisionings that failed"
       )) {}
 
-bool AutoRegistration::on_connect(std::string_view certificate_der, std::string_view client_id) {
-  const Result<bool> activated = try_connect(certificate_der, client_id);
+bool AutoRegistration::on_connect(std::string_view certificate_der, const DeviceFacts& facts) {
+  const Result<bool> activated = try_connect(certificate_der, facts);
   if (!activated) {
     failed_.add_shared();
     log(LogLevel::kWarn,
         "certificate.auto_registration_failed",
-        {{"client_id", client_id}, {"why", activated.error().message()}});
+        {{"client_id", facts.client_id}, {"why", activated.error().message()}});
     return false;
   }
   return *activated;
 }
 
-Result<std::optional<RegisteredCa>> AutoRegistration::find_ca(const pki::Certificate& certificate) {
+Result<std::optional<RegisteredCa>> AutoRegistration::find_ca(
+    const pki::Certificate& certificate, bool names_host
+) {
   IOTCORE_ASSIGN(std::vector<RegisteredCa> issuers, registration_.issuers_of(certificate));
   for (RegisteredCa& ca : issuers) {
-    if (ca.row.record.status() == record::ACTIVE && ca.row.record.auto_registration()) {
+    const record::CaCertificate& record = ca.row.record;
+    if (record.status() == record::ACTIVE && record.auto_registration() &&
+        (names_host || record.mode() != record::SNI_ONLY)) {
       return std::optional(std::move(ca));
     }
   }
@@ -54,13 +58,15 @@ Result<std::optional<RegisteredCa>> AutoRegistration::find_ca(const pki::Certifi
 }
 
 Result<bool> AutoRegistration::try_connect(
-    std::string_view certificate_der, std::string_view client_id
+    std::string_view certificate_der, const DeviceFacts& facts
 ) {
   IOTCORE_ASSIGN(const pki::Certificate certificate, pki::parse_certificate_der(certificate_der));
   if (!certificate.valid_at(clock_.wall()) || !certificate.strong_key) {
     return false;
   }
-  IOTCORE_ASSIGN(const std::optional<RegisteredCa> ca, find_ca(certificate));
+  IOTCORE_ASSIGN(
+      const std::optional<RegisteredCa> ca, find_ca(certificate, !facts.server_name.empty())
+  );
   if (!ca) {
     return false;
   }
@@ -72,7 +78,7 @@ Result<bool> AutoRegistration::try_connect(
     registered_.add_shared();
     log(LogLevel::kInfo,
         "certificate.auto_registered",
-        {{"certificate", certificate.id}, {"ca", ca->id}, {"client_id", client_id}});
+        {{"certificate", certificate.id}, {"ca", ca->id}, {"client_id", facts.client_id}});
   } else if (added.error().code() != Errc::kAlreadyExists) {
     return fail(std::move(added).error());
   }
@@ -80,7 +86,7 @@ Result<bool> AutoRegistration::try_connect(
   if (found.record.status() != record::PENDING_ACTIVATION) {
     return found.record.status() == record::ACTIVE;
   }
-  publish_event(certificate.id, ca->id, found.record, client_id);
+  publish_event(certificate.id, ca->id, found.record, facts.client_id);
   const bool has_template =
       ca->row.record.has_template_body() || ca->row.record.has_template_name();
   if (!has_template || !provision_) {

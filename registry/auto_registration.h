@@ -4,6 +4,7 @@
 #include "base/function.h"
 #include "base/metrics.h"
 #include "registry/certificate_registration.h"
+#include "registry/grants.h"
 #include "registry/options.h"
 #include "store/store.h"
 
@@ -42,11 +43,11 @@ class AutoRegistration {
 
   // A device has come with a certificate that is not registered, or waits for its activation; parallel retries of one device end up with one
   // certificate. True: it has been activated, and may go on.
-  bool on_connect(std::string_view certificate_der, std::string_view client_id);
+  bool on_connect(std::string_view certificate_der, const DeviceFacts& facts);
 
  private:
-  Result<bool> try_connect(std::string_view certificate_der, std::string_view client_id);
-  Result<std::optional<RegisteredCa>> find_ca(const pki::Certificate& certificate);
+  Result<bool> try_connect(std::string_view certificate_der, const DeviceFacts& facts);
+  Result<std::optional<RegisteredCa>> find_ca(const pki::Certificate& certificate, bool names_host);
   void publish_event(
       const std::string& id,
       const std::string& ca_id,

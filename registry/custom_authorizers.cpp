@@ -3,6 +3,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "net/http_message.h"
+#include "registry/pki/certificate.h"
 #include "registry/pki/token_signature.h"
 
 #include <algorithm>
@@ -105,7 +106,7 @@ Status check_signature(const record::Authorizer& authorizer, const Credentials& 
 
 CustomAuthorizers::CustomAuthorizers(
     Authorizers& authorizers,
-    DomainConfigurations& domains,
+    const DomainTable& domains,
     LiveDevices& devices,
     AuthorizerFunctions functions,
     const Clock& clock,
@@ -152,12 +153,9 @@ bool CustomAuthorizers::concerns(const AuthorizerRequest& request) {
 
 Result<std::optional<std::string>> CustomAuthorizers::choose(const AuthorizerRequest& request) {
   const Credentials credentials = credentials_of(request, {});
-  std::optional<record::DomainConfiguration> domain;
-  if (!request.server_name.empty()) {
-    IOTCORE_ASSIGN(domain, domains_.find_by_host(request.server_name));
-  }
+  const auto domain = domains_.find(request.server_name);
   const bool domain_decides =
-      domain && domain->has_authorizer_config() && domain->has_default_authorizer_name();
+      domain != nullptr && domain->has_authorizer_config() && domain->has_default_authorizer_name();
   if (credentials.authorizer && (!domain_decides || domain->allow_authorizer_override())) {
     return credentials.authorizer;
   }
@@ -183,14 +181,46 @@ Result<CustomAuthorizers::Asked> CustomAuthorizers::question(
   }
   event.http = request.http;
   event.mqtt = request.mqtt;
+  if (!request.certificate_id.empty()) {
+    event.certificate_id = request.certificate_id;
+    event.certificate_pem = pki::pem_from_der(request.certificate_der);
+  }
+  // The connection's id is in the question, and no two are equal; without it, the same credentials are the same question.
+  const std::string same = name + '\n' + request.source_ip + '\n' + to_json_text(event);
   event.connection_id = new_uuid();
-  return Asked{name, authorizer.function_arn(), to_json_text(event)};
+  return Asked{
+      name,
+      authorizer.function_arn(),
+      to_json_text(event),
+      request.certificate_id,
+      to_hex(as_text(sha256(same)))};
 }
 
 Result<AuthorizerAnswer> CustomAuthorizers::ask(const Asked& asked) {
+  std::promise<Result<AuthorizerAnswer>> promise;
+  {
+    std::unique_lock lock(mutex_);
+    const auto [place, first] = in_flight_.try_emplace(asked.digest);
+    if (!first) {
+      const auto answer = place->second;
+      lock.unlock();
+      return answer.get();
+    }
+    place->second = promise.get_future().share();
+  }
+  auto answer = call(asked);
+  {
+    const std::lock_guard lock(mutex_);
+    in_flight_.erase(asked.digest);
+  }
+  promise.set_value(answer);
+  return answer;
+}
+
+Result<AuthorizerAnswer> CustomAuthorizers::call(const Asked& asked) {
   const auto text = call_authorizer_function(functions_, asked.function_arn, asked.event);
-  auto answer =
-      text ? parse_authorizer_answer(*text) : Result<AuthorizerAnswer>(fail(text.error()));
+  auto answer = text ? parse_authorizer_answer(*text, asked.certificate_id)
+                     : Result<AuthorizerAnswer>(fail(text.error()));
   if (!answer) {
     failed_.add_shared();
     log(LogLevel::kWarn,
@@ -215,6 +245,15 @@ Result<Grants> CustomAuthorizers::grants_of(
       compiled->bind(context_of(facts, nullptr, std::nullopt, clock_)), {}, WallTime::max(), {}};
 }
 
+Result<std::shared_ptr<LiveDevice>> CustomAuthorizers::open_certificate(
+    const AuthorizerRequest& request
+) {
+  DeviceFacts facts = facts_of(request, request.certificate_id);
+  facts.certificate_id = request.certificate_id;
+  facts.added = std::make_shared<AddedPolicies>();
+  return devices_.open(std::move(facts));
+}
+
 Result<std::shared_ptr<const CustomPeer>> CustomAuthorizers::authorize(
     const AuthorizerRequest& request
 ) {
@@ -226,40 +265,49 @@ Result<std::shared_ptr<const CustomPeer>> CustomAuthorizers::authorize(
   if (!authorizer || !authorizer->active()) {
     return refuse("CUSTOM_AUTHORIZER_NOT_FOUND", "there is no active authorizer " + *name);
   }
+  auto peer = std::make_shared<CustomPeer>();
+  if (!request.certificate_id.empty()) {
+    // Before the function is asked: it need not know every certificate that somebody shows.
+    IOTCORE_ASSIGN(peer->device, open_certificate(request));
+  }
   IOTCORE_ASSIGN(Asked asked, question(*name, *authorizer, request));
-  // The id of the connection is in the question, and no two are equal: for HTTP, the same credentials are the same question.
-  std::string cache_key;
-  if (authorizer->enable_caching_for_http() && request.http && !request.mqtt) {
-    AuthorizerEvent::Http http = *request.http;
-    AuthorizerEvent plain;
-    plain.token = credentials_of(request, authorizer->token_key_name()).token;
-    plain.server_name = request.server_name;
-    plain.http = std::move(http);
-    cache_key = to_hex(as_text(sha256(*name + '\n' + request.source_ip + to_json_text(plain))));
+  const bool cached = authorizer->enable_caching_for_http() && request.http && !request.mqtt &&
+                      request.certificate_id.empty();
+  if (cached) {
     const std::lock_guard lock(mutex_);
-    if (const auto kept = http_cache_.find(cache_key);
+    if (const auto kept = http_cache_.find(asked.digest);
         kept != http_cache_.end() && clock_.now() < kept->second.until) {
       return kept->second.peer;
     }
   }
-  IOTCORE_ASSIGN(const AuthorizerAnswer answer, ask(asked));
-  DeviceFacts facts = facts_of(request, answer.principal_id);
-  IOTCORE_ASSIGN(Grants grants, grants_of(answer, facts));
-  auto peer = std::make_shared<CustomPeer>();
+  IOTCORE_ASSIGN(AuthorizerAnswer answer, ask(asked));
   peer->principal = answer.principal_id;
-  peer->device = devices_.adopt(std::move(facts), std::move(grants));
   peer->disconnect_after = answer.disconnect_after;
+  if (peer->device != nullptr) {
+    peer->device->facts().added->set(std::move(answer.policies));
+    devices_.reread(peer->device);
+  } else {
+    DeviceFacts facts = facts_of(request, answer.principal_id);
+    IOTCORE_ASSIGN(Grants grants, grants_of(answer, facts));
+    peer->device = devices_.adopt(std::move(facts), std::move(grants));
+  }
+  if (cached) {
+    keep(asked.digest, peer, answer.refresh_after.value_or(kCachedFor));
+  }
   if (answer.refresh_after && request.mqtt) {
     schedule(peer->device, std::move(asked), *answer.refresh_after);
   }
-  if (!cache_key.empty()) {
-    const std::lock_guard lock(mutex_);
-    if (http_cache_.size() >= kCachedMax) {
-      http_cache_.clear();
-    }
-    http_cache_[cache_key] = {peer, clock_.now() + answer.refresh_after.value_or(kCachedFor)};
-  }
   return std::shared_ptr<const CustomPeer>(std::move(peer));
+}
+
+void CustomAuthorizers::keep(
+    const std::string& digest, std::shared_ptr<const CustomPeer> peer, std::chrono::seconds how_long
+) {
+  const std::lock_guard lock(mutex_);
+  if (http_cache_.size() >= kCachedMax) {
+    http_cache_.clear();
+  }
+  http_cache_[digest] = {std::move(peer), clock_.now() + how_long};
 }
 
 void CustomAuthorizers::schedule(
@@ -297,7 +345,15 @@ void CustomAuthorizers::refresh(const Due& due) {
   if (device == nullptr) {
     return;
   }
-  const auto answer = ask(due.asked);
+  auto answer = ask(due.asked);
+  if (const auto& added = device->facts().added; added != nullptr) {
+    added->set(answer ? std::optional(std::move(answer->policies)) : std::nullopt);
+    devices_.reread(device);  // which cuts it off if it has lost its rights
+    if (answer && answer->refresh_after) {
+      schedule(device, due.asked, *answer->refresh_after);
+    }
+    return;
+  }
   auto grants = answer ? grants_of(*answer, device->facts()) : Result<Grants>(fail(answer.error()));
   if (!grants) {
     devices_.replace(*device, std::nullopt);

@@ -8,12 +8,13 @@
 #include "registry/authorizer_function.h"
 #include "registry/authorizer_protocol.h"
 #include "registry/authorizers.h"
-#include "registry/domain_configurations.h"
+#include "registry/domain_table.h"
 #include "registry/live_devices.h"
 #include "registry/options.h"
 
 #include <chrono>
 #include <condition_variable>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -31,6 +32,9 @@ struct AuthorizerRequest {
   // As broker::PeerIdentity has them.
   std::string server_name;
   std::string source_ip;
+  // Of a peer that has to show both, a certificate and what the authorizer wants; or empty.
+  std::string certificate_id;
+  std::string certificate_der;
   std::optional<AuthorizerEvent::Http> http;
   std::optional<AuthorizerEvent::Mqtt> mqtt;
   policy::Protocol protocol = policy::Protocol::kMqtt;
@@ -54,7 +58,7 @@ class CustomAuthorizers {
  public:
   CustomAuthorizers(
       Authorizers& authorizers,
-      DomainConfigurations& domains,
+      const DomainTable& domains,
       LiveDevices& devices,
       AuthorizerFunctions functions,
       const Clock& clock,
@@ -87,6 +91,8 @@ class CustomAuthorizers {
     std::string authorizer;
     std::string function_arn;
     std::string event;
+    std::string certificate_id;  // or empty
+    std::string digest;          // of everything but the connection's own id
   };
 
   struct Due {
@@ -108,14 +114,23 @@ class CustomAuthorizers {
       const record::Authorizer& authorizer,
       const AuthorizerRequest& request
   );
+  // Equal questions that come meanwhile get the same answer.
   Result<AuthorizerAnswer> ask(const Asked& asked);
+  Result<AuthorizerAnswer> call(const Asked& asked);
   Result<Grants> grants_of(const AuthorizerAnswer& answer, const DeviceFacts& facts) const;
+  // The device of the certificate that was shown, as yet with the certificate's rights only.
+  Result<std::shared_ptr<LiveDevice>> open_certificate(const AuthorizerRequest& request);
+  void keep(
+      const std::string& digest,
+      std::shared_ptr<const CustomPeer> peer,
+      std::chrono::seconds how_long
+  );
   void schedule(const std::shared_ptr<LiveDevice>& device, Asked asked, std::chrono::seconds after);
   void refresh(const Due& due);
   void run();
 
   Authorizers& authorizers_;
-  DomainConfigurations& domains_;
+  const DomainTable& domains_;
   LiveDevices& devices_;
   const AuthorizerFunctions functions_;
   const Clock& clock_;
@@ -130,6 +145,7 @@ class CustomAuthorizers {
   bool stopping_ = false;
   std::priority_queue<Due> due_;
   std::unordered_map<std::string, Cached> http_cache_;  // by digest of the question
+  std::unordered_map<std::string, std::shared_future<Result<AuthorizerAnswer>>> in_flight_;
 
   ThreadPool pool_;
   std::thread refresher_;

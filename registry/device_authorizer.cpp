@@ -21,6 +21,14 @@ DeviceFacts facts_of(const broker::ConnectRequest& request) {
   return facts;
 }
 
+Error missing_certificate() {
+  return Error(
+             Errc::kNotAuthorized,
+             "what the peer shows is not what its host's configuration asks for"
+  )
+      .with("code", "NOT_AUTHENTICATED");
+}
+
 }  // namespace
 
 // The reason's name (auth.md section 3), for the log.
@@ -55,35 +63,60 @@ void DeviceAuthorizer::connect(const broker::ConnectRequest& request, Answer ans
   using Kind = broker::PeerIdentity::Kind;
   const broker::PeerIdentity& peer = request.peer;
   DeviceFacts facts = facts_of(request);
-  switch (peer.kind) {
-    case Kind::kCertificate:
-      facts.certificate_id = peer.principal;
-      connect_device(std::move(facts), peer.certificate_der, request.worker, std::move(answer));
-      return;
-    case Kind::kAccessKey: {
-      const auto* const signer =
-          peer.evidence == nullptr
-              ? nullptr
-              : dynamic_cast<const OperatorPeer*>(peer.evidence->authenticated.get());
-      if (signer == nullptr) {
-        answer(fail(Errc::kNotAuthorized, "nobody is known to have signed for this connection"));
-      } else if (signer->who.administrator) {
-        answer(every_permission());
-      } else {
-        facts.operator_resource = signer->who.resource;
-        facts.access_key_id = signer->who.access_key_id;
-        connect_device(std::move(facts), {}, request.worker, std::move(answer));
-      }
+  Authentication wanted = Authentication::kDefault;
+  if (helpers_.domains != nullptr && !peer.server_name.empty()) {
+    const auto admitted = helpers_.domains->admit(
+        peer.server_name, request.over_websocket ? Entrance::kWebSocket : Entrance::kMqtt
+    );
+    if (!admitted) {
+      answer(refuse(facts, admitted.error()));
       return;
     }
-    case Kind::kAnonymous:
-    case Kind::kCustomAuthorizer:
-      break;
+    wanted = *admitted;
   }
-  if (peer.development && !parse_user_name(request.user_name).authorizer_name) {
+  const bool any = wanted == Authentication::kDefault;
+  if (wanted == Authentication::kCustom || wanted == Authentication::kCustomAndCertificate) {
+    const bool both = wanted == Authentication::kCustomAndCertificate;
+    if (both && peer.kind != Kind::kCertificate) {
+      answer(refuse(facts, missing_certificate()));
+    } else {
+      connect_custom(request, both, std::move(answer));
+    }
+  } else if (peer.kind == Kind::kCertificate && (any || wanted == Authentication::kCertificate)) {
+    facts.certificate_id = peer.principal;
+    connect_device(std::move(facts), peer.certificate_der, request.worker, std::move(answer));
+  } else if (peer.kind == Kind::kAccessKey && (any || wanted == Authentication::kSignature)) {
+    connect_operator(request, std::move(facts), std::move(answer));
+  } else if (any) {
+    connect_unknown(request, std::move(answer));
+  } else {
+    answer(refuse(facts, missing_certificate()));
+  }
+}
+
+void DeviceAuthorizer::connect_operator(
+    const broker::ConnectRequest& request, DeviceFacts facts, Answer answer
+) {
+  const auto& evidence = request.peer.evidence;
+  const auto* const signer = evidence == nullptr
+                                 ? nullptr
+                                 : dynamic_cast<const OperatorPeer*>(evidence->authenticated.get());
+  if (signer == nullptr) {
+    answer(fail(Errc::kNotAuthorized, "nobody is known to have signed for this connection"));
+  } else if (signer->who.administrator) {
+    answer(every_permission());
+  } else {
+    facts.operator_resource = signer->who.resource;
+    facts.access_key_id = signer->who.access_key_id;
+    connect_device(std::move(facts), {}, request.worker, std::move(answer));
+  }
+}
+
+void DeviceAuthorizer::connect_unknown(const broker::ConnectRequest& request, Answer answer) {
+  if (request.peer.development && !parse_user_name(request.user_name).authorizer_name) {
     answer(every_permission());
   } else if (helpers_.custom != nullptr) {
-    connect_custom(request, std::move(answer));
+    connect_custom(request, false, std::move(answer));
   } else {
     not_authenticated_.add_shared();
     answer(fail(Errc::kNotAuthorized, "a client certificate is needed to connect here"));
@@ -104,8 +137,18 @@ void DeviceAuthorizer::connect_device(
   );
 }
 
-void DeviceAuthorizer::connect_custom(const broker::ConnectRequest& request, Answer answer) {
+void DeviceAuthorizer::connect_custom(
+    const broker::ConnectRequest& request, bool with_certificate, Answer answer
+) {
+  if (helpers_.custom == nullptr) {
+    answer(refuse(facts_of(request), missing_certificate()));
+    return;
+  }
   AuthorizerRequest asked;
+  if (with_certificate) {
+    asked.certificate_id = request.peer.principal;
+    asked.certificate_der = request.peer.certificate_der;
+  }
   asked.server_name = request.peer.server_name;
   asked.source_ip = request.peer.source_ip;
   asked.protocol = request.over_websocket ? policy::Protocol::kWebSocket : policy::Protocol::kMqtt;
@@ -186,7 +229,7 @@ Result<std::shared_ptr<LiveDevice>> DeviceAuthorizer::open(
   const bool may_register = std::any_of(details.begin(), details.end(), [](const auto& detail) {
     return detail.first == GrantReader::kMayRegister;
   });
-  if (may_register && helpers_.registration->on_connect(certificate_der, facts.client_id)) {
+  if (may_register && helpers_.registration->on_connect(certificate_der, facts)) {
     return devices_.open(facts);
   }
   return device;

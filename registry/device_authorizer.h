@@ -13,10 +13,11 @@ namespace iotcore::registry {
 // operators who signed by theirs, others by what a custom authorizer says. Anybody on a development listener may do everything. Any worker.
 class DeviceAuthorizer final : public broker::Authorizer {
  public:
-  // Either may be null: then nobody is registered by connecting, or let in by a custom authorizer.
+  // Each may be null: then nobody is registered by connecting, or let in by a custom authorizer, or held to a domain configuration.
   struct Helpers {
     AutoRegistration* registration = nullptr;
     CustomAuthorizers* custom = nullptr;
+    const DomainTable* domains = nullptr;
   };
 
   DeviceAuthorizer(
@@ -31,7 +32,9 @@ class DeviceAuthorizer final : public broker::Authorizer {
 
  private:
   void connect_device(DeviceFacts facts, std::string der, WorkerId worker, Answer answer);
-  void connect_custom(const broker::ConnectRequest& request, Answer answer);
+  void connect_custom(const broker::ConnectRequest& request, bool with_certificate, Answer answer);
+  void connect_operator(const broker::ConnectRequest& request, DeviceFacts facts, Answer answer);
+  void connect_unknown(const broker::ConnectRequest& request, Answer answer);
   // Blocking, all of them.
   Result<std::unique_ptr<broker::Permissions>> admit_custom(const AuthorizerRequest& request);
   Result<std::unique_ptr<broker::Permissions>> refuse(const DeviceFacts& facts, const Error& why);

@@ -33,8 +33,6 @@ constexpr std::array<Managed, 4> kManaged = {{
 }};
 
 constexpr std::size_t kPageDefault = 25;
-// More configurations are not looked through.
-constexpr std::size_t kConfigurationsMax = 10'000;
 
 bool is_managed(std::string_view name) {
   return std::any_of(kManaged.begin(), kManaged.end(), [name](const Managed& managed) {
@@ -44,14 +42,6 @@ bool is_managed(std::string_view name) {
 
 std::string absent(std::string_view name) {
   return "Domain configuration " + std::string(name) + " does not exist";
-}
-
-std::string lower(std::string_view host) {
-  std::string out(host);
-  for (char& c : out) {
-    c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  }
-  return out;
 }
 
 bool is_host(std::string_view host) {
@@ -103,7 +93,7 @@ Status take_settings(record::DomainConfiguration& record, const Request& request
         request.client_certificate_config().client_certificate_callback_arn()
     );
   }
-  return {};
+  return check_domain_protocols(record.authentication_type(), record.application_protocol());
 }
 
 }  // namespace
@@ -114,42 +104,19 @@ std::string DomainConfigurations::arn(
   return options_.account.arn(tagged_as(name, record));
 }
 
-Result<std::optional<record::DomainConfiguration>> DomainConfigurations::find_by_host(
-    std::string_view server_name
-) {
-  const std::string host = lower(server_name);
-  IOTCORE_ASSIGN(
-      const std::vector<store::Entry> rows,
-      store_.scan(keys::kPrincipals, keys::domain_configurations(), {}, kConfigurationsMax)
-  );
-  for (const store::Entry& row : rows) {
-    IOTCORE_ASSIGN(auto record, parse_record<record::DomainConfiguration>(row.value));
-    if (!host.empty() && record.domain_name() == host) {
-      return std::optional(std::move(record));
-    }
-  }
-  return std::nullopt;
-}
-
-Result<bool> DomainConfigurations::host_is_taken(std::string_view host) {
-  IOTCORE_ASSIGN(const auto found, find_by_host(host));
-  return found.has_value();
-}
-
 Result<api::CreateDomainConfigurationResponse> DomainConfigurations::create(
     const api::CreateDomainConfigurationRequest& request
 ) {
   const std::string& name = request.domain_configuration_name();
   record::DomainConfiguration record;
   if (request.has_domain_name()) {
-    record.set_domain_name(lower(request.domain_name()));
+    record.set_domain_name(lower_host(request.domain_name()));
     if (!is_host(record.domain_name())) {
       return fail(
           Errc::kInvalidRequest, "domainName is not the name of a host: " + request.domain_name()
       );
     }
-    IOTCORE_ASSIGN(const bool taken, host_is_taken(record.domain_name()));
-    if (taken) {
+    if (table_.find(record.domain_name()) != nullptr) {
       return fail(
           Errc::kInvalidRequest,
           "Another domain configuration has the domain name " + record.domain_name()
@@ -177,6 +144,7 @@ Result<api::CreateDomainConfigurationResponse> DomainConfigurations::create(
                     .with("resourceId", name)
                     .with("resourceArn", options_.account.arn("domainconfiguration", name)));
   }
+  table_.reload();
   api::CreateDomainConfigurationResponse response;
   response.set_domain_configuration_name(name);
   response.set_domain_configuration_arn(arn(name, record));
@@ -302,6 +270,7 @@ Result<api::UpdateDomainConfigurationResponse> DomainConfigurations::update(
     return commit(store_, std::move(batch));
   };
   IOTCORE_TRY(until_no_conflict(attempt));
+  table_.reload();
   response.set_domain_configuration_name(name);
   return response;
 }
@@ -329,8 +298,27 @@ Result<api::DeleteDomainConfigurationResponse> DomainConfigurations::remove(
     return commit(store_, std::move(batch));
   };
   IOTCORE_TRY(until_no_conflict(attempt));
+  table_.reload();
   return api::DeleteDomainConfigurationResponse();
 }
+
+namespace {
+
+// AWS's own stand behind all others: a marker there is a key that no row has.
+store::Key managed_key(std::size_t index) {
+  return keys::domain_configurations().text("\x7f" + std::to_string(index));
+}
+
+std::size_t first_managed(const api::ListDomainConfigurationsRequest& request) {
+  for (std::size_t i = 0; request.has_marker() && i < kManaged.size(); ++i) {
+    if (request.marker() == to_base64(managed_key(i))) {
+      return i + 1;
+    }
+  }
+  return 0;
+}
+
+}  // namespace
 
 Result<api::ListDomainConfigurationsResponse> DomainConfigurations::list(
     const api::ListDomainConfigurationsRequest& request
@@ -349,42 +337,48 @@ Result<api::ListDomainConfigurationsResponse> DomainConfigurations::list(
     return !request.has_service_type() || request.service_type() == type;
   };
   api::ListDomainConfigurationsResponse response;
-  const auto add = [&response](std::string name, std::string arn, std::string type) {
+  const auto add = [&response](std::string_view name, std::string arn, std::string_view type) {
     auto& out = *response.add_domain_configurations();
-    out.set_domain_configuration_name(std::move(name));
+    out.set_domain_configuration_name(std::string(name));
     out.set_domain_configuration_arn(std::move(arn));
-    out.set_service_type(std::move(type));
+    out.set_service_type(std::string(type));
   };
-  // AWS's own stand on the first page, beside what the page's size asks for.
-  if (!request.has_marker()) {
-    for (const Managed& managed : kManaged) {
-      if (wanted(managed.service_type)) {
-        add(std::string(managed.name),
-            options_.account.arn("domainconfiguration", managed.name),
-            std::string(managed.service_type));
-      }
-    }
-  }
-  const std::size_t size =
-      page.size() + static_cast<std::size_t>(response.domain_configurations_size());
+  const std::size_t size = page.size();
+  const auto room = [&response, size] {
+    return size - static_cast<std::size_t>(response.domain_configurations_size());
+  };
   PageReader reader(store_, std::move(page));
   do {
-    IOTCORE_ASSIGN(
-        const std::vector<store::Entry> rows,
-        reader.next(size - static_cast<std::size_t>(response.domain_configurations_size()))
-    );
+    IOTCORE_ASSIGN(const std::vector<store::Entry> rows, reader.next(room()));
     for (const store::Entry& row : rows) {
       IOTCORE_ASSIGN(const auto record, parse_record<record::DomainConfiguration>(row.value));
       if (wanted(record.service_type())) {
-        std::string name = segment_of(row.key, 0);
-        std::string its_arn = arn(name, record);
-        add(std::move(name), std::move(its_arn), record.service_type());
+        const std::string name = segment_of(row.key, 0);
+        add(name, arn(name, record), record.service_type());
       }
     }
-  } while (reader.token() && static_cast<std::size_t>(response.domain_configurations_size()) < size
-  );
+  } while (reader.token() && room() > 0);
   if (reader.token()) {
     response.set_next_marker(*reader.token());
+    return response;
+  }
+  std::size_t last = kManaged.size();
+  for (std::size_t i = first_managed(request); i < kManaged.size(); ++i) {
+    if (!wanted(kManaged[i].service_type)) {
+      continue;
+    }
+    if (room() == 0) {
+      // Behind the last one that is here, or before all of them.
+      response.set_next_marker(
+          last == kManaged.size() ? to_base64(keys::domain_configurations().text("\x7f"))
+                                  : to_base64(managed_key(last))
+      );
+      break;
+    }
+    add(kManaged[i].name,
+        options_.account.arn("domainconfiguration", kManaged[i].name),
+        kManaged[i].service_type);
+    last = i;
   }
   return response;
 }

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "proto/api/domain_configurations.pb.h"
 #include "proto/record/principals.pb.h"
+#include "registry/domain_table.h"
 #include "registry/options.h"
 #include "registry/rows.h"
 
@@ -16,8 +17,10 @@ namespace iotcore::registry {
 // any thread.
 class DomainConfigurations {
  public:
-  DomainConfigurations(store::Store& store, const Clock& clock, const Options& options)
-      : store_(store), clock_(clock), options_(options) {}
+  DomainConfigurations(
+      store::Store& store, const Clock& clock, const Options& options, DomainTable& table
+  )
+      : store_(store), clock_(clock), options_(options), table_(table) {}
 
   // kAlreadyExists for a name, kInvalidRequest for a host that another one has.
   Result<api::CreateDomainConfigurationResponse> create(
@@ -34,22 +37,19 @@ class DomainConfigurations {
   Result<api::DeleteDomainConfigurationResponse> remove(
       const api::DeleteDomainConfigurationRequest& request
   );
-  // AWS's own first, then by name.
+  // By name, AWS's own behind the others.
   Result<api::ListDomainConfigurationsResponse> list(
       const api::ListDomainConfigurationsRequest& request
   );
 
-  // The one whose host a connection named (SNI), enabled or not; nothing if no configuration has it.
-  Result<std::optional<record::DomainConfiguration>> find_by_host(std::string_view server_name);
-
  private:
   std::string arn(std::string_view name, const record::DomainConfiguration& record) const;
-  Result<bool> host_is_taken(std::string_view host);
   api::DescribeDomainConfigurationResponse describe_managed(std::string_view name) const;
 
   store::Store& store_;
   const Clock& clock_;
   const Options& options_;
+  DomainTable& table_;
 };
 
 }  // namespace iotcore::registry

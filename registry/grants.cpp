@@ -155,6 +155,12 @@ Result<Grants> GrantReader::read(const DeviceFacts& facts) {
                     .with(std::string(kMayRegister), ""));
   }
   IOTCORE_TRY(check(found->record));
+  if (found->record.mode() == record::SNI_ONLY && found->record.has_ca_certificate_id() &&
+      facts.server_name.empty()) {
+    return not_authenticated(
+        "SNI_MISUSED", "a certificate of a CA in mode SNI_ONLY needs a host to be named (SNI)"
+    );
+  }
   const WallTime not_after = from_epoch_ms(found->record.not_after_ms());
   std::vector<std::string> targets = {certificate_resource(facts.certificate_id)};
   std::optional<policy::ThingFacts> thing;
@@ -166,7 +172,7 @@ Result<Grants> GrantReader::read(const DeviceFacts& facts) {
     IOTCORE_TRY(add_groups_of(thing_name, targets));
   }
   IOTCORE_ASSIGN(const std::vector<std::string> names, policy_names(targets));
-  IOTCORE_ASSIGN(const Compiled policies, compiled(names));
+  IOTCORE_ASSIGN(const Compiled policies, compiled_for(facts, names));
   const policy::Context context = context_of(facts, &found->record, std::move(thing), clock_);
   targets.erase(targets.begin());
   return Grants{policies->bind(context), std::move(thing_name), not_after, std::move(targets)};
@@ -258,16 +264,38 @@ Result<GrantReader::Compiled> GrantReader::compiled(const std::vector<std::strin
       }
     }
   }
-  IOTCORE_ASSIGN(Compiled made, compile(policy_names, rows));
+  IOTCORE_ASSIGN(auto documents, documents_of(policy_names, rows));
+  Compiled made =
+      policy::CompiledPolicies::compile(std::move(documents), options_.account.arn_prefix());
   const std::lock_guard lock(mutex_);
   std::erase_if(compiled_, [](const auto& entry) { return entry.second.expired(); });
   compiled_[set] = made;
   return made;
 }
 
-Result<GrantReader::Compiled> GrantReader::compile(
+Result<GrantReader::Compiled> GrantReader::compiled_for(
+    const DeviceFacts& facts, const std::vector<std::string>& policy_names
+) {
+  if (facts.added == nullptr) {
+    return compiled(policy_names);
+  }
+  const auto added = facts.added->get();
+  if (!added) {
+    return not_authenticated("NOT_AUTHENTICATED", "the authorizer has withdrawn what it allowed");
+  }
+  std::vector<std::string> row_keys;
+  for (const std::string& name : policy_names) {
+    row_keys.push_back(keys::policy(name).take());
+  }
+  IOTCORE_ASSIGN(const auto rows, store_.multi_get(keys::kPrincipals, row_keys));
+  IOTCORE_ASSIGN(auto documents, documents_of(policy_names, rows));
+  documents.insert(documents.end(), added->begin(), added->end());
+  return policy::CompiledPolicies::compile(std::move(documents), options_.account.arn_prefix());
+}
+
+Result<std::vector<policy::NamedDocument>> GrantReader::documents_of(
     const std::vector<std::string>& names, const std::vector<std::optional<store::Row>>& rows
-) const {
+) {
   std::vector<policy::NamedDocument> documents;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (const auto builtin = builtin_policy(names[i])) {
@@ -290,7 +318,7 @@ Result<GrantReader::Compiled> GrantReader::compile(
     );
     documents.push_back({names[i], std::move(document)});
   }
-  return policy::CompiledPolicies::compile(std::move(documents), options_.account.arn_prefix());
+  return documents;
 }
 
 }  // namespace iotcore::registry

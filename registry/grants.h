@@ -8,12 +8,33 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 namespace iotcore::registry {
+
+// What a custom authorizer adds to the rights of a certificate (CUSTOM_AUTH_X509), as it last said. Thread-safe.
+class AddedPolicies {
+ public:
+  // Nothing: it has withdrawn what it allowed.
+  void set(std::optional<std::vector<policy::NamedDocument>> documents) {
+    const std::lock_guard lock(mutex_);
+    documents_ = std::move(documents);
+  }
+
+  std::optional<std::vector<policy::NamedDocument>> get() const {
+    const std::lock_guard lock(mutex_);
+    return documents_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::optional<std::vector<policy::NamedDocument>> documents_ =
+      std::vector<policy::NamedDocument>();
+};
 
 // Who a device is on one connection, as far as its policies may ask; or an operator who connects like one. Does not change while the connection lasts.
 struct DeviceFacts {
@@ -27,6 +48,7 @@ struct DeviceFacts {
   policy::Protocol protocol = policy::Protocol::kMqtt;
   bool persistent_connect = false;
   bool has_will = false;
+  std::shared_ptr<AddedPolicies> added;  // may be null; second owner: the refresh of an authorizer
 
   // What the principal of the connection is called in logs and events.
   const std::string& principal() const {
@@ -76,9 +98,13 @@ class GrantReader {
  private:
   Status check(const record::Certificate& certificate) const;
   Result<Grants> read_operator(const DeviceFacts& facts);
-  Result<Compiled> compile(
+  // Of one device: with what an authorizer has added.
+  Result<Compiled> compiled_for(
+      const DeviceFacts& facts, const std::vector<std::string>& policy_names
+  );
+  static Result<std::vector<policy::NamedDocument>> documents_of(
       const std::vector<std::string>& names, const std::vector<std::optional<store::Row>>& rows
-  ) const;
+  );
 
   store::Store& store_;
   const Clock& clock_;

@@ -21,6 +21,11 @@ std::uint64_t key_of(std::string_view text) {
   return text.empty() ? 0 : std::max<std::uint64_t>(stable_hash(text), 1);
 }
 
+// The attachments of all roles: a prefix of keys::policies_of_target().
+store::Key policies_of_roles() {
+  return store::Key(keys::policies_of_target({}).view().front()).rest("role/");
+}
+
 // By what changes of its rows find it.
 const std::string& principal_resource(const DeviceFacts& facts) {
   return facts.operator_resource.empty() ? facts.certificate_id : facts.operator_resource;
@@ -70,6 +75,13 @@ LiveDevices::LiveDevices(store::Store& store, GrantReader& reader, Executor& poo
       pool,
       [this](const store::Change& change) { on_user_row(change); }
   ));
+  // A role is nothing but what is attached to it.
+  watches_.push_back(store.watch(
+      keys::kPrincipals,
+      policies_of_roles(),
+      pool,
+      [this](const store::Change& change) { on_role_row(change); }
+  ));
   watches_.push_back(store.watch(
       keys::kRegistry,
       keys::things(),
@@ -103,6 +115,17 @@ std::shared_ptr<LiveDevice> LiveDevices::adopt(DeviceFacts facts, Grants grants)
 void LiveDevices::replace(LiveDevice& device, std::optional<Grants> grants) {
   const std::uint64_t change = device.changes_.fetch_add(1, std::memory_order_acq_rel) + 1;
   publish(device, change, grants ? std::make_shared<const Grants>(*std::move(grants)) : nullptr);
+}
+
+std::optional<std::string> LiveDevices::client_of(std::string_view thing_name) {
+  for (const auto& device : by_thing_.find(key_of(thing_name))) {
+    const auto grants = device->grants();
+    if (grants != nullptr && grants->thing_name == thing_name &&
+        !device->facts_.client_id.empty()) {
+      return device->facts_.client_id;
+    }
+  }
+  return std::nullopt;
 }
 
 void LiveDevices::on_principal_row(const store::Change& change) {
@@ -140,6 +163,11 @@ void LiveDevices::on_user_row(const store::Change& change) {
       range ? by_certificate_.all()
             : by_certificate_.find(key_of(user_resource(segment_of(change.key, 0))))
   );
+}
+
+void LiveDevices::on_role_row(const store::Change& change) {
+  const bool range = change.kind == store::Change::Kind::kRangeErased;
+  refresh(range ? by_certificate_.all() : by_certificate_.find(key_of(segment_of(change.key, 0))));
 }
 
 void LiveDevices::refresh(Devices devices) {

@@ -66,6 +66,12 @@ class LiveDevices {
   std::shared_ptr<LiveDevice> adopt(DeviceFacts facts, Grants grants);
   void replace(LiveDevice& device, std::optional<Grants> grants);
 
+  // Reads one's rights again: what its facts refer to has changed.
+  void reread(const std::shared_ptr<LiveDevice>& device) { refresh({device}); }
+
+  // The client that is connected as the thing, if one is.
+  std::optional<std::string> client_of(std::string_view thing_name);
+
   // Told the certificate id (an operator's access key id), on the pool, when connected devices have lost all their rights: their connections are to be cut. Set before the first open().
   void on_revoked(Function<void(const std::string&)> revoked) { revoked_ = std::move(revoked); }
 
@@ -76,6 +82,7 @@ class LiveDevices {
   void on_thing_row(const store::Change& change);
   void on_group_row(const store::Change& change);
   void on_user_row(const store::Change& change);
+  void on_role_row(const store::Change& change);
   void refresh(Devices devices);
   void refresh_chunk(const Devices& devices);
   // True: the device has just lost everything.

@@ -20,6 +20,7 @@ Registry::Registry(
       dynamic_membership_(store),
       thing_writer_(store, options_, dynamic_membership_, events_),
       things_(store, clock, options_, thing_writer_, events_),
+      importer_(store, clock, options_, thing_writer_, events_),
       thing_principals_(store, clock, options_),
       thing_types_(store, clock, options_, events_),
       thing_groups_(store, clock, options_, events_),
@@ -43,7 +44,8 @@ Registry::Registry(
            policy_attachments_}
       ),
       authorizers_(store, clock, options_),
-      domain_configurations_(store, clock, options_),
+      domain_table_(store, pool),
+      domain_configurations_(store, clock, options_, domain_table_),
       role_aliases_(store, clock, options_),
       grants_(store, clock, options_),
       effective_policies_(store, clock, options_, grants_),
@@ -81,6 +83,7 @@ Status Registry::wipe() {
   batch.erase_range(keys::kRegistry, {}, "\xff");
   batch.erase_range(keys::kPrincipals, {}, "\xff");
   IOTCORE_TRY(commit(store_, std::move(batch)));
+  IOTCORE_TRY(logging_options_.apply());
   return events_.load();
 }
 

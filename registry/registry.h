@@ -13,6 +13,7 @@
 #include "registry/events.h"
 #include "registry/grants.h"
 #include "registry/group_members.h"
+#include "registry/importer.h"
 #include "registry/live_devices.h"
 #include "registry/logging_options.h"
 #include "registry/options.h"
@@ -57,6 +58,8 @@ class Registry {
 
   BillingGroups& billing_groups() { return billing_groups_; }
 
+  Importer& importer() { return importer_; }
+
   Tags& tags() { return tags_; }
 
   Events& events() { return events_; }
@@ -80,6 +83,8 @@ class Registry {
   Authorizers& authorizers() { return authorizers_; }
 
   DomainConfigurations& domain_configurations() { return domain_configurations_; }
+
+  const DomainTable& domains() const { return domain_table_; }
 
   RoleAliases& role_aliases() { return role_aliases_; }
 
@@ -106,6 +111,7 @@ class Registry {
   DynamicMembership dynamic_membership_;
   ThingWriter thing_writer_;
   Things things_;
+  Importer importer_;
   ThingPrincipals thing_principals_;
   ThingTypes thing_types_;
   ThingGroups thing_groups_;
@@ -121,6 +127,7 @@ class Registry {
   PolicyAttachments policy_attachments_;
   provisioning::Provisioner provisioner_;
   Authorizers authorizers_;
+  DomainTable domain_table_;
   DomainConfigurations domain_configurations_;
   RoleAliases role_aliases_;
   GrantReader grants_;

@@ -1,6 +1,7 @@
 #include "server/all_operations.h"
 
 #include "gateway/connection_operations.h"
+#include "gateway/connectivity_operation.h"
 #include "gateway/message_operations.h"
 #include "gateway/retained_operations.h"
 #include "gateway/shadow_operations.h"
@@ -10,6 +11,7 @@
 #include "proto/api/certificates.pb.h"
 #include "proto/api/domain_configurations.pb.h"
 #include "proto/api/endpoint.pb.h"
+#include "proto/api/imports.pb.h"
 #include "proto/api/policies.pb.h"
 #include "proto/api/role_aliases.pb.h"
 #include "proto/api/rule_destinations.pb.h"
@@ -50,6 +52,7 @@ void register_things(gateway::OperationRegistry& operations, registry::Registry&
   add(operations, "UpdateThing", registry.things(), &Things::update);
   add(operations, "DeleteThing", registry.things(), &Things::remove);
   add(operations, "ListThings", registry.things(), &Things::list);
+  add(operations, "ImportThings", registry.importer(), &registry::Importer::import);
   add(operations, "AttachThingPrincipal", registry.thing_principals(), &ThingPrincipals::attach);
   add(operations, "DetachThingPrincipal", registry.thing_principals(), &ThingPrincipals::detach);
   add(operations,
@@ -305,6 +308,7 @@ void register_operations(gateway::OperationRegistry& operations, const Operation
   gateway::register_connection_operations(
       operations, owners.broker, owners.pool, owners.http_authorizer
   );
+  gateway::register_connectivity_operation(operations, owners.broker, owners.registry, owners.pool);
   gateway::register_retained_operations(operations, owners.broker, owners.http_authorizer);
   gateway::register_shadow_operations(
       operations, owners.shadows, owners.http_authorizer, owners.pool

@@ -38,6 +38,7 @@
 #include "server/audit_log.h"
 #include "server/backup.h"
 #include "server/backup_operations.h"
+#include "server/ca_operations.h"
 #include "server/config_changes.h"
 #include "server/config_rules.h"
 #include "server/config_shadow.h"
@@ -192,7 +193,7 @@ Status App::Parts::make_broker() {
   );
   custom_authorizers = std::make_unique<registry::CustomAuthorizers>(
       registry->authorizers(),
-      registry->domain_configurations(),
+      registry->domains(),
       registry->devices(),
       authorizer_functions(
           config,
@@ -206,7 +207,8 @@ Status App::Parts::make_broker() {
   );
   authorizer = std::make_unique<registry::DeviceAuthorizer>(
       registry->devices(),
-      registry::DeviceAuthorizer::Helpers{auto_registration.get(), custom_authorizers.get()},
+      registry::DeviceAuthorizer::Helpers{
+          auto_registration.get(), custom_authorizers.get(), &registry->domains()},
       *workers,
       clock,
       metrics
@@ -285,6 +287,7 @@ Status App::Parts::make_api() {
       registry->policy_attachments(),
       registry->options().account
   );
+  register_ca_operations(*operations, *authority);
   register_credentials_operations(*operations, *registry, *http_authorizer, *session_tokens);
   backups = std::make_unique<Backups>(
       data->path(),
@@ -324,6 +327,7 @@ Status App::Parts::make_api() {
       *sqs,
       *operators,
       *custom_authorizers,
+      registry->domains(),
       clock,
       workers->blocking(),
       [this] { return reset(); }
@@ -367,7 +371,9 @@ std::vector<std::string> App::Parts::server_names() const {
 }
 
 Status App::Parts::make_tls() {
-  IOTCORE_ASSIGN(tls, TlsFaces::make(config, *authority, data->path(), server_names()));
+  IOTCORE_ASSIGN(
+      tls, TlsFaces::make(config, *authority, registry->domains(), data->path(), server_names())
+  );
   return {};
 }
 
@@ -451,6 +457,7 @@ Status App::Parts::open_faces() {
 
 // Rules and sessions hear of what the last run had no time to tell.
 Status App::Parts::start_registry() {
+  IOTCORE_TRY(registry->logging_options().apply());
   IOTCORE_TRY(registry->events().start(
       [this](std::string topic, std::string payload, Function<void()> done) {
         broker::PublishView view;

@@ -34,8 +34,9 @@ Status list_keys(const KeyOptions& options);
 Status rotate_key(const KeyOptions& options);
 Status revoke_key(const KeyOptions& options);
 
-// Gives the installation a new root CA; no server may be running on the data folder.
-Status rotate_ca(const Config& config);
+// Gives the installation a new intermediate CA, under a new root unless `intermediate_only`: by the server that runs on the data folder, or on the
+// files if none does.
+Status rotate_ca(const Config& config, bool intermediate_only);
 
 // `rule check`, `rule test` and `rule apply`, which need no running server; a running one takes up what was applied. Print their report; false if
 // something is wrong.
@@ -54,6 +55,18 @@ bool test_rules(const Config& config, const RuleTestOptions& options);
 Status make_backup(const std::filesystem::path& data_dir, const std::string& name);
 // A new data folder from such a copy; the server starts on it afterwards.
 Status restore(const std::filesystem::path& backup, const std::filesystem::path& data_dir);
+
+struct ImportOptions {
+  std::filesystem::path data_dir;
+  std::filesystem::path file;  // "-": standard input
+};
+
+// Takes a fleet into a running server, a thing a line (JSON); what is there already is passed over. Lines that are refused are named on standard error, and
+// make it fail in the end.
+Status import_things(const ImportOptions& options);
+
+// Prints docs/api.md: every operation of the API.
+Status print_api();
 
 // Looks at what commonly goes wrong and says what to do. True if nothing is in the way.
 bool run_doctor(const Config& config);

@@ -56,6 +56,7 @@ struct Config {
   std::string tls_policy = "default";
   std::filesystem::path tls_certificate_file;  // empty: the own CA's
   std::filesystem::path tls_key_file;
+  bool tls_refuse_unknown_names = true;
   std::size_t tls_resumable_sessions = 20'000;
   std::vector<std::string> proxy_faces;
   std::string proxy_trusted = "127.0.0.0/8,::1";

@@ -28,6 +28,12 @@ void add_tls_keys(std::vector<ConfigKey>& k) {
   k.push_back(path_key(
       "tls.key_file", "Its private key (PEM).", [](Config & c) -> auto& { return c.tls_key_file; }
   ));
+  k.push_back(flag_key(
+      "tls.refuse_unknown_names",
+      "End the handshake of a client that names a host (SNI) which neither the server's "
+      "certificate nor a domain configuration has.",
+      [](Config & c) -> auto& { return c.tls_refuse_unknown_names; }
+  ));
   k.push_back(number_key<std::size_t>(
       "tls.resumable_sessions",
       "TLS sessions kept for clients that come back, per listener; 0: every handshake is a full "

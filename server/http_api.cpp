@@ -33,6 +33,10 @@ registry::AuthorizerRequest authorizer_request(
   registry::AuthorizerRequest asked;
   asked.server_name = peer.server_name;
   asked.source_ip = peer.source_ip;
+  if (peer.kind == broker::PeerIdentity::Kind::kCertificate) {
+    asked.certificate_id = peer.principal;
+    asked.certificate_der = peer.certificate_der;
+  }
   asked.protocol = registry::policy::Protocol::kHttps;
   asked.http.emplace();
   for (const auto& [name, value] : request.headers) {
@@ -60,6 +64,7 @@ HttpApi::HttpApi(
     SqsApi& sqs,
     const registry::Operators& operators,
     registry::CustomAuthorizers& custom,
+    const registry::DomainTable& domains,
     const Clock& clock,
     Executor& pool,
     std::function<Status()> reset
@@ -69,6 +74,7 @@ HttpApi::HttpApi(
       sqs_(sqs),
       operators_(operators),
       custom_(custom),
+      domains_(domains),
       clock_(clock),
       pool_(pool),
       reset_(std::move(reset)) {}
@@ -130,9 +136,40 @@ Result<gateway::CallerIdentity> HttpApi::identify(
   return by_signature(request, peer, kRestServices);
 }
 
+Result<registry::Authentication> HttpApi::admit(
+    broker::PeerIdentity& peer, registry::Entrance entrance, bool is_signed
+) const {
+  using registry::Authentication;
+  using Kind = broker::PeerIdentity::Kind;
+  IOTCORE_ASSIGN(const Authentication wanted, domains_.admit(peer.server_name, entrance));
+  const bool has_certificate = peer.kind == Kind::kCertificate;
+  const bool fits =
+      wanted == Authentication::kDefault || (wanted == Authentication::kSignature && is_signed) ||
+      (wanted == Authentication::kCertificate && has_certificate && !is_signed) ||
+      (wanted == Authentication::kCustom && !is_signed) ||
+      (wanted == Authentication::kCustomAndCertificate && has_certificate && !is_signed);
+  if (!fits) {
+    return fail(
+        Errc::kNotAuthorized, "what the peer shows is not what its host's configuration asks for"
+    );
+  }
+  if (wanted == Authentication::kCustom) {
+    peer.kind = Kind::kAnonymous;
+    peer.principal.clear();
+    peer.certificate_der.clear();
+  }
+  return wanted;
+}
+
 void HttpApi::handle(
-    net::HttpRequest request, const broker::PeerIdentity& peer, gateway::HttpReply reply
+    net::HttpRequest request, const broker::PeerIdentity& from, gateway::HttpReply reply
 ) {
+  broker::PeerIdentity peer = from;
+  const auto wanted = admit(peer, registry::Entrance::kHttps, is_signed(request));
+  if (!wanted) {
+    refuse(request, peer, Error(Errc::kForbidden, wanted.error().message()), std::move(reply));
+    return;
+  }
   const std::string_view path = net::split_target(request.target).path;
   if (path == "/_iotcore/reset" && peer.development) {
     if (request.method != "POST") {
@@ -154,7 +191,8 @@ void HttpApi::handle(
     return;
   }
   if (!is_signed(request) && !peer.development &&
-      peer.kind == broker::PeerIdentity::Kind::kAnonymous) {
+      (peer.kind == broker::PeerIdentity::Kind::kAnonymous ||
+       *wanted == registry::Authentication::kCustomAndCertificate)) {
     ask_authorizer(std::move(request), peer, std::move(reply));
     return;
   }
@@ -229,8 +267,14 @@ void HttpApi::reset_account(gateway::HttpReply reply) const {
 }
 
 void HttpApi::authorize_websocket(
-    const net::HttpRequest& request, const broker::PeerIdentity& peer, UpgradeAnswer answer
+    const net::HttpRequest& request, const broker::PeerIdentity& from, UpgradeAnswer answer
 ) {
+  broker::PeerIdentity peer = from;
+  if (const auto wanted = admit(peer, registry::Entrance::kWebSocket, is_signed(request));
+      !wanted) {
+    answer(fail(Errc::kForbidden, wanted.error().message()));
+    return;
+  }
   if (peer.development || peer.kind == broker::PeerIdentity::Kind::kCertificate) {
     answer(peer);
     return;

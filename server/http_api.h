@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "gateway/http_handler.h"
 #include "gateway/operations.h"
+#include "registry/domain_table.h"
 
 #include <chrono>
 #include <functional>
@@ -41,6 +42,7 @@ class HttpApi final : public gateway::HttpHandler {
       SqsApi& sqs,
       const registry::Operators& operators,
       registry::CustomAuthorizers& custom,
+      const registry::DomainTable& domains,
       const Clock& clock,
       Executor& pool,
       std::function<Status()> reset
@@ -73,6 +75,10 @@ class HttpApi final : public gateway::HttpHandler {
   void ask_authorizer(
       net::HttpRequest request, const broker::PeerIdentity& peer, gateway::HttpReply reply
   );
+  // What the configuration of the peer's host asks for; without what it leaves no room for, as if the peer had not shown it.
+  Result<registry::Authentication> admit(
+      broker::PeerIdentity& peer, registry::Entrance entrance, bool is_signed
+  ) const;
   void refuse(
       const net::HttpRequest& request,
       const broker::PeerIdentity& peer,
@@ -86,6 +92,7 @@ class HttpApi final : public gateway::HttpHandler {
   SqsApi& sqs_;
   const registry::Operators& operators_;
   registry::CustomAuthorizers& custom_;
+  const registry::DomainTable& domains_;
   const Clock& clock_;
   Executor& pool_;
   std::function<Status()> reset_;

@@ -84,6 +84,8 @@ struct Arguments {
   std::string backup_name;
   std::filesystem::path backup_path;
   iotcore::server::TopOptions top;
+  bool intermediate_only = false;
+  std::filesystem::path import_file;
 };
 
 void add_config_options(CLI::App& command, Arguments& arguments) {
@@ -171,10 +173,12 @@ int main(int argc, char** argv) {
 
   const KeyCommands key_commands(cli, arguments);
 
-  CLI::App* ca_command = cli.add_subcommand("ca", "The root CA of this installation");
+  CLI::App* ca_command = cli.add_subcommand("ca", "The CA of this installation");
   ca_command->require_subcommand(1);
-  CLI::App* ca_rotate =
-      ca_command->add_subcommand("rotate", "Make a new root CA; the server must not be running");
+  CLI::App* ca_rotate = ca_command->add_subcommand("rotate", "Make a new root and intermediate CA");
+  ca_rotate->add_flag(
+      "--intermediate", arguments.intermediate_only, "the intermediate only, under the same root"
+  );
   add_config_options(*ca_rotate, arguments);
 
   CLI::App* rule_command = cli.add_subcommand("rule", "Rule files");
@@ -209,6 +213,15 @@ int main(int argc, char** argv) {
       config_command->add_subcommand("print", "Print every key as it is in force");
   add_config_options(*config_print, arguments);
 
+  CLI::App* import_command =
+      cli.add_subcommand("import", "Take things with their certificates into a running server");
+  import_command
+      ->add_option("file", arguments.import_file, "one JSON object a line; - is standard input")
+      ->required();
+  add_config_options(*import_command, arguments);
+
+  CLI::App* api_command = cli.add_subcommand("api", "Print the operations of the API (Markdown)");
+
   CLI::App* doctor_command = cli.add_subcommand("doctor", "Look for what commonly goes wrong");
   add_config_options(*doctor_command, arguments);
 
@@ -225,6 +238,10 @@ int main(int argc, char** argv) {
 
   CLI11_PARSE(cli, argc, argv);
 
+  if (*api_command) {
+    const auto printed = iotcore::server::print_api();
+    return printed ? 0 : report(printed.error(), 1);
+  }
   arguments.sources.environment = read_environment();
   auto config = iotcore::server::load_config(arguments.sources);
   if (!config) {
@@ -239,7 +256,7 @@ int main(int argc, char** argv) {
     return made ? 0 : report(made.error(), 1);
   }
   if (*ca_rotate) {
-    const auto rotated = iotcore::server::rotate_ca(*config);
+    const auto rotated = iotcore::server::rotate_ca(*config, arguments.intermediate_only);
     return rotated ? 0 : report(rotated.error(), 1);
   }
   if (*key_commands.all) {
@@ -251,6 +268,10 @@ int main(int argc, char** argv) {
                           ? iotcore::server::make_backup(config->data_dir, arguments.backup_name)
                           : iotcore::server::restore(arguments.backup_path, config->data_dir);
     return done ? 0 : report(done.error(), 1);
+  }
+  if (*import_command) {
+    const auto imported = iotcore::server::import_things({config->data_dir, arguments.import_file});
+    return imported ? 0 : report(imported.error(), 1);
   }
   if (*rule_check) {
     return iotcore::server::check_rules(*config, arguments.rule_files) ? 0 : 1;

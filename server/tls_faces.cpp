@@ -37,6 +37,7 @@ TlsFaces::TlsFaces(
 Result<std::unique_ptr<TlsFaces>> TlsFaces::make(
     const Config& config,
     const registry::pki::CertificateAuthority& authority,
+    const registry::DomainTable& domains,
     std::filesystem::path data_dir,
     std::vector<std::string> names
 ) {
@@ -52,6 +53,14 @@ Result<std::unique_ptr<TlsFaces>> TlsFaces::make(
   tls.private_key_pem = certificate.private_key_pem;
   tls.resumable_sessions_max = config.tls_resumable_sessions;
   tls.policy = net::find_tls_policy(config.tls_policy);
+  tls.choose = [&domains, refuse = config.tls_refuse_unknown_names](std::string_view host) {
+    using Answers = net::ServerNameChoice::Answers;
+    const auto domain = domains.find(host);
+    if (domain == nullptr) {
+      return net::ServerNameChoice{refuse ? Answers::kIfOwn : Answers::kYes, nullptr};
+    }
+    return net::ServerNameChoice{Answers::kYes, net::find_tls_policy(domain->security_policy())};
+  };
   IOTCORE_ASSIGN(out->mqtts_, net::TlsContext::make(tls));
   // On 443 AWS asks for a certificate only where ALPN names a protocol that needs one; on 8443 always.
   tls.client_certificates = config.listen_https.port == 443 ? net::ClientCertificates::kByAlpn
@@ -78,6 +87,7 @@ std::string TlsFaces::stamp() const {
 
 void TlsFaces::reload() {
   stamp_ = stamp();
+  generation_ = authority_.generation();
   const auto certificate = read();
   Status done = certificate ? Status() : fail(certificate.error());
   if (certificate) {
@@ -104,7 +114,7 @@ void TlsFaces::reload() {
 }
 
 void TlsFaces::poll() {
-  const bool due = ++polls_ % kPollsPerRenewal == 0;
+  const bool due = ++polls_ % kPollsPerRenewal == 0 || generation_ != authority_.generation();
   if (has_own_files() ? stamp() != stamp_ : due) {
     reload();
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "net/tls_context.h"
+#include "registry/domain_table.h"
 #include "registry/pki/certificate_authority.h"
 #include "server/config.h"
 
@@ -19,6 +20,7 @@ class TlsFaces {
   static Result<std::unique_ptr<TlsFaces>> make(
       const Config& config,
       const registry::pki::CertificateAuthority& authority,
+      const registry::DomainTable& domains,
       std::filesystem::path data_dir,
       std::vector<std::string> names
   );
@@ -29,7 +31,7 @@ class TlsFaces {
 
   // Reads certificate and key again; new connections get them. On an error, which is logged, the old ones stay.
   void reload();
-  // Once a second or so: reload() when the files have changed, or when our own certificate may be due for another.
+  // Once a second or so: reload() when the files have changed, or when our own certificate may be due for another or the CA was rotated.
   void poll();
 
  private:
@@ -54,6 +56,7 @@ class TlsFaces {
   std::string certificate_pem_;
   std::string key_digest_;
   unsigned polls_ = 0;
+  std::uint64_t generation_ = 0;  // of the authority, when it was asked last
   std::unique_ptr<net::TlsContext> mqtts_;
   std::unique_ptr<net::TlsContext> https_;
 };

@@ -67,6 +67,10 @@ class Docs(unittest.TestCase):
                 elif re.fullmatch(r"[A-Z][A-Za-z0-9]+(::[A-Za-z_0-9]+)?", word) and not word.isupper():
                     self.assertIn(word.split("::")[-1], everything, f"{name}: {word}")
 
+    def test_the_api_is_documented_as_it_is_described(self):
+        printed = subprocess.run([BINARY, "api"], capture_output=True, text=True, check=True).stdout
+        self.assertEqual(printed, (ROOT / "docs" / "api.md").read_text(), "write it anew: iotcore api > docs/api.md")
+
     def test_links_between_documents_lead_somewhere(self):
         for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
             for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):

@@ -311,12 +311,21 @@ TEST_CASE("A session is resumed with the client's certificate still known") {
 
 TEST_CASE("A name that the server does not answer for ends the handshake") {
   net::TlsServerConfig config;
-  config.answers_for = [](std::string_view name) { return name == "mine"; };
+  config.choose = [](std::string_view name) {
+    using Answers = net::ServerNameChoice::Answers;
+    return net::ServerNameChoice{
+        name == "mine" || name == "modern" ? Answers::kYes : Answers::kIfOwn,
+        name == "modern" ? net::find_tls_policy("IoTSecurityPolicy_TLS13_1_3_2022_10") : nullptr};
+  };
   TlsServer server(std::move(config));
   const std::uint16_t port = server.open_mqtts();
   CHECK(TlsPeer(port, {.server_name = "mine"}).connected());
   CHECK(TlsPeer(port, {}).connected());
   CHECK(!TlsPeer(port, {.server_name = "other"}).connected());
+  // A host may have a policy of its own.
+  CHECK(TlsPeer(port, {.version = TLS1_3_VERSION, .server_name = "modern"}).connected());
+  CHECK(!TlsPeer(port, {.version = TLS1_2_VERSION, .server_name = "modern"}).connected());
+  CHECK(TlsPeer(port, {.version = TLS1_2_VERSION, .server_name = "mine"}).connected());
 }
 
 TEST_CASE("Failed handshakes are counted and leave nothing behind") {
