@@ -2,6 +2,7 @@
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import unittest
 
@@ -50,7 +51,8 @@ class Moving(unittest.TestCase):
             expected.append("published by the Device SDK for Python")
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", "\n".join(script)], cwd=folder, capture_output=True, text=True, timeout=250,
-            env=dict(os.environ, IOTCORE_DATA_DIR="iotcore-data", AWS_PAGER=""),
+            env=dict(os.environ, IOTCORE_DATA_DIR="iotcore-data", AWS_PAGER="",
+                     PATH=":".join(["/usr/bin", "/bin", os.path.dirname(shutil.which("node") or "/bin/node")])),
         )
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr + self.server.read_log())
         for each in expected:

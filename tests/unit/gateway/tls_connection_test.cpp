@@ -323,9 +323,9 @@ TEST_CASE("A name that the server does not answer for ends the handshake") {
   CHECK(TlsPeer(port, {}).connected());
   CHECK(!TlsPeer(port, {.server_name = "other"}).connected());
   // A host may have a policy of its own.
-  CHECK(TlsPeer(port, {.version = TLS1_3_VERSION, .server_name = "modern"}).connected());
-  CHECK(!TlsPeer(port, {.version = TLS1_2_VERSION, .server_name = "modern"}).connected());
-  CHECK(TlsPeer(port, {.version = TLS1_2_VERSION, .server_name = "mine"}).connected());
+  CHECK(TlsPeer(port, {.server_name = "modern", .version = TLS1_3_VERSION}).connected());
+  CHECK(!TlsPeer(port, {.server_name = "modern", .version = TLS1_2_VERSION}).connected());
+  CHECK(TlsPeer(port, {.server_name = "mine", .version = TLS1_2_VERSION}).connected());
 }
 
 TEST_CASE("Failed handshakes are counted and leave nothing behind") {

@@ -194,7 +194,7 @@ TEST_CASE("device certificates carry AWS's subject and end, and fit their keys")
     CHECK(parsed->valid_at(clock.wall()));
     CHECK_FALSE(parsed->valid_at(clock.wall() - 2h));
     CHECK(parsed->subject.at("CommonName").front() == "AWS IoT Certificate");
-    CHECK(parsed->issuer.at("CommonName").front() == ca->name());
+    CHECK(parsed->issuer.at("CommonName").front().starts_with("iotcore issuing CA"));
   }
   CHECK(key_type_from("rsa1024") == std::nullopt);
 }
