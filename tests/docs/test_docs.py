@@ -71,6 +71,12 @@ class Docs(unittest.TestCase):
         printed = subprocess.run([BINARY, "api"], capture_output=True, text=True, check=True).stdout
         self.assertEqual(printed, (ROOT / "docs" / "api.md").read_text(), "write it anew: iotcore api > docs/api.md")
 
+    def test_the_threats_are_shown_by_tests_that_are_there(self):
+        named = re.findall(r"`((?:integration|unit|vectors|fuzz)(?:/[\w./]+)?)`", (ROOT / "docs" / "security.md").read_text())
+        self.assertGreater(len(named), 30)
+        for each in named:
+            self.assertTrue((ROOT / "tests" / each).exists(), each)
+
     def test_links_between_documents_lead_somewhere(self):
         for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
             for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
