@@ -6,6 +6,7 @@
 #include "broker/topic.h"
 #include "rules/actions/aws_sinks.h"
 #include "rules/actions/fields_action.h"
+#include "rules/actions/message_targets.h"
 #include "rules/built_ins.h"
 #include "rules/in_process_publish.h"
 
@@ -92,7 +93,22 @@ Result<std::unique_ptr<Sink>> make_queues(const SinkEnvironment& environment) {
   return std::make_unique<QueueSink>(environment.built_ins->queues);
 }
 
-constexpr AwsSinks kSqsSinks = {Sqs::kName, &field_of<kQueueUrl>, &make_queues};
+// The queue's name is the last part of its URL. Bytes need no base64 there.
+Result<RoutedMessage> route_of_queue(const Record& record) {
+  if (record.fields.size() != kSqsFieldCount) {
+    return fail(Errc::kInvalidRequest, "not a record of this kind");
+  }
+  const std::string& url = record.fields[kQueueUrl];
+  return RoutedMessage{url.substr(url.rfind('/') + 1), {}};
+}
+
+Result<std::unique_ptr<Sink>> make_bound_queue(
+    const TargetRef& target, const SinkEnvironment& environment
+) {
+  return make_message_sink(Sqs::kName, target, environment, &route_of_queue);
+}
+
+constexpr AwsSinks kSqsSinks = {Sqs::kName, &field_of<kQueueUrl>, &make_queues, &make_bound_queue};
 
 // iotEvents
 
