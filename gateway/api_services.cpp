@@ -16,6 +16,7 @@
 #include "proto/api/policies.pb.h"
 #include "proto/api/role_aliases.pb.h"
 #include "proto/api/rule_destinations.pb.h"
+#include "proto/api/rule_operations.pb.h"
 #include "proto/api/rules.pb.h"
 #include "proto/api/thing_groups.pb.h"
 #include "proto/api/things.pb.h"
@@ -43,6 +44,7 @@ Result<std::unique_ptr<OperationTable>> OperationTable::of_api() {
       api::CreateDomainConfigurationRequest::descriptor()->file(),
       api::CreateTopicRuleRequest::descriptor()->file(),
       api::CreateTopicRuleDestinationRequest::descriptor()->file(),
+      api::ListSinksRequest::descriptor()->file(),
       api::DescribeEndpointRequest::descriptor()->file(),
       api::PublishRequest::descriptor()->file(),
       api::GetConnectionRequest::descriptor()->file(),

@@ -62,6 +62,7 @@
 // table system
 //   k access key id            record.AccessKey
 //   U user                     record.User
+//   s secret                   record.Secret, of server/secrets
 //
 // A principal and a target are what stands behind the account in their ARN ("cert/<id>",
 // "thinggroup/<name>"), or a Cognito id as it is.

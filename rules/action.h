@@ -39,6 +39,9 @@ class Action {
   // What the action itself says of batches, where its delivery options say nothing.
   virtual void fill_in(DeliveryOptions& /*delivery*/) const {}
 
+  // Records of one key are delivered in order (`concurrency`): a partition key, a topic, a table's key. Empty: the key is the publisher's client id.
+  virtual std::string_view order_key(const Fields& /*fields*/) const { return {}; }
+
   // Actions that are a publish in this server: done on the worker, in the turn and the commit of the message itself. Nothing: this one
   // goes through its sink.
   virtual bool is_publish() const { return false; }

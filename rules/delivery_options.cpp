@@ -48,10 +48,9 @@ Checked<DeliveryOptions> parse_delivery_options(
                      : on_full == "dropOldest" ? OnFull::kDropOldest
                                                : OnFull::kBlock;
   }
-  static_cast<void>(reader.choice("orderBy", kOrderBy, "key"));
-  if (reader.optional_integer("concurrency", 1, 64).value_or(1) != 1) {
-    reader.fail_member("concurrency", "only 1 is supported yet");
-  }
+  parsed.is_ordered = reader.choice("orderBy", kOrderBy, "key") == "key";
+  parsed.concurrency =
+      static_cast<std::size_t>(reader.optional_integer("concurrency", 1, 64).value_or(1));
   if (std::optional<DefinitionError> error = reader.finish()) {
     return tl::unexpected(*std::move(error));
   }

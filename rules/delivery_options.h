@@ -33,6 +33,8 @@ struct DeliveryOptions {
   std::optional<std::uint32_t> attempts_max;
   std::optional<std::size_t> bytes_max;
   std::optional<OnFull> on_full;
+  std::size_t concurrency = 1;  // batches under way at one time, each of other keys
+  bool is_ordered = true;       // by key; false: records go to whoever is next
 };
 
 // `options` may be null: all defaults.

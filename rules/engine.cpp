@@ -58,17 +58,17 @@ class WorkerRandom final : public sql::Random {
   std::uint64_t state_;
 };
 
+// Whether the publisher is told when the message is kept: over HTTP with 200, whatever its QoS.
+bool is_promised(const broker::PublishView& publish) {
+  return publish.qos != broker::Qos::kAtMostOnce || publish.origin == broker::Origin::kHttp;
+}
+
 void append_hex(std::string& out, std::uint64_t number, unsigned digits) {
   static constexpr std::string_view kDigits = "0123456789abcdef";
   while (digits > 0) {
     out.push_back(kDigits[(number >> (--digits * 4)) & 15U]);
   }
 }
-
-struct Prepared {
-  SinkQueue* queue;
-  std::unique_ptr<Record> record;
-};
 
 // The durable records of one firing between evaluation and commit. Then they go to their queues, and the publisher is answered.
 class CommittingFiring final : public broker::PendingAck {
@@ -82,6 +82,14 @@ class CommittingFiring final : public broker::PendingAck {
 
   std::vector<Prepared> records;
   Function<void()> after;
+
+  // Or an evaluation that is still to be made.
+  struct Deferred {
+    DeferredRules* rules = nullptr;
+    DeferredRules::Item item;
+  };
+
+  Deferred deferred;
 
  private:
   static void complete(PendingAck& self, std::optional<Errc> failure) {
@@ -104,6 +112,14 @@ class CommittingFiring final : public broker::PendingAck {
     }
     if (firing->after) {
       firing->after();
+    }
+    if (DeferredRules* deferred = firing->deferred.rules) {
+      const std::string rule = firing->deferred.item.rule;
+      firing->deferred.item.sequence = failure ? 0 : firing->deferred.item.sequence;
+      deferred->push(std::move(firing->deferred.item));
+      if (!failure) {
+        deferred->hold_while_full(rule, std::move(firing->publisher_));
+      }
     }
     if (!failure && full != nullptr) {
       full->hold_while_full(std::move(firing->publisher_));
@@ -145,186 +161,96 @@ struct Engine::WorkerState {
   }
 };
 
-// One rule that fired for one message: its actions, and what they become.
-class Engine::Firing {
- public:
-  Firing(Engine& engine, WorkerState& worker, const LiveRule& live, broker::PublishContext& context)
-      : engine_(engine), worker_(worker), live_(live), context_(context) {}
-
-  void run(const ActionInput& input);
-
- private:
-  bool is_durable(const RuleAction& action);
-  void publish(const RuleAction& action, const ActionInput& input, Action::Fields fields);
-  void queue(std::size_t index, const ActionInput& input, Action::Fields fields);
-  void add_failure(const RuleAction& action, const Action::Fields& fields, const Error& error);
-  record::OutboxMessage message() const;
-  void finish();
-  void commit(CommittingFiring* committing);
-
-  Engine& engine_;
-  WorkerState& worker_;
-  const LiveRule& live_;
-  broker::PublishContext& context_;
-  std::vector<Prepared> durable_;
-  std::vector<Prepared> in_memory_;
-  std::uint32_t durable_mask_ = 0;
-  std::vector<record::ActionFailure> failures_;
-};
-
-void Engine::Firing::run(const ActionInput& input) {
-  const std::vector<RuleAction>& actions = live_.rule->actions;
-  for (std::size_t i = 0; i < actions.size(); ++i) {
-    Result<Action::Fields> fields = actions[i].action->resolve(input);
-    if (!fields) {
-      add_failure(actions[i], {}, fields.error());
-    } else if (actions[i].action->is_publish()) {
-      publish(actions[i], input, std::move(*fields));
-    } else {
-      queue(i, input, std::move(*fields));
-    }
+// On its way: publishes in this turn, records into the turn's commit or to their queues.
+void Engine::send(Firing& firing, broker::PublishContext& context, WorkerState& worker) {
+  for (Firing::Publish& made : firing.publishes) {
+    broker::OwnedPublish publish;
+    publish.message = std::move(made.message);
+    publish.source_ip = context.publisher().source_ip;
+    publish.hold = context.hold();
+    context.worker().publish_later(std::move(publish));
   }
-  finish();
-}
-
-bool Engine::Firing::is_durable(const RuleAction& action) {
-  switch (action.delivery.durable) {
-    case Durable::kNever:
-      return false;
-    case Durable::kAlways:
-      return true;
-    case Durable::kQos1:
-      break;
+  const auto message = [&] {
+    const broker::PublishView& publish = context.publish();
+    return keep_message(worker.source.view(), publish.payload, publish.properties, publish.hops);
+  };
+  if (!firing.has_error_action()) {
+    log_failures(firing);
+  } else if (!firing.in_memory.empty()) {
+    firing.connect_in_memory(message());
   }
-  // A publish over HTTP is answered with 200 whatever its QoS.
-  const broker::PublishView& publish = context_.publish();
-  return publish.qos != broker::Qos::kAtMostOnce || publish.origin == broker::Origin::kHttp;
-}
-
-void Engine::Firing::add_failure(
-    const RuleAction& action, const Action::Fields& fields, const Error& error
-) {
-  live_.metrics->action_failed(action.kind->name);
-  record::ActionFailure failure;
-  failure.set_action(action.label);
-  failure.set_resource(fields.empty() ? action.action->target() : action.action->resource(fields));
-  failure.set_message(error.message());
-  failures_.push_back(std::move(failure));
-}
-
-void Engine::Firing::publish(
-    const RuleAction& action, const ActionInput& input, Action::Fields fields
-) {
-  Result<broker::Message::Ref> message =
-      action.action->to_message(fields, input.payload, context_.publish().hops);
-  if (!message) {
-    add_failure(action, fields, message.error());
-    return;
-  }
-  broker::OwnedPublish publish;
-  publish.message = std::move(*message);
-  publish.source_ip = context_.publisher().source_ip;
-  publish.hold = context_.hold();
-  context_.worker().publish_later(std::move(publish));
-  live_.metrics->action_succeeded(action.kind->name, 0);
-}
-
-void Engine::Firing::queue(std::size_t index, const ActionInput& input, Action::Fields fields) {
-  const RuleAction& action = live_.rule->actions[index];
-  const bool durable = is_durable(action);
-  auto record = std::make_unique<Record>();
-  record->rule = live_.rule->definition.name;
-  record->action = static_cast<std::int32_t>(index);
-  record->delivery_id = worker_.trace_id + ":" + record->rule + ":" + std::to_string(index);
-  record->fields = std::move(fields);
-  record->payload = input.payload;
-  record->is_json = input.is_json;
-  record->hops = context_.publish().hops;
-  record->received_ms = worker_.source.view().timestamp_ms;
-  set_patience(*record, action.delivery, durable);
-  if (durable) {
-    durable_mask_ |= 1U << index;
-  }
-  (durable ? durable_ : in_memory_).push_back({live_.queues[index], std::move(record)});
-}
-
-record::OutboxMessage Engine::Firing::message() const {
-  const broker::PublishView& publish = context_.publish();
-  return keep_message(worker_.source.view(), publish.payload, publish.properties, publish.hops);
-}
-
-void Engine::Firing::finish() {
-  const bool has_error_action = live_.rule->error_action.has_value();
-  if (!has_error_action) {
-    for (const record::ActionFailure& failure : failures_) {
-      if (!engine_.log_limit_.allows()) {
-        break;
-      }
-      log(LogLevel::kInfo,
-          "action.failed",
-          {{"rule", live_.rule->definition.name},
-           {"action", failure.action()},
-           {"error", failure.message()}});
-    }
-    failures_.clear();
-  }
-  if (has_error_action && !in_memory_.empty()) {
-    const auto firing =
-        std::make_shared<MemoryFiring>(message(), static_cast<std::uint32_t>(in_memory_.size()));
-    if (durable_.empty()) {
-      for (record::ActionFailure& failure : std::exchange(failures_, {})) {
-        firing->add_failure(std::move(failure));
-      }
-    }
-    for (Prepared& prepared : in_memory_) {
-      prepared.record->firing = firing;
-    }
-  }
-  for (Prepared& prepared : in_memory_) {
+  for (Prepared& prepared : firing.in_memory) {
     prepared.queue->push(std::move(prepared.record));
   }
-  if (!durable_.empty()) {
-    commit(new CommittingFiring(context_.hold(), worker_.engine_is_there));
-  } else if (!failures_.empty()) {
-    if (is_durable(*live_.rule->error_action)) {
-      commit(new CommittingFiring(context_.hold(), worker_.engine_is_there));
-    } else {
-      engine_.firings_.fire_error_action(
-          live_.rule->definition.name, message(), std::move(failures_), nullptr
-      );
-    }
+  if (!firing.durable.empty()) {
+    auto* committing = new CommittingFiring(context.hold(), worker.engine_is_there);
+    firing.write(
+        context.worker().durable_batch(committing->hold()),
+        firing.has_error_action() ? message() : record::OutboxMessage()
+    );
+    committing->records = std::move(firing.durable);
+  } else if (!firing.failures.empty()) {
+    fail_all(firing, message(), context, worker);
   }
 }
 
-void Engine::Firing::commit(CommittingFiring* committing) {
-  const std::string& rule = live_.rule->definition.name;
-  store::Batch& batch = context_.worker().durable_batch(committing->hold());
-  for (Prepared& prepared : durable_) {
-    Record& record = *prepared.record;
-    if (live_.rule->error_action) {
-      record.message_id = worker_.trace_id;
-      record.actions_mask = durable_mask_;
+void Engine::log_failures(Firing& firing) {
+  for (const record::ActionFailure& failure : std::exchange(firing.failures, {})) {
+    if (!log_limit_.allows()) {
+      return;
     }
-    record.sequence = prepared.queue->next_sequence(batch);
-    Outbox::put(batch, prepared.queue->id(), record);
+    log(LogLevel::kInfo,
+        "action.failed",
+        {{"rule", firing.rule()}, {"action", failure.action()}, {"error", failure.message()}});
   }
-  if (durable_.empty()) {
-    committing->after =
-        engine_.firings_.fire_error_action(rule, message(), std::move(failures_), &batch);
+}
+
+// No action went anywhere: the errorAction is next.
+void Engine::fail_all(
+    Firing& firing,
+    record::OutboxMessage message,
+    broker::PublishContext& context,
+    WorkerState& worker
+) {
+  const RuleAction& error_action = *firing.error_action();
+  if (error_action.calls_external) {
+    // What it asks may take its time, which a worker has not: nobody is promised that it is told.
+    runner_->post([this,
+                   rule = firing.rule(),
+                   message = std::move(message),
+                   failures = std::move(firing.failures)]() mutable {
+      firings_.fire_error_action(rule, message, std::move(failures), nullptr);
+    });
+  } else if (firing.is_durable(error_action)) {
+    auto* committing = new CommittingFiring(context.hold(), worker.engine_is_there);
+    committing->after = firings_.fire_error_action(
+        firing.rule(),
+        message,
+        std::move(firing.failures),
+        &context.worker().durable_batch(committing->hold())
+    );
+  } else {
+    firings_.fire_error_action(firing.rule(), message, std::move(firing.failures), nullptr);
+  }
+}
+
+// Evaluated again where it may wait; the answer to the publisher waits for the record of that.
+void Engine::defer(
+    const LiveRule& live, broker::PublishContext& context, const WorkerState& worker
+) {
+  const broker::PublishView& publish = context.publish();
+  DeferredRules::Item item;
+  item.rule = live.rule->definition.name;
+  item.message =
+      keep_message(worker.source.view(), publish.payload, publish.properties, publish.hops);
+  item.is_promised = is_promised(publish);
+  if (!item.is_promised) {
+    deferred_.push(std::move(item));
     return;
   }
-  if (live_.rule->error_action) {
-    batch.put(keys::kOutbox, keys::message(worker_.trace_id, rule), message().SerializeAsString());
-    if (!failures_.empty()) {
-      record::OutboxFiring state;
-      state.set_open_mask(durable_mask_);
-      for (record::ActionFailure& failure : failures_) {
-        *state.add_failures() = std::move(failure);
-      }
-      batch.put(keys::kOutbox, keys::firing(worker_.trace_id, rule), state.SerializeAsString());
-    }
-  }
-  committing->records = std::move(durable_);
+  auto* committing = new CommittingFiring(context.hold(), worker.engine_is_there);
+  item.sequence = deferred_.put(context.worker().durable_batch(committing->hold()), item);
+  committing->deferred = {&deferred_, std::move(item)};
 }
 
 Engine::Engine(
@@ -335,15 +261,17 @@ Engine::Engine(
 )
     : broker_(broker),
       options_(std::move(options)),
-      external_(options_.external != nullptr ? *options_.external : no_external_),
+      external_(options_.external, options_.descriptor_folders, broker.clock()),
       metrics_(broker.metrics()),
       not_found_(metrics_.counter(
           "iotcore_rule_not_found_total", "Basic Ingest publishes that named no enabled rule"
       )),
       log_limit_(broker.clock()),
       outbox_(store),
+      dead_letters_(outbox_, metrics_, broker.clock(), options_.dead_letters),
       rule_metrics_(metrics_, broker.workers().count()),
-      firings_(outbox_, rule_metrics_, metrics_, broker.clock(), options_.dead_letters),
+      traces_(broker.clock()),
+      firings_(outbox_, dead_letters_, rule_metrics_, broker.clock()),
       runner_(runner ? std::move(runner) : std::make_unique<SinkThreads>(options_.sink_threads)),
       targets_(options_.secrets),
       functions_(
@@ -370,7 +298,21 @@ Engine::Engine(
           options_.sink_queue_bytes_max
       ),
       rules_(broker, *this),
-      catalog_(store, rules_, sinks_, targets_, rule_metrics_, broker.clock(), options_.compile) {
+      deferred_(
+          {broker, outbox_, rules_, firings_, traces_, external_, metrics_},
+          {.threads = options_.deferred_threads,
+           .waiting_max = options_.deferred_waiting_max,
+           .limits = options_.limits}
+      ),
+      catalog_(
+          store,
+          rules_,
+          sinks_,
+          targets_,
+          rule_metrics_,
+          broker.clock(),
+          {options_.compile, options_.strict}
+      ) {
   for (std::size_t i = 0; i < broker.workers().count(); ++i) {
     workers_.push_back(std::make_unique<WorkerState>());
   }
@@ -379,6 +321,7 @@ Engine::Engine(
 
 Engine::~Engine() {
   rules_.stop();
+  deferred_.stop();
   sinks_.stop();
   for (const std::unique_ptr<WorkerState>& worker : workers_) {
     *worker->engine_is_there = false;
@@ -406,18 +349,40 @@ Status Engine::load() {
   IOTCORE_TRY(load_targets());
   IOTCORE_TRY(built_ins_.load());
   IOTCORE_ASSIGN(const std::vector<Outbox::Waiting> waiting, outbox_.open(broker_.clock().wall()));
-  IOTCORE_TRY(firings_.load());
+  IOTCORE_TRY(dead_letters_.load());
   sinks_.resume(waiting);
-  return catalog_.load();
+  IOTCORE_TRY(catalog_.load());
+  return deferred_.load();
 }
 
 void Engine::start() {
   sinks_.start();
   rules_.start();
+  deferred_.start();
+  watch_disk();
+}
+
+void Engine::watch_disk() {
+  if (options_.disk_folder.empty()) {
+    return;
+  }
+  std::error_code error;
+  const std::filesystem::space_info space = std::filesystem::space(options_.disk_folder, error);
+  if (!error) {
+    const bool is_low = space.available < space.capacity / 100 * options_.disk_free_min_percent;
+    if (is_low != outbox_.is_disk_low()) {
+      log(is_low ? LogLevel::kError : LogLevel::kInfo,
+          is_low ? "outbox.disk_low" : "outbox.disk_has_room",
+          {{"folder", options_.disk_folder.string()}, {"free", space.available}});
+    }
+    outbox_.set_disk_low(is_low);
+  }
+  runner_->post_at(broker_.clock().now() + std::chrono::seconds(1), [this] { watch_disk(); });
 }
 
 void Engine::stop(Duration deadline) {
   rules_.stop();
+  deferred_.stop();
   sinks_.hurry();
   const SystemClock clock;  // whatever the broker's says: this waits for threads
   const MonotonicTime until = clock.now() + deadline;
@@ -449,31 +414,40 @@ void Engine::execute(
   );
   for (const LiveRuleRef& live : rules) {
     live->metrics->matched(id);
-    sql::Evaluation evaluation(
-        live->rule->program,
-        worker.source.view(),
-        worker.payload,
-        external_,
-        worker.random,
-        options_.limits
-    );
-    Result<std::optional<sql::Output>> output = evaluation.run();
-    if (!output) {
-      live->metrics->failed(output.error().name());
-      if (log_limit_.allows()) {
-        log(LogLevel::kWarn,
-            "rule.failed",
-            {{"rule", live->rule->definition.name}, {"error", output.error().message()}});
-      }
-      continue;
-    }
-    if (!*output) {
-      continue;
-    }
-    live->metrics->fired(id);
-    Firing(*this, worker, *live, context)
-        .run({evaluation, (*output)->view(), (*output)->is_json()});
+    run(*live, context, worker);
   }
+}
+
+void Engine::run(const LiveRule& live, broker::PublishContext& context, WorkerState& worker) {
+  const Rule& rule = *live.rule;
+  const broker::PublishView& publish = context.publish();
+  UnreachedFunctions unreached(external_.decoder());
+  sql::Evaluation evaluation(
+      rule.program, worker.source.view(), worker.payload, unreached, worker.random, options_.limits
+  );
+  const Result<std::optional<sql::Output>> output = evaluation.run();
+  if (unreached.were_reached() || (output && *output && rule.templates_call_external())) {
+    defer(live, context, worker);
+    return;
+  }
+  std::optional<TraceEvent> trace =
+      traces_.begin(rule.definition.name, worker.source.view(), publish.payload);
+  if (!output) {
+    live.metrics->failed(output.error().name());
+    if (log_limit_.allows()) {
+      log(LogLevel::kWarn,
+          "rule.failed",
+          {{"rule", rule.definition.name}, {"error", output.error().message()}});
+    }
+  } else if (*output) {
+    live.metrics->fired(context.worker().id());
+    Firing firing(
+        live, {worker.source.view(), publish.hops, is_promised(publish)}, trace ? &*trace : nullptr
+    );
+    firing.resolve({evaluation, (*output)->view(), (*output)->is_json()});
+    send(firing, context, worker);
+  }
+  traces_.end(rule.definition.name, std::move(trace), output);
 }
 
 }  // namespace iotcore::rules

@@ -3,12 +3,16 @@
 #include "broker/broker.h"
 #include "functions/functions.h"
 #include "rules/built_ins.h"
+#include "rules/dead_letters.h"
+#include "rules/deferred_rules.h"
+#include "rules/engine_functions.h"
 #include "rules/firings.h"
 #include "rules/functions/local_functions.h"
 #include "rules/outbox.h"
 #include "rules/rule_catalog.h"
 #include "rules/rule_metrics.h"
 #include "rules/rule_set.h"
+#include "rules/rule_trace.h"
 #include "rules/sink_runner.h"
 #include "rules/sinks.h"
 #include "rules/sql/environment.h"
@@ -35,7 +39,15 @@ struct EngineOptions {
   FiringLimits dead_letters;
   sql::EvaluationLimits limits;
   sql::CompileOptions compile;
-  // Outlives the engine; called on workers and sink threads, by any of them at once. nullptr: none.
+  bool strict = false;  // three attempts for every record, as AWS's
+  std::filesystem::path
+      disk_folder;  // where the store is: what waits does not grow when its disk has little room; empty: not looked at
+  unsigned disk_free_min_percent = 10;
+  std::vector<std::filesystem::path>
+      descriptor_folders;            // of decode(…, 'proto', …): bucket/key below one of them
+  std::size_t deferred_threads = 8;  // evaluate rules that ask others
+  std::size_t deferred_waiting_max = 10'000;  // messages of one such rule
+  // Outlives the engine; called on threads that may wait, by any of them at once. nullptr: none.
   sql::ExternalFunctions* external = nullptr;
   std::vector<Target> targets;                // of the configuration, not checked yet
   const SecretSource* secrets = nullptr;      // outlives the engine; nullptr: there are none
@@ -81,6 +93,16 @@ class Engine final : public RuleExecutor {
 
   BuiltIns& built_ins() { return built_ins_; }
 
+  DeadLetters& dead_letters() { return dead_letters_; }
+
+  Result<std::size_t> retry_dead_letters(const DeadLetters::Selection& selection) {
+    return dead_letters_.retry(selection, sinks_);
+  }
+
+  RuleTraces& traces() { return traces_; }
+
+  sql::ExternalFunctions& external_functions() { return external_; }
+
   // State, lag and last error of each sink.
   std::vector<SinkQueue::State> sinks() const { return sinks_.states(); }
 
@@ -99,18 +121,30 @@ class Engine final : public RuleExecutor {
  private:
   Status load_targets();
   struct WorkerState;
-  class Firing;
+
+  void run(const LiveRule& live, broker::PublishContext& context, WorkerState& worker);
+  void send(Firing& firing, broker::PublishContext& context, WorkerState& worker);
+  void log_failures(Firing& firing);
+  void fail_all(
+      Firing& firing,
+      record::OutboxMessage message,
+      broker::PublishContext& context,
+      WorkerState& worker
+  );
+  void defer(const LiveRule& live, broker::PublishContext& context, const WorkerState& worker);
+  void watch_disk();
 
   broker::Broker& broker_;
   const EngineOptions options_;
-  sql::NoExternalFunctions no_external_;
-  sql::ExternalFunctions& external_;
+  EngineFunctions external_;
   Metrics& metrics_;
   Counter& not_found_;
   std::vector<std::unique_ptr<WorkerState>> workers_;
   LogLimit log_limit_;
   Outbox outbox_;
+  DeadLetters dead_letters_;
   RuleMetricsTable rule_metrics_;
+  RuleTraces traces_;
   Firings firings_;
   std::unique_ptr<SinkRunner> runner_;
   Targets targets_;
@@ -118,6 +152,7 @@ class Engine final : public RuleExecutor {
   BuiltIns built_ins_;
   Sinks sinks_;
   RuleSet rules_;
+  DeferredRules deferred_;
   RuleCatalog catalog_;
 };
 

@@ -21,6 +21,25 @@ class SystemRandom final : public sql::Random {
   }
 };
 
+std::string_view name_of(RecordEnd::Cause cause) {
+  switch (cause) {
+    case RecordEnd::Cause::kRefused:
+      return "refused";
+    case RecordEnd::Cause::kGaveUp:
+      return "gave_up";
+    case RecordEnd::Cause::kQueueFull:
+      return "queue_full";
+    case RecordEnd::Cause::kTargetGone:
+      return "target_gone";
+  }
+  return "";
+}
+
+bool is_lane_of(std::string_view lane, std::string_view sink) {
+  return kind_name_of_sink(lane) == kind_name_of_sink(sink) &&
+         target_of_sink_id(lane) == target_of_sink_id(sink);
+}
+
 template <typename Row>
 Result<std::optional<Row>> read_row(store::Store& store, std::string_view key) {
   IOTCORE_ASSIGN(const std::optional<store::Row> found, store.get(keys::kOutbox, key));
@@ -32,10 +51,6 @@ Result<std::optional<Row>> read_row(store::Store& store, std::string_view key) {
     return fail(Errc::kStoreCorrupt, "a row of the outbox cannot be read");
   }
   return row;
-}
-
-std::string_view kind_name(std::string_view sink) {
-  return sink.substr(0, sink.find(' '));
 }
 
 void append_member(std::string& out, std::string_view name, std::string_view text) {
@@ -86,21 +101,12 @@ std::vector<record::ActionFailure> MemoryFiring::take_failures() {
 }
 
 Firings::Firings(
-    Outbox& outbox,
-    RuleMetricsTable& metrics,
-    Metrics& process,
-    const Clock& clock,
-    FiringLimits limits
+    Outbox& outbox, DeadLetters& dead_letters, RuleMetricsTable& metrics, const Clock& clock
 )
     : outbox_(outbox),
+      dead_letters_(dead_letters),
       metrics_(metrics),
-      buried_(process.counter("iotcore_dead_letters_total", "Records that nobody took")),
-      buried_bytes_(process.gauge("iotcore_dead_letter_bytes", "Bytes of the dead letters kept")),
-      buried_dropped_(process.counter(
-          "iotcore_dead_letters_dropped_total", "Dead letters for which there was no room"
-      )),
       clock_(clock),
-      limits_(limits),
       log_limit_(clock) {}
 
 void Firings::connect(
@@ -112,50 +118,18 @@ void Firings::connect(
   account_ = std::move(account);
 }
 
-Status Firings::load() {
-  next_dead_letter_ = outbox_.first_sequence();
-  const std::int64_t oldest_ms =
-      to_epoch_ms(clock_.wall()) -
-      std::chrono::duration_cast<std::chrono::milliseconds>(limits_.dead_letter_age_max).count();
-  store::Batch too_old;
-  std::string from;
-  constexpr std::size_t kPage = 1000;
-  for (;;) {
-    IOTCORE_ASSIGN(
-        const std::vector<store::Entry> page,
-        outbox_.store().scan(keys::kOutbox, keys::dead_letters(), from, kPage)
-    );
-    for (const store::Entry& entry : page) {
-      record::DeadLetter letter;
-      if (!letter.ParseFromString(entry.value) || letter.failed_ms() < oldest_ms) {
-        too_old.erase(keys::kOutbox, entry.key);
-      } else {
-        buried_bytes_.add(static_cast<std::int64_t>(entry.value.size()));
-      }
-    }
-    if (page.size() < kPage) {
-      break;
-    }
-    from = store::key_after(page.back().key);
-  }
-  if (!too_old.empty()) {
-    outbox_.store().commit(std::move(too_old), nullptr, nullptr);
-  }
-  return {};
-}
-
 record::ActionFailure Firings::failure_of(
     const std::string& sink, const Record& record, const std::string& reason
 ) const {
   record::ActionFailure failure;
   const LiveRuleRef live = rules_->find(record.rule);
   const RuleAction* action = live ? live->rule->action(record.action) : nullptr;
-  if (action != nullptr && action->sink == sink) {
+  if (action != nullptr && is_lane_of(sink, action->sink)) {
     failure.set_action(action->label);
     failure.set_resource(action->action->resource(record.fields));
   } else {
-    failure.set_action(std::string(kind_name(sink)));
-    failure.set_resource(sink.substr(std::min(sink.size(), sink.find(' ') + 1)));
+    failure.set_action(std::string(kind_name_of_sink(sink)));
+    failure.set_resource(std::string(target_of_sink_id(sink)));
   }
   failure.set_message(reason);
   return failure;
@@ -171,9 +145,9 @@ void Firings::count(const std::string& sink, const Record& record, const RecordE
     metrics.error_action_ended(delivered);
   } else if (delivered) {
     const std::int64_t took_ms = to_epoch_ms(clock_.wall()) - record.received_ms;
-    metrics.action_succeeded(kind_name(sink), static_cast<double>(took_ms) / 1000);
+    metrics.action_succeeded(kind_name_of_sink(sink), static_cast<double>(took_ms) / 1000);
   } else {
-    metrics.action_failed(kind_name(sink));
+    metrics.action_failed(kind_name_of_sink(sink), name_of(end.cause));
   }
   if (end.kind == RecordEnd::Kind::kFailed && log_limit_.allows()) {
     log(LogLevel::kWarn,
@@ -193,7 +167,7 @@ Function<void()> Firings::on_end(
     return end_durable(sink, record, end, batch);
   }
   if (end.kind == RecordEnd::Kind::kFailed) {
-    bury(sink, record, {failure_of(sink, record, end.reason)}, batch);
+    dead_letters_.bury(sink, record, {failure_of(sink, record, end.reason)}, batch);
   }
   return {};
 }
@@ -271,7 +245,7 @@ Function<void()> Firings::end_durable(
   Result<std::optional<record::OutboxMessage>> message =
       read_row<record::OutboxMessage>(outbox_.store(), message_key);
   if (!message || !*message) {
-    bury(sink, record, std::move(failures), batch);
+    dead_letters_.bury(sink, record, std::move(failures), batch);
     return {};
   }
   return fire_error_action(record.rule, **message, std::move(failures), &batch);
@@ -299,7 +273,7 @@ Function<void()> Firings::fire_error_action(
     failures.push_back(std::move(failure));
     metrics_.of(rule).error_action_ended(false);
     store::Batch own;
-    bury("", *record, std::move(failures), batch == nullptr ? own : *batch);
+    dead_letters_.bury("", *record, std::move(failures), batch == nullptr ? own : *batch);
     if (batch == nullptr) {
       outbox_.store().commit(std::move(own), nullptr, nullptr);
     }
@@ -319,7 +293,7 @@ Function<void()> Firings::fire_error_action(
     return give_up(fields.error().message());
   }
   record->fields = std::move(*fields);
-  set_patience(*record, action.delivery, batch != nullptr);
+  set_patience(*record, action.delivery, batch != nullptr, live->is_strict);
   SinkQueue* queue = live->error_queue;
   if (batch == nullptr || action.delivery.durable == Durable::kNever) {
     queue->push(std::move(record));
@@ -330,35 +304,11 @@ Function<void()> Firings::fire_error_action(
   return [queue, record = std::move(record)]() mutable { queue->push(std::move(record)); };
 }
 
-void Firings::bury(
-    const std::string& sink,
-    const Record& record,
-    std::vector<record::ActionFailure> failures,
-    store::Batch& batch
-) {
-  record::DeadLetter letter;
-  *letter.mutable_record() = to_row(record);
-  letter.set_sink(sink);
-  letter.set_failed_ms(to_epoch_ms(clock_.wall()));
-  for (record::ActionFailure& failure : failures) {
-    *letter.add_failures() = std::move(failure);
-  }
-  const std::string row = letter.SerializeAsString();
-  const auto size = static_cast<std::int64_t>(row.size());
-  if (buried_bytes_.value() + size > static_cast<std::int64_t>(limits_.dead_letter_bytes_max)) {
-    buried_dropped_.add_shared();
-    return;
-  }
-  buried_bytes_.add(size);
-  buried_.add_shared();
-  batch.put(keys::kOutbox, keys::dead_letter(record.rule, next_dead_letter_++), row);
-}
-
-void set_patience(Record& record, const DeliveryOptions& delivery, bool durable) {
+void set_patience(Record& record, const DeliveryOptions& delivery, bool durable, bool is_strict) {
   constexpr std::chrono::milliseconds kAgeMax = std::chrono::hours(24);
-  constexpr std::uint32_t kMemoryAttemptsMax = 3;
+  constexpr std::uint32_t kFewAttempts = 3;
   record.age_max = delivery.age_max.value_or(kAgeMax);
-  record.attempts_max = delivery.attempts_max.value_or(durable ? 0 : kMemoryAttemptsMax);
+  record.attempts_max = delivery.attempts_max.value_or(durable && !is_strict ? 0 : kFewAttempts);
 }
 
 }  // namespace iotcore::rules

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "proto/record/rules.pb.h"
+#include "rules/dead_letters.h"
 #include "rules/log_limit.h"
 #include "rules/outbox.h"
 #include "rules/rule_metrics.h"
@@ -41,27 +42,14 @@ class MemoryFiring {
   std::vector<record::ActionFailure> failures_;
 };
 
-struct FiringLimits {
-  std::size_t dead_letter_bytes_max = 256U << 20;
-  std::chrono::hours dead_letter_age_max{14 * 24};
-};
-
 // What follows when actions end: the one errorAction of a rule and message after its last action has ended, dead letters where there is none
 // or where it fails too, and the counting.
 class Firings final : public RecordEnds {
  public:
-  Firings(
-      Outbox& outbox,
-      RuleMetricsTable& metrics,
-      Metrics& process,
-      const Clock& clock,
-      FiringLimits limits
-  );
+  Firings(Outbox& outbox, DeadLetters& dead_letters, RuleMetricsTable& metrics, const Clock& clock);
 
   // What it needs and is made after it.
   void connect(Sinks& sinks, RuleSet& rules, sql::ExternalFunctions& external, std::string account);
-  // Sizes up what is there, and drops what is too old. Blocks.
-  Status load();
 
   Function<void()> on_end(
       const std::string& sink, Record& record, const RecordEnd& end, store::Batch& batch
@@ -88,36 +76,26 @@ class Firings final : public RecordEnds {
       const std::string& sink, Record& record, const RecordEnd& end, store::Batch& batch
   );
   Function<void()> end_in_memory(const std::string& sink, Record& record, const RecordEnd& end);
-  void bury(
-      const std::string& sink,
-      const Record& record,
-      std::vector<record::ActionFailure> failures,
-      store::Batch& batch
-  );
   record::ActionFailure failure_of(
       const std::string& sink, const Record& record, const std::string& reason
   ) const;
   void count(const std::string& sink, const Record& record, const RecordEnd& end);
 
   Outbox& outbox_;
+  DeadLetters& dead_letters_;
   RuleMetricsTable& metrics_;
-  Counter& buried_;
-  Gauge& buried_bytes_;
-  Counter& buried_dropped_;
   const Clock& clock_;
-  const FiringLimits limits_;
   Sinks* sinks_ = nullptr;
   RuleSet* rules_ = nullptr;
   sql::ExternalFunctions* external_ = nullptr;
   std::string account_;
   LogLimit log_limit_;
-  std::atomic<std::uint64_t> next_dead_letter_ = 0;
   std::mutex mutex_;                      // and what follows
   std::map<FiringKey, OpenFiring> open_;  // what the store may not show yet
 };
 
-// How long and how often it is tried (rule-actions.md 4, "give up").
-void set_patience(Record& record, const DeliveryOptions& delivery, bool durable);
+// How long and how often it is tried: for a day, or a few times if nobody was promised anything, or in the strict profile, as AWS does.
+void set_patience(Record& record, const DeliveryOptions& delivery, bool durable, bool is_strict);
 
 // The errorAction's payload (rules-sql.md 16).
 std::string error_payload(

@@ -22,6 +22,7 @@
 //   d rule sequence            record.DeadLetter
 //   q queue                    u64: when it was made; queues of messages, the target of sqs actions
 //   b queue sequence           u64 when it was sent, its id (36 bytes), its body
+//   v sequence                 record.OutboxEvaluation
 namespace iotcore::rules::keys {
 
 using store::Key;
@@ -77,8 +78,20 @@ inline Key firing(std::string_view message_id, std::string_view rule) {
   return Key('s').text(message_id).text(rule);
 }
 
+inline Key evaluations() {
+  return Key('v');
+}
+
+inline Key evaluation(std::uint64_t sequence) {
+  return Key('v').u64(sequence);
+}
+
 inline Key dead_letters() {
   return Key('d');
+}
+
+inline Key dead_letters_of(std::string_view rule) {
+  return Key('d').text(rule);
 }
 
 inline Key dead_letter(std::string_view rule, std::uint64_t sequence) {

@@ -207,6 +207,7 @@ std::optional<sql::Template> MemberReader::compile(std::string_view text, std::s
     );
     return std::nullopt;
   }
+  calls_external_ = calls_external_ || compiled->calls_external();
   return std::move(*compiled);
 }
 
@@ -235,6 +236,7 @@ void MemberReader::refuse(std::string_view name, std::string_view why) {
 }
 
 void MemberReader::take_error(MemberReader& inner) {
+  calls_external_ = calls_external_ || inner.calls_external_;
   if (std::optional<DefinitionError> error = inner.finish(); error && !error_) {
     error_ = *std::move(error);
   }

@@ -75,6 +75,9 @@ class MemberReader {
 
   bool failed() const { return error_.has_value(); }
 
+  // Whether a template that was read calls a function that asks others.
+  bool calls_external() const { return calls_external_; }
+
   // The first error; members that nobody has asked for are one.
   std::optional<DefinitionError> finish();
 
@@ -87,6 +90,7 @@ class MemberReader {
   const sql::Program* program_;
   std::vector<std::string_view> asked_;
   std::optional<DefinitionError> error_;
+  bool calls_external_ = false;
 };
 
 }  // namespace iotcore::rules

@@ -6,6 +6,7 @@
 #include "rules/sink.h"
 #include "store/store.h"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -61,12 +62,18 @@ class Outbox {
 
   store::Store& store() { return store_; }
 
+  // So little room is left on the disk that what waits must not grow: queues are full then. Any thread.
+  void set_disk_low(bool is_low) { disk_low_.store(is_low, std::memory_order_relaxed); }
+
+  bool is_disk_low() const { return disk_low_.load(std::memory_order_relaxed); }
+
  private:
   static constexpr unsigned kCounterBits = 40;
 
   store::Store& store_;
   std::string id_;
   std::uint64_t epoch_ = 0;
+  std::atomic<bool> disk_low_ = false;
 };
 
 record::OutboxRecord to_row(const Record& record);

@@ -25,4 +25,21 @@ QueueMetrics::QueueMetrics(Metrics& metrics, const std::string& sink)
           "iotcore_sink_batch_records_total", "Records in the batches given to a sink", label(sink)
       )) {}
 
+void QueueMetrics::show_oldest(
+    Metrics& metrics,
+    const std::string& sink,
+    std::shared_ptr<const std::atomic<std::int64_t>> oldest_ms,
+    const Clock& clock
+) {
+  metrics.gauge_from(
+      "iotcore_sink_oldest_seconds",
+      "Age of the record that has waited longest",
+      label(sink),
+      [oldest_ms = std::move(oldest_ms), &clock] {
+        const std::int64_t since = oldest_ms->load();
+        return since == 0 ? 0.0 : static_cast<double>(to_epoch_ms(clock.wall()) - since) / 1000;
+      }
+  );
+}
+
 }  // namespace iotcore::rules

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cctype>
 
 namespace iotcore::rules {
@@ -66,12 +67,27 @@ Checked<RuleAction> compile_action(
   compiled.action = std::move(*parsed);
   compiled.delivery = std::move(*delivery);
   compiled.action->fill_in(compiled.delivery);
+  compiled.calls_external = members.calls_external();
+  if (compiled.delivery.concurrency > compiled.kind->defaults.concurrency_max) {
+    return tl::unexpected(DefinitionError{
+        Errc::kInvalidRequest,
+        pointer + "/" + std::string(kDelivery) + "/concurrency",
+        fmt::format(
+            "{} takes at most {}", compiled.kind->name, compiled.kind->defaults.concurrency_max
+        )});
+  }
   compiled.sink = sink_id(compiled.kind->name, compiled.action->target());
   compiled.label = label_of(compiled.kind->name);
   return compiled;
 }
 
 }  // namespace
+
+bool Rule::templates_call_external() const {
+  return std::ranges::any_of(actions, [](const RuleAction& action) {
+    return action.calls_external;
+  });
+}
 
 const RuleAction* Rule::action(std::int32_t index) const {
   if (index == Record::kErrorAction) {
@@ -131,8 +147,24 @@ std::string sink_id(std::string_view kind, std::string_view target) {
   return id.append(target);
 }
 
+std::string sink_lane(std::string_view sink_id, std::size_t lane) {
+  if (lane == 0) {
+    return std::string(sink_id);
+  }
+  const std::size_t space = sink_id.find(' ');
+  return fmt::format("{}@{}{}", sink_id.substr(0, space), lane + 1, sink_id.substr(space));
+}
+
+std::string_view kind_name_of_sink(std::string_view sink_id) {
+  return sink_id.substr(0, sink_id.find_first_of(" @"));
+}
+
+std::string_view target_of_sink_id(std::string_view sink_id) {
+  return sink_id.substr(std::min(sink_id.size(), sink_id.find(' ') + 1));
+}
+
 const ActionKind* kind_of_sink(std::string_view sink_id) {
-  return find_action_kind(sink_id.substr(0, sink_id.find(' ')));
+  return find_action_kind(kind_name_of_sink(sink_id));
 }
 
 Result<std::unique_ptr<Sink>> make_sink(

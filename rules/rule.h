@@ -19,6 +19,7 @@ struct RuleAction {
   DeliveryOptions delivery;
   std::string sink;   // "sqlite alerts.db": kind and target name the sink that all rules share
   std::string label;  // "SqliteAction": `failedAction` of the errorAction
+  bool calls_external = false;  // a template of it does
 };
 
 // A rule, checked and compiled. Immutable, any thread.
@@ -28,6 +29,8 @@ struct Rule {
   std::vector<RuleAction> actions;
   std::optional<RuleAction> error_action;
 
+  // Whether a template of its actions calls functions that ask others.
+  bool templates_call_external() const;
   const RuleAction* action(std::int32_t index) const;
 };
 
@@ -44,5 +47,9 @@ Result<std::unique_ptr<Sink>> make_sink(
     std::string_view sink_id, const SinkEnvironment& environment
 );
 const ActionKind* kind_of_sink(std::string_view sink_id);
+// Of several that deliver for one action (`concurrency`): "postgres@2 db"; the first is the sink itself.
+std::string sink_lane(std::string_view sink_id, std::size_t lane);
+std::string_view kind_name_of_sink(std::string_view sink_id);
+std::string_view target_of_sink_id(std::string_view sink_id);
 
 }  // namespace iotcore::rules

@@ -124,7 +124,7 @@ RuleCatalog::RuleCatalog(
     Targets& targets,
     RuleMetricsTable& metrics,
     const Clock& clock,
-    sql::CompileOptions compile_options
+    CatalogOptions options
 )
     : store_(store),
       live_(live),
@@ -132,7 +132,7 @@ RuleCatalog::RuleCatalog(
       targets_(targets),
       metrics_(metrics),
       clock_(clock),
-      compile_options_(compile_options) {}
+      options_(options) {}
 
 Status RuleCatalog::load_targets() {
   IOTCORE_ASSIGN(
@@ -197,11 +197,16 @@ Status RuleCatalog::load() {
 Result<LiveRuleRef> RuleCatalog::make_live(std::shared_ptr<const Rule> rule) const {
   auto live = std::make_shared<LiveRule>();
   for (const RuleAction& action : rule->actions) {
-    SinkQueue* queue = nullptr;
+    std::vector<SinkQueue*> queues;
     if (!action.action->is_publish()) {
-      IOTCORE_ASSIGN(queue, sinks_.open(action.sink, action.delivery));
+      for (std::size_t lane = 0; lane < action.delivery.concurrency; ++lane) {
+        IOTCORE_ASSIGN(
+            SinkQueue * queue, sinks_.open(sink_lane(action.sink, lane), action.delivery)
+        );
+        queues.push_back(queue);
+      }
     }
-    live->queues.push_back(queue);
+    live->lanes.emplace_back(std::move(queues), action.delivery.is_ordered);
   }
   if (rule->error_action) {
     IOTCORE_ASSIGN(
@@ -209,12 +214,13 @@ Result<LiveRuleRef> RuleCatalog::make_live(std::shared_ptr<const Rule> rule) con
     );
   }
   live->metrics = &metrics_.of(rule->definition.name);
+  live->is_strict = options_.is_strict;
   live->rule = std::move(rule);
   return LiveRuleRef(std::move(live));
 }
 
 Result<RuleCatalog::Change> RuleCatalog::prepare(CatalogRule rule) const {
-  auto compiled = compile_rule(rule.definition, sinks_.environment(), compile_options_);
+  auto compiled = compile_rule(rule.definition, sinks_.environment(), options_.compile);
   if (!compiled) {
     return fail(to_error(compiled.error()));
   }
@@ -381,7 +387,7 @@ std::vector<RuleCatalog::Change> RuleCatalog::bind_anew(const std::vector<Change
   std::vector<Change> bound;
   for (CatalogRule& rule : others) {
     const LiveRuleRef live = live_.find(rule.definition.name);
-    auto compiled = compile_rule(rule.definition, sinks_.environment(), compile_options_);
+    auto compiled = compile_rule(rule.definition, sinks_.environment(), options_.compile);
     if (compiled && live != nullptr && has_same_sinks(**compiled, *live->rule)) {
       continue;
     }

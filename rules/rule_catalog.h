@@ -37,6 +37,11 @@ struct FileChange {
   std::vector<Target> targets;  // checked
 };
 
+struct CatalogOptions {
+  sql::CompileOptions compile;
+  bool is_strict = false;  // LiveRule::is_strict
+};
+
 // All rules of the account: kept in the store, compiled, and live as long as they are enabled. Changes block, are made one after the other,
 // and have taken effect when the call returns.
 class RuleCatalog {
@@ -48,7 +53,7 @@ class RuleCatalog {
       Targets& targets,
       RuleMetricsTable& metrics,
       const Clock& clock,
-      sql::CompileOptions compile_options
+      CatalogOptions options
   );
 
   // The targets that rule files had when the last run ended; before anything that delivers to them.
@@ -107,7 +112,7 @@ class RuleCatalog {
   Targets& targets_;
   RuleMetricsTable& metrics_;
   const Clock& clock_;
-  const sql::CompileOptions compile_options_;
+  const CatalogOptions options_;
   std::mutex
       changing_;  // held over a whole change, its commit included: changes are rare, and readers don't wait for it
   mutable std::mutex mutex_;  // and what follows

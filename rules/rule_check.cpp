@@ -1,11 +1,8 @@
 #include "rules/rule_check.h"
 
-#include "base/crypto.h"
 #include "base/files.h"
-#include "broker/topic.h"
 #include "rules/rule.h"
 #include "rules/rule_test.h"
-#include "rules/sql/evaluation.h"
 
 #include <fmt/format.h>
 
@@ -137,30 +134,6 @@ CheckReport check_all(
   return report;
 }
 
-class CheckRandom final : public sql::Random {
- public:
-  std::uint64_t next() override {
-    const std::string bytes = random_bytes(8);
-    std::uint64_t number = 0;
-    for (const char c : bytes) {
-      number = (number << 8U) | static_cast<unsigned char>(c);
-    }
-    return number;
-  }
-};
-
-void show_action(
-    std::string& out, const RuleAction& action, const ActionInput& input, std::string_view heading
-) {
-  out += fmt::format("  {} {}", heading, action.kind->name);
-  const Result<Action::Fields> fields = action.action->resolve(input);
-  if (fields) {
-    out += fmt::format(" {}\n", action.action->resource(*fields));
-  } else {
-    out += fmt::format(" fails: {}\n", fields.error().message());
-  }
-}
-
 std::string show_rule(
     const FileRule& file_rule, const TestMessage& message, const SinkEnvironment& environment
 ) {
@@ -169,33 +142,31 @@ std::string show_rule(
   if (!rule) {
     return name + ": " + rule.error().message + "\n";
   }
-  const std::optional<std::string>& filter = (*rule)->program.topic_filter();
-  if (filter && !broker::topic_matches(*filter, message.topic)) {
-    return fmt::format("{}: '{}' does not match the topic\n", name, *filter);
-  }
-  sql::MessageView view;
-  view.topic = message.topic;
-  view.client_id = message.client_id;
-  view.timestamp_ms = to_epoch_ms(SystemClock().wall());
-  sql::ParsedPayload payload(message.payload);
   sql::NoExternalFunctions external;
-  CheckRandom random;
-  sql::Evaluation evaluation((*rule)->program, view, payload, external, random);
-  const Result<std::optional<sql::Output>> output = evaluation.run();
-  if (!output) {
-    return fmt::format("{}: fails: {}\n", name, output.error().message());
+  const TriedRule tried = try_rule(**rule, message, external);
+  switch (tried.outcome) {
+    case TriedRule::Outcome::kOtherTopic:
+      return fmt::format(
+          "{}: '{}' does not match the topic\n",
+          name,
+          (*rule)->program.topic_filter().value_or("no filter")
+      );
+    case TriedRule::Outcome::kNotFired:
+      return name + ": does not fire, WHERE is not true\n";
+    case TriedRule::Outcome::kFailed:
+      return fmt::format("{}: fails: {}\n", name, tried.error);
+    case TriedRule::Outcome::kFired:
+      break;
   }
-  if (!*output) {
-    return name + ": does not fire, WHERE is not true\n";
-  }
-  const ActionInput input{evaluation, (*output)->view(), (*output)->is_json()};
   std::string out = fmt::format(
-      "{}: {}\n",
-      name,
-      input.is_json ? std::string(input.payload) : plural(input.payload.size(), "byte")
+      "{}: {}\n", name, tried.is_json ? tried.output : plural(tried.output.size(), "byte")
   );
-  for (const RuleAction& action : (*rule)->actions) {
-    show_action(out, action, input, "would run");
+  for (const TriedRule::Action& action : tried.actions) {
+    out += fmt::format(
+        "  would run {} {}\n",
+        action.kind,
+        action.error.empty() ? action.resource : "fails: " + action.error
+    );
   }
   return out;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "rules/rule_file.h"
+#include "rules/rule_try.h"
 #include "rules/sink.h"
 #include "rules/targets.h"
 
@@ -43,12 +44,6 @@ CheckReport check_files(
 
 // Evaluates the rules of a file with one message: which fire, with what result, and what their actions would get. Without a topic the
 // file's own tests are run and listed.
-struct TestMessage {
-  std::string topic;
-  std::string payload;
-  std::string client_id = "test";
-};
-
 CheckReport test_file(
     const std::filesystem::path& path,
     const std::optional<TestMessage>& message,

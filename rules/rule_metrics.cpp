@@ -4,14 +4,36 @@ namespace iotcore::rules {
 
 RuleMetrics::RuleMetrics(Metrics& metrics, std::string rule, std::size_t workers)
     : metrics_(metrics), rule_(std::move(rule)) {
+  const auto fired = [&]() -> Counter* {
+    return &metrics.counter(
+        "iotcore_rule_fired_total", "Messages for which a rule's WHERE was true", {{"rule", rule_}}
+    );
+  };
+  fired_elsewhere_ = fired();
+  not_json_ = &metrics.counter(
+      "iotcore_rule_parse_error_total",
+      "Messages given to a rule that reads members, and whose payload is no JSON object",
+      {{"rule", rule_}}
+  );
   for (std::size_t i = 0; i < workers; ++i) {
     matched_.push_back(&metrics.counter(
         "iotcore_rule_matched_total", "Messages given to a rule", {{"rule", rule_}}
     ));
-    fired_.push_back(&metrics.counter(
-        "iotcore_rule_fired_total", "Messages for which a rule's WHERE was true", {{"rule", rule_}}
-    ));
+    fired_.push_back(fired());
   }
+}
+
+void RuleMetrics::action_failed(std::string_view action, std::string_view reason) {
+  const std::lock_guard lock(mutex_);
+  Counter*& counter = cells(action).failures[std::string(reason)];
+  if (counter == nullptr) {
+    counter = &metrics_.counter(
+        "iotcore_action_failure_total",
+        "Records an action gave up",
+        {{"rule", rule_}, {"action", std::string(action)}, {"reason", std::string(reason)}}
+    );
+  }
+  counter->add();
 }
 
 void RuleMetrics::failed(std::string_view reason) {
@@ -36,8 +58,6 @@ RuleMetrics::ActionCells& RuleMetrics::cells(std::string_view action) {
   ActionCells made;
   made.success =
       &metrics_.counter("iotcore_action_success_total", "Records delivered by an action", labels);
-  made.failure =
-      &metrics_.counter("iotcore_action_failure_total", "Records an action gave up", labels);
   made.latency = &metrics_.histogram(
       "iotcore_action_latency_seconds", "From publish to the sink's acknowledgement", labels
   );
@@ -49,11 +69,6 @@ void RuleMetrics::action_succeeded(std::string_view action, double latency_s) {
   ActionCells& counted = cells(action);
   counted.success->add();
   counted.latency->observe(latency_s);
-}
-
-void RuleMetrics::action_failed(std::string_view action) {
-  const std::lock_guard lock(mutex_);
-  cells(action).failure->add();
 }
 
 void RuleMetrics::error_action_ended(bool success) {

@@ -26,13 +26,19 @@ class RuleMetrics {
   // Any thread.
   void failed(std::string_view reason);
   void action_succeeded(std::string_view action, double latency_s);
-  void action_failed(std::string_view action);
+  void action_failed(std::string_view action, std::string_view reason);
+
+  // Not on a worker.
+  void fired_elsewhere() { fired_elsewhere_->add_shared(); }
+
+  void payload_not_json() { not_json_->add_shared(); }
+
   void error_action_ended(bool success);
 
  private:
   struct ActionCells {
     Counter* success = nullptr;
-    Counter* failure = nullptr;
+    std::map<std::string, Counter*, std::less<>> failures;  // by reason
     Histogram* latency = nullptr;
   };
 
@@ -42,6 +48,8 @@ class RuleMetrics {
   const std::string rule_;
   std::vector<Counter*> matched_;  // one for each worker
   std::vector<Counter*> fired_;
+  Counter* fired_elsewhere_;
+  Counter* not_json_;
   std::mutex mutex_;  // and what follows
   std::map<std::string, Counter*, std::less<>> failed_;
   std::map<std::string, ActionCells, std::less<>> actions_;

@@ -7,6 +7,7 @@
 #include "rules/sink_queue.h"
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -17,12 +18,38 @@
 
 namespace iotcore::rules {
 
+// The queues of one action: one, or as many as its `concurrency` says, each for some of the keys.
+class Lanes {
+ public:
+  Lanes(std::vector<SinkQueue*> queues, bool is_ordered)
+      : queues_(std::move(queues)), is_ordered_(is_ordered) {}
+
+  // `key()` is the action's ordering key, which is only asked for if it matters.
+  template <typename Key>
+  SinkQueue* of(const Key& key, std::string_view client_id) const {
+    if (queues_.size() <= 1) {
+      return queues_.empty() ? nullptr : queues_.front();
+    }
+    if (!is_ordered_) {
+      return queues_[next_.fetch_add(1, std::memory_order_relaxed) % queues_.size()];
+    }
+    const std::string_view own = key();
+    return queues_[std::hash<std::string_view>()(own.empty() ? client_id : own) % queues_.size()];
+  }
+
+ private:
+  std::vector<SinkQueue*> queues_;
+  bool is_ordered_;
+  mutable std::atomic<std::size_t> next_ = 0;
+};
+
 // A rule bound to the queues of its actions. Immutable.
 struct LiveRule {
   std::shared_ptr<const Rule> rule;  // also of those who look it up
-  std::vector<SinkQueue*> queues;    // of its actions
+  std::deque<Lanes> lanes;           // of its actions; none for those that publish here
   SinkQueue* error_queue = nullptr;  // of its errorAction
   RuleMetrics* metrics = nullptr;
+  bool is_strict = false;  // few attempts, as AWS's
 };
 
 using LiveRuleRef =

@@ -110,6 +110,7 @@ struct SinkDefaults {
   std::size_t batch_size = 100;
   std::size_t batch_bytes = 1U << 20;
   std::chrono::milliseconds linger{0};
+  std::size_t concurrency_max = 64;  // 1: two of them for one target would be in each other's way
 };
 
 }  // namespace iotcore::rules

@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace iotcore::rules {
@@ -34,11 +35,13 @@ SinkQueue::SinkQueue(
       metrics_(metrics, id_),
       bytes_max_(options.bytes_max),
       on_full_(options.on_full),
+      oldest_ms_(std::make_shared<std::atomic<std::int64_t>>(0)),
       options_(options),
       has_sink_(sink != nullptr),
       sink_(std::move(sink)),
       now_options_(options) {
   metrics_.up.set(1);
+  QueueMetrics::show_oldest(metrics, id_, oldest_ms_, clock_);
 }
 
 SinkQueue::~SinkQueue() {
@@ -70,8 +73,9 @@ void SinkQueue::count(const Record& record, std::int64_t sign) {
 }
 
 bool SinkQueue::is_full() const {
-  return bytes_.load(std::memory_order_relaxed) >=
-         static_cast<std::int64_t>(bytes_max_.load(std::memory_order_relaxed));
+  return outbox_.is_disk_low() ||
+         bytes_.load(std::memory_order_relaxed) >=
+             static_cast<std::int64_t>(bytes_max_.load(std::memory_order_relaxed));
 }
 
 void SinkQueue::push(std::unique_ptr<Record> record) {
@@ -80,8 +84,12 @@ void SinkQueue::push(std::unique_ptr<Record> record) {
       (memory_full || (is_full() && on_full_.load(std::memory_order_relaxed) == OnFull::kBlock))) {
     metrics_.dropped.add_shared();
     store::Batch none;
-    const Function<void()> after =
-        ends_.on_end(id_, *record, {RecordEnd::Kind::kDropped, "the queue is full"}, none);
+    const Function<void()> after = ends_.on_end(
+        id_,
+        *record,
+        {RecordEnd::Kind::kDropped, "the queue is full", RecordEnd::Cause::kQueueFull},
+        none
+    );
     IOTCORE_CHECK(!after);
     return;
   }
@@ -122,7 +130,9 @@ void SinkQueue::hold_while_full(broker::PendingAck::Hold hold) {
 }
 
 void SinkQueue::release_holds() {
-  const auto low = static_cast<std::int64_t>(now_options_.bytes_max / 2);
+  // With little room on the disk, publishers go on at the pace of the sink.
+  const auto low =
+      outbox_.is_disk_low() ? 0 : static_cast<std::int64_t>(now_options_.bytes_max / 2);
   if (!holding_.load(std::memory_order_relaxed) || bytes_.load() > low) {
     return;
   }
@@ -206,13 +216,19 @@ QueueOptions SinkQueue::options() const {
 }
 
 SinkQueue::State SinkQueue::state() const {
+  const std::int64_t oldest_ms = oldest_ms_->load();
   const std::lock_guard lock(shared_);
-  return {
-      id_,
-      is_up_,
-      static_cast<std::uint64_t>(std::max<std::int64_t>(0, records_.load())),
-      static_cast<std::uint64_t>(std::max<std::int64_t>(0, bytes_.load())),
-      last_error_};
+  State state;
+  state.sink = id_;
+  state.up = is_up_;
+  state.records = static_cast<std::uint64_t>(std::max<std::int64_t>(0, records_.load()));
+  state.bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, bytes_.load()));
+  if (oldest_ms != 0) {
+    const std::int64_t age_ms = to_epoch_ms(clock_.wall()) - oldest_ms;
+    state.oldest = std::chrono::milliseconds(std::max<std::int64_t>(0, age_ms));
+  }
+  state.last_error = last_error_;
+  return state;
 }
 
 void SinkQueue::wake() {
@@ -267,7 +283,7 @@ bool SinkQueue::fail_some(const std::string& why) {
   std::size_t failed = 0;
   const auto fail_one = [&](std::unique_ptr<Record> record) {
     memory_.give_back(record->size_bytes());
-    end(std::move(record), {RecordEnd::Kind::kFailed, why});
+    end(std::move(record), {RecordEnd::Kind::kFailed, why, RecordEnd::Cause::kTargetGone});
     ++failed;
   };
   for (std::unique_ptr<Record>& record : std::exchange(aside_, {})) {
@@ -289,6 +305,7 @@ bool SinkQueue::step() {
   drop_what_is_too_much();
   if (sink_ == nullptr) {
     const bool failed_some = !now_abandoned_.empty() && fail_some(now_abandoned_);
+    note_oldest({});
     note_result(false, now_abandoned_.empty() ? "its target is not known" : now_abandoned_);
     commit_ends();
     release_holds();
@@ -301,12 +318,31 @@ bool SinkQueue::step() {
   bool from_aside = false;
   std::vector<std::unique_ptr<Record>> batch = take_batch(now, from_aside);
   const bool worked = !batch.empty();
+  note_oldest(batch);
   if (worked) {
     deliver(std::move(batch), from_aside);
+    note_oldest({});
   }
   commit_ends();
   release_holds();
   return worked;
+}
+
+void SinkQueue::note_oldest(const std::vector<std::unique_ptr<Record>>& batch) {
+  std::int64_t oldest_ms = std::numeric_limits<std::int64_t>::max();
+  const auto look_at = [&oldest_ms](const Record& record) {
+    oldest_ms = std::min(oldest_ms, record.received_ms);
+  };
+  if (!batch.empty()) {
+    look_at(*batch.front());
+  }
+  if (!pending_.empty()) {
+    look_at(*pending_.front());
+  }
+  for (const std::unique_ptr<Record>& record : aside_) {
+    look_at(*record);
+  }
+  *oldest_ms_ = oldest_ms == std::numeric_limits<std::int64_t>::max() ? 0 : oldest_ms;
 }
 
 void SinkQueue::take_inbox() {
@@ -337,7 +373,8 @@ void SinkQueue::drop_what_is_too_much() {
     }
     metrics_.dropped.add_shared();
     memory_.give_back(dropped->size_bytes());
-    end(std::move(dropped), {RecordEnd::Kind::kFailed, "the queue is full"});
+    end(std::move(dropped),
+        {RecordEnd::Kind::kFailed, "the queue is full", RecordEnd::Cause::kQueueFull});
   }
 }
 
@@ -474,7 +511,8 @@ void SinkQueue::deliver(std::vector<std::unique_ptr<Record>> batch, bool from_as
     const bool delivered = outcome.kind == Outcome::Kind::kDelivered;
     end(std::move(batch[i]),
         {delivered ? RecordEnd::Kind::kDelivered : RecordEnd::Kind::kFailed,
-         std::move(outcome.reason)});
+         std::move(outcome.reason),
+         RecordEnd::Cause::kRefused});
   }
   if (alone_left_ > 0 && !from_aside) {
     --alone_left_;

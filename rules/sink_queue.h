@@ -17,6 +17,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,8 +47,11 @@ struct RecordEnd {
     kDropped,  // the queue was full and nobody waited for it
   };
 
+  enum class Cause : std::uint8_t { kRefused, kGaveUp, kQueueFull, kTargetGone };
+
   Kind kind = Kind::kDelivered;
   std::string reason;  // kFailed
+  Cause cause = Cause::kRefused;
 };
 
 // Hears of the end of every record, on a thread of the runner or the one that pushed.
@@ -119,6 +123,7 @@ class SinkQueue {
     bool up = true;
     std::uint64_t records = 0;
     std::uint64_t bytes = 0;
+    std::optional<std::chrono::milliseconds> oldest;  // age of what has waited longest
     std::string last_error;
   };
 
@@ -174,6 +179,7 @@ class SinkQueue {
   void commit_ends();
   void note_result(bool up, const std::string& reason);
   void count(const Record& record, std::int64_t sign);
+  void note_oldest(const std::vector<std::unique_ptr<Record>>& batch);
   void release_holds();
 
   const std::string id_;
@@ -200,6 +206,8 @@ class SinkQueue {
   std::atomic<OnFull> on_full_;
   std::atomic<bool> spilling_ = false;
   std::atomic<bool> holding_ = false;
+  // When the oldest record was received, in ms; 0: none waits. Shared with the metric, which may be read when the queue has gone.
+  const std::shared_ptr<std::atomic<std::int64_t>> oldest_ms_;
   mutable std::mutex shared_;  // and these
   SequenceSet spilled_;        // durable, and not in memory
   std::vector<broker::PendingAck::Hold> holds_;

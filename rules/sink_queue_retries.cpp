@@ -46,7 +46,8 @@ void SinkQueue::retry(
     std::string why_not;
     if (!may_be_retried(*record, why_not)) {
       memory_.give_back(record->size_bytes());
-      end(std::move(record), {RecordEnd::Kind::kFailed, why_not + ": " + all.reason});
+      end(std::move(record),
+          {RecordEnd::Kind::kFailed, why_not + ": " + all.reason, RecordEnd::Cause::kGaveUp});
       continue;
     }
     metrics_.retries.add();
@@ -75,7 +76,8 @@ std::vector<std::unique_ptr<Record>> SinkQueue::without_too_old(
       continue;
     }
     memory_.give_back(record->size_bytes());
-    end(std::move(record), {RecordEnd::Kind::kFailed, why_not + ": " + reason});
+    end(std::move(record),
+        {RecordEnd::Kind::kFailed, why_not + ": " + reason, RecordEnd::Cause::kGaveUp});
   }
   return rest;
 }

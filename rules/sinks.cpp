@@ -9,10 +9,6 @@
 namespace iotcore::rules {
 namespace {
 
-std::string_view target_of(std::string_view sink) {
-  return sink.substr(std::min(sink.size(), sink.find(' ') + 1));
-}
-
 QueueOptions with(QueueOptions options, const DeliveryOptions& given) {
   options.batch_size = given.batch_size.value_or(options.batch_size);
   options.batch_bytes = given.batch_bytes.value_or(options.batch_bytes);
@@ -45,9 +41,12 @@ Sinks::Sinks(
       queue_bytes_max_(queue_bytes_max),
       memory_(memory_bytes_max) {}
 
-SinkEnvironment Sinks::full_environment() const {
+SinkEnvironment Sinks::environment_for(std::string_view sink) const {
   SinkEnvironment environment = environment_;
+  // Each lane has sequences of its own.
+  const std::string_view kind = sink.substr(0, sink.find(' '));
   environment.outbox_id = outbox_.id();
+  environment.outbox_id += kind.substr(kind_name_of_sink(kind).size());
   return environment;
 }
 
@@ -56,7 +55,7 @@ Result<SinkQueue*> Sinks::find_or_make(const std::string& sink) {
   if (found != queues_.end() && found->second->has_sink()) {
     return found->second.get();
   }
-  IOTCORE_ASSIGN(std::unique_ptr<Sink> made, make_sink(sink, full_environment()));
+  IOTCORE_ASSIGN(std::unique_ptr<Sink> made, make_sink(sink, environment_for(sink)));
   if (found != queues_.end()) {
     found->second->set_sink(std::move(made));
     return found->second.get();
@@ -108,10 +107,10 @@ void Sinks::resume(const std::vector<Outbox::Waiting>& waiting) {
 void Sinks::targets_changed(const std::set<std::string, std::less<>>& names) {
   const std::lock_guard lock(mutex_);
   for (const auto& [sink, queue] : queues_) {
-    if (!names.contains(target_of(sink))) {
+    if (!names.contains(target_of_sink_id(sink))) {
       continue;
     }
-    Result<std::unique_ptr<Sink>> made = make_sink(sink, full_environment());
+    Result<std::unique_ptr<Sink>> made = make_sink(sink, environment_for(sink));
     if (made) {
       queue->set_sink(std::move(*made));
     } else if (targets_known_) {
@@ -131,7 +130,7 @@ void Sinks::targets_known() {
     if (queue->has_sink()) {
       continue;
     }
-    Result<std::unique_ptr<Sink>> made = make_sink(sink, full_environment());
+    Result<std::unique_ptr<Sink>> made = make_sink(sink, environment_for(sink));
     if (made) {
       queue->set_sink(std::move(*made));
     } else {

@@ -48,7 +48,7 @@ class Sinks {
   const SinkEnvironment& environment() const { return environment_; }
 
  private:
-  SinkEnvironment full_environment() const;
+  SinkEnvironment environment_for(std::string_view sink) const;
   Result<SinkQueue*> find_or_make(const std::string& sink);
   SinkQueue& make_queue(const std::string& sink, std::unique_ptr<Sink> made);
 

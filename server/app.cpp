@@ -51,6 +51,8 @@
 #include "server/lambda_api.h"
 #include "server/registry_data.h"
 #include "server/rule_functions.h"
+#include "server/rule_operations.h"
+#include "server/secrets.h"
 #include "server/sqs_api.h"
 #include "server/start_up.h"
 #include "server/tls_faces.h"
@@ -96,6 +98,7 @@ struct App::Parts {
   std::unique_ptr<broker::Broker> broker;
   std::vector<std::unique_ptr<broker::WorkerBroker>> worker_brokers;
   std::unique_ptr<shadow::Service> shadows;
+  std::unique_ptr<Secrets> secrets;
   std::unique_ptr<functions::Functions> functions;
   std::unique_ptr<RuleFunctions> rule_functions;
   std::unique_ptr<rules::Engine> rules;
@@ -245,15 +248,17 @@ Status App::Parts::make_services() {
   IOTCORE_ASSIGN(shadow::ServiceOptions shadow_settings, shadow_options(config));
   shadows = std::make_unique<shadow::Service>(std::move(shadow_settings), *broker);
   shadows->start();
-  IOTCORE_ASSIGN(rules::EngineOptions rule_options, engine_options(config));
-  rule_options.sink_folder = data->sinks();
   functions =
       std::make_unique<functions::Functions>(function_site(config, data->path()), clock, metrics);
-  rule_options.functions = functions.get();
+  secrets =
+      std::make_unique<Secrets>(*store, *sealing_key, clock, Secrets::Options{config.secrets_dir});
   rule_functions =
-      std::make_unique<RuleFunctions>(*shadows, data->sinks() / rules::tables::kFileName);
+      std::make_unique<RuleFunctions>(*shadows, *secrets, data->sinks() / rules::tables::kFileName);
+  IOTCORE_ASSIGN(rules::EngineOptions rule_options, engine_options(config, *data));
+  rule_options.functions = functions.get();
   rule_options.external = rule_functions.get();
   rule_options.origin = [this] { return endpoint.origin(); };
+  rule_options.secrets = secrets.get();
   rules = std::make_unique<rules::Engine>(*broker, *store, rule_options);
   rule_functions->connect(rules->environment());
   IOTCORE_TRY(rules->load());
@@ -288,6 +293,7 @@ Status App::Parts::make_api() {
       registry->options().account
   );
   register_ca_operations(*operations, *authority);
+  register_rule_operations(*operations, *rules, *secrets);
   register_credentials_operations(*operations, *registry, *http_authorizer, *session_tokens);
   backups = std::make_unique<Backups>(
       data->path(),

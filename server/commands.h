@@ -68,6 +68,57 @@ Status import_things(const ImportOptions& options);
 // Prints docs/api.md: every operation of the API.
 Status print_api();
 
+// `rule fmt`: canonical layout, in place.
+bool format_rules(const std::vector<std::filesystem::path>& files);
+
+struct RuleTransferOptions {
+  std::filesystem::path data_dir;
+  std::string name;
+  std::filesystem::path file;
+};
+
+// `rule export`: a rule of a running server as the text of a rule file. `rule import`: the rules of a JSON file, as CreateTopicRule's request (AWS CLI),
+// TopicRulePayload (named by `name`) or CloudFormation's AWS::IoT::TopicRule, made or replaced on a running server.
+Status export_rule(const RuleTransferOptions& options);
+Status import_rules(const RuleTransferOptions& options);
+
+struct TraceOptions {
+  std::filesystem::path data_dir;
+  std::string rule;
+  std::size_t count = 0;  // 0: until it is ended
+};
+
+// What a rule makes of each message, as they come.
+Status trace_rule(const TraceOptions& options);
+
+// State, lag and last error of everything that rules deliver to.
+Status list_sinks(const std::filesystem::path& data_dir);
+
+struct DeadLetterOptions {
+  std::filesystem::path data_dir;
+  std::vector<std::string> ids;
+  std::string rule;
+  bool all = false;
+};
+
+// What could not be delivered.
+Status list_dead_letters(const DeadLetterOptions& options);
+Status show_dead_letter(const DeadLetterOptions& options);
+Status retry_dead_letters(const DeadLetterOptions& options);
+Status drop_dead_letters(const DeadLetterOptions& options);
+
+struct SecretOptions {
+  std::filesystem::path data_dir;
+  std::string name;
+  std::filesystem::path from_file;  // empty: standard input
+  bool binary = false;
+};
+
+// What targets and get_secret() name; values are never printed.
+Status put_secret(const SecretOptions& options);
+Status list_secrets(const SecretOptions& options);
+Status delete_secret(const SecretOptions& options);
+
 // Looks at what commonly goes wrong and says what to do. True if nothing is in the way.
 bool run_doctor(const Config& config);
 

@@ -78,9 +78,11 @@ struct Config {
   std::uint64_t audit_bytes_max = 64U << 20;
   std::filesystem::path backup_dir;  // empty: backups in the data folder
   std::uint32_t api_clock_skew_s = 300;
-  std::filesystem::path rules_dir;  // empty: rules.d in the data folder
+  std::filesystem::path secrets_dir;  // empty: none
+  std::filesystem::path rules_dir;    // empty: rules.d in the data folder
   bool rules_allow_absolute_paths = false;
   std::size_t rules_outbox_bytes_max = 4ULL << 30;
+  unsigned rules_disk_free_min_percent = 10;
   std::string functions_user = "nobody";
   bool functions_require_isolation = false;
   std::filesystem::path functions_runtimes_dir;  // empty: where they were installed with the server

@@ -175,6 +175,12 @@ std::vector<ConfigKey> make_keys() {
       86'400
   ));
   k.push_back(path_key(
+      "secrets.dir",
+      "Folder of secrets, each a file named as the secret, for targets and get_secret(); beside "
+      "`iotcore secret put` and the environment's IOTCORE_SECRET_NAME; empty: none.",
+      [](C & c) -> auto& { return c.secrets_dir; }
+  ));
+  k.push_back(path_key(
       "rules.dir",
       "Folder of .sql rule files, watched; empty: rules.d in the data folder.",
       [](C & c) -> auto& { return c.rules_dir; }
@@ -195,6 +201,14 @@ std::vector<ConfigKey> make_keys() {
       "Messages in one queue that sqs actions send to.",
       [](C & c) -> auto& { return c.rules_queue_messages_max; },
       1
+  ));
+  k.push_back(number_key<unsigned>(
+      "rules.disk_free_min_percent",
+      "Percent of the data folder's disk that must be free for records to pile up for sinks; below "
+      "it publishers are held back as if the outbox were full.",
+      [](C & c) -> auto& { return c.rules_disk_free_min_percent; },
+      0,
+      99
   ));
   k.push_back(text_key(
       "http.allow",

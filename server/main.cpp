@@ -2,6 +2,7 @@
 #include "server/app.h"
 #include "server/commands.h"
 #include "server/config.h"
+#include "server/operator_commands.h"
 
 #include <CLI/CLI.hpp>
 
@@ -207,6 +208,12 @@ int main(int argc, char** argv) {
   restore_command->add_option("backup", arguments.backup_path, "folder of the copy")->required();
   add_config_options(*restore_command, arguments);
 
+  iotcore::server::OperatorCommands operator_commands(
+      cli,
+      *rule_command,
+      [&arguments](CLI::App& command) { add_config_options(command, arguments); }
+  );
+
   CLI::App* config_command = cli.add_subcommand("config", "The configuration");
   config_command->require_subcommand(1);
   CLI::App* config_print =
@@ -272,6 +279,9 @@ int main(int argc, char** argv) {
   if (*import_command) {
     const auto imported = iotcore::server::import_things({config->data_dir, arguments.import_file});
     return imported ? 0 : report(imported.error(), 1);
+  }
+  if (const auto done = operator_commands.run(*config)) {
+    return *done ? 0 : report(done->error(), 1);
   }
   if (*rule_check) {
     return iotcore::server::check_rules(*config, arguments.rule_files) ? 0 : 1;

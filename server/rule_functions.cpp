@@ -2,6 +2,7 @@
 
 #include "functions/definition.h"
 #include "rules/functions/remote_function.h"
+#include "server/secrets.h"
 #include "shadow/service.h"
 
 #include <fmt/format.h>
@@ -59,6 +60,7 @@ Result<std::string> RuleFunctions::call(std::string_view function, const json::a
       {"aws_lambda", &RuleFunctions::aws_lambda},
       {"get_dynamodb", &RuleFunctions::dynamodb},
       {"get_registry_data", &RuleFunctions::registry_data},
+      {"get_secret", &RuleFunctions::secret},
       {"get_thing_shadow", &RuleFunctions::thing_shadow},
       {"machinelearning_predict", &RuleFunctions::predict},
   });
@@ -145,6 +147,21 @@ Result<std::string> RuleFunctions::registry_data(const json::array& arguments) {
     );
   }
   return registry_data_(text(arguments, 0), text(arguments, 1));
+}
+
+Result<std::string> RuleFunctions::secret(const json::array& arguments) {
+  if (!are_texts(arguments, 3, 4)) {
+    return fail(
+        Errc::kInvalidRequest,
+        "get_secret takes the secret's name, 'SecretString' or 'SecretBinary', perhaps a member, "
+        "and a role"
+    );
+  }
+  return secrets_.get(
+      text(arguments, 0),
+      text(arguments, 1),
+      arguments.size() == 4 ? std::optional(text(arguments, 2)) : std::nullopt
+  );
 }
 
 }  // namespace iotcore::server

@@ -9,7 +9,7 @@ namespace iotcore::rules::actions {
 struct DynamoDb {
   static constexpr std::string_view kName = "dynamoDB";
   static constexpr bool kIsAws = true;
-  static constexpr SinkDefaults kDefaults = {.batch_size = 500};
+  static constexpr SinkDefaults kDefaults = {.batch_size = 500, .concurrency_max = 1};
 
   static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
   static Result<std::unique_ptr<Sink>> make_sink(
@@ -21,7 +21,7 @@ struct DynamoDb {
 struct DynamoDbV2 {
   static constexpr std::string_view kName = "dynamoDBv2";
   static constexpr bool kIsAws = true;
-  static constexpr SinkDefaults kDefaults = {.batch_size = 500};
+  static constexpr SinkDefaults kDefaults = {.batch_size = 500, .concurrency_max = 1};
 
   static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
   static Result<std::unique_ptr<Sink>> make_sink(

@@ -10,7 +10,10 @@ struct Firehose {
   static constexpr std::string_view kName = "firehose";
   static constexpr bool kIsAws = true;
   static constexpr SinkDefaults kDefaults = {
-      .batch_size = 100'000, .batch_bytes = 5U << 20, .linger = std::chrono::seconds(300)};
+      .batch_size = 100'000,
+      .batch_bytes = 5U << 20,
+      .linger = std::chrono::seconds(300),
+      .concurrency_max = 1};
 
   static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
   static Result<std::unique_ptr<Sink>> make_sink(

@@ -8,7 +8,7 @@ namespace iotcore::rules::actions {
 struct Log {
   static constexpr std::string_view kName = "log";
   static constexpr bool kIsAws = false;
-  static constexpr SinkDefaults kDefaults = {};
+  static constexpr SinkDefaults kDefaults = {.concurrency_max = 1};
 
   static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
   static Result<std::unique_ptr<Sink>> make_sink(

@@ -9,7 +9,7 @@ namespace iotcore::rules::actions {
 struct Timestream {
   static constexpr std::string_view kName = "timestream";
   static constexpr bool kIsAws = true;
-  static constexpr SinkDefaults kDefaults = {.batch_size = 500};
+  static constexpr SinkDefaults kDefaults = {.batch_size = 500, .concurrency_max = 1};
 
   static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
   static Result<std::unique_ptr<Sink>> make_sink(
@@ -22,7 +22,7 @@ struct Timestream {
 struct IotSiteWise {
   static constexpr std::string_view kName = "iotSiteWise";
   static constexpr bool kIsAws = true;
-  static constexpr SinkDefaults kDefaults = {.batch_size = 500};
+  static constexpr SinkDefaults kDefaults = {.batch_size = 500, .concurrency_max = 1};
 
   static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
   static Result<std::unique_ptr<Sink>> make_sink(
@@ -34,7 +34,7 @@ struct IotSiteWise {
 struct Location {
   static constexpr std::string_view kName = "location";
   static constexpr bool kIsAws = true;
-  static constexpr SinkDefaults kDefaults = {.batch_size = 500};
+  static constexpr SinkDefaults kDefaults = {.batch_size = 500, .concurrency_max = 1};
 
   static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
   static Result<std::unique_ptr<Sink>> make_sink(

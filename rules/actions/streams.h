@@ -9,7 +9,7 @@ namespace iotcore::rules::actions {
 struct Kinesis {
   static constexpr std::string_view kName = "kinesis";
   static constexpr bool kIsAws = true;
-  static constexpr SinkDefaults kDefaults = {.batch_size = 500};
+  static constexpr SinkDefaults kDefaults = {.batch_size = 500, .concurrency_max = 1};
 
   static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
   static Result<std::unique_ptr<Sink>> make_sink(
@@ -21,7 +21,7 @@ struct Kinesis {
 struct CloudwatchLogs {
   static constexpr std::string_view kName = "cloudwatchLogs";
   static constexpr bool kIsAws = true;
-  static constexpr SinkDefaults kDefaults = {.batch_size = 1000};
+  static constexpr SinkDefaults kDefaults = {.batch_size = 1000, .concurrency_max = 1};
 
   static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
   static Result<std::unique_ptr<Sink>> make_sink(
@@ -33,7 +33,7 @@ struct CloudwatchLogs {
 struct IotAnalytics {
   static constexpr std::string_view kName = "iotAnalytics";
   static constexpr bool kIsAws = true;
-  static constexpr SinkDefaults kDefaults = {.batch_size = 1000};
+  static constexpr SinkDefaults kDefaults = {.batch_size = 1000, .concurrency_max = 1};
 
   static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
   static Result<std::unique_ptr<Sink>> make_sink(

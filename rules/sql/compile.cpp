@@ -94,9 +94,14 @@ void Compiler::check_arguments(const Expr& e, const Function& function) {
 
 void Compiler::check_decode(const Expr& e) {
   const Expr& encoding = *e.children[1];
-  if (encoding.kind == ExprKind::kString && string_value(encoding.text) == "proto" &&
-      is_template_) {
+  if (encoding.kind != ExprKind::kString || string_value(encoding.text) != "proto") {
+    return;
+  }
+  constexpr int kProtoDecodesMax = 2;
+  if (is_template_) {
     fail(e.offset, "decode(…, 'proto', …) cannot stand in a template; SET a variable");
+  } else if (++proto_decodes_ > kProtoDecodesMax) {
+    fail(e.offset, "decode(…, 'proto', …) can stand twice in a statement; SET a variable");
   }
 }
 

@@ -73,6 +73,7 @@ class Compiler {
   ProgramData& code_;
   std::optional<SourceError> error_;
   bool is_template_ = false;
+  int proto_decodes_ = 0;
   bool is_external_ = false;  // the part compiled last calls ExternalFunctions
 };
 

@@ -74,9 +74,27 @@ Value encode(const Call& call) {
   return bytes ? call.evaluator.string(to_base64(*bytes)) : Value();
 }
 
+namespace {
+
+// By descriptors that are kept outside: ExternalFunctions have them. Two of them are allowed in a statement.
+Value decode_proto(const Call& call) {
+  constexpr std::size_t kArguments = 6;
+  if (call.size() != kArguments) {
+    return {};
+  }
+  std::vector<Value> arguments(call.arguments.begin(), call.arguments.end());
+  if (arguments[0].kind() == Kind::kBytes || arguments[0].is_container()) {
+    const std::optional<std::string_view> bytes = bytes_of(call, call[0]);
+    arguments[0] = bytes ? call.evaluator.string(to_base64(*bytes)) : Value();
+  }
+  return call.evaluator.call_external("decode", arguments);
+}
+
+}  // namespace
+
 Value decode(const Call& call) {
   if (call[1].kind() == Kind::kString && call[1].text() == "proto") {
-    return call.evaluator.fail("decode(…, 'proto', …) is not built in yet");
+    return decode_proto(call);
   }
   if (call[1].kind() != Kind::kString || call[1].text() != "base64" || call.size() != 2) {
     return {};

@@ -1,6 +1,7 @@
-"""A publish at QoS 1 that got its PUBACK is in SQLite, whenever the server is killed."""
+"""A publish at QoS 1 that got its PUBACK is in SQLite and in a file, in order for each client, whenever the server is killed."""
 import collections
 import glob
+import json
 import os
 import sqlite3
 import sys
@@ -14,6 +15,7 @@ from crashes import Crashes, wait_until
 
 RULES = """
 CREATE RULE keep AS SELECT n FROM 'fault/+' DO sqlite(file = 'fault.db', table = 'readings');
+CREATE RULE keep_file AS SELECT n, topic() AS t FROM 'fault/+' DO file(path = 'fault.jsonl') WITH (batchSize = 50);
 CREATE RULE pass_on AS SELECT n FROM 'chain/+' DO republish(topic = 'passed/${topic(2)}', qos = 1);
 CREATE RULE keep_passed AS SELECT n FROM 'passed/+' DO sqlite(file = 'fault.db', table = 'readings');
 """
@@ -29,9 +31,12 @@ class Numbers:
     def __init__(self):
         self.sent = 0
         self.acknowledged = set()
+        self.chained = set()
 
     def produce(self, topic):
         self.sent += 1
+        if topic.startswith("chain/"):
+            self.chained.add(self.sent)
         return topic, b'{"n":%d}' % self.sent, False, self.sent
 
 
@@ -82,8 +87,25 @@ class KillRules(unittest.TestCase):
             except sqlite3.OperationalError:  # not there yet
                 return {}
 
+    def lines(self):
+        """The numbers in the file by topic, in its order."""
+        by_topic = collections.defaultdict(list)
+        found = glob.glob(os.path.join(self.server.data_dir, "**", "fault.jsonl"), recursive=True)
+        for name in found:
+            with open(name) as file:
+                for line in file:
+                    row = json.loads(line)
+                    by_topic[row["t"]].append(row["n"])
+        return by_topic
+
     def missing(self):
-        return self.numbers.acknowledged - set(self.rows())
+        missing = self.numbers.acknowledged - set(self.rows())
+        if not missing:
+            in_file = self.lines()
+            kept = {n for numbers in in_file.values() for n in numbers}
+            # What came by way of another rule is in the table alone.
+            missing = {n for n in self.numbers.acknowledged - kept if n not in self.numbers.chained}
+        return missing
 
     def test_what_was_acknowledged_is_in_the_table(self):
         started = time.monotonic()
@@ -109,6 +131,9 @@ class KillRules(unittest.TestCase):
         self.assertEqual([n for n in rows if not 1 <= n <= self.numbers.sent], [], "rows that nobody published")
         # More than the contract says (at least once), and what the sqlite action promises.
         self.assertEqual(repeated, 0)
+        for topic, numbers in self.lines().items():
+            first_seen = list(dict.fromkeys(numbers))
+            self.assertEqual(first_seen, sorted(first_seen), f"the file is out of order for {topic}")
 
     def settle(self, round_number):
         try:

@@ -18,7 +18,7 @@ BANNED = [
     (r"#include <rocksdb/", "RocksDB stays behind store/", ["store/", "tests/unit/store/"]),
     (r"#include <sys/(socket|epoll)\.h>", "sockets stay in net, gateway, server", ["net/", "gateway/", "server/", "tests/"]),
     (r"#include <openssl/ssl\.h>", "TLS stays in net", ["net/", "tests/"]),
-    (r"#include <google/protobuf/(descriptor|message\.h|reflection)", "reflection stays in the transcoder", ["gateway/", "tests/"]),
+    (r"#include <google/protobuf/(descriptor|message\.h|reflection)", "reflection stays in the transcoder and the decoder of rules", ["gateway/", "rules/protobuf_decoder", "tests/"]),
     (r"\bco_(await|return|yield)\b", "GCC 12 destroys temporaries twice under co_await", []),
     (r"\busing namespace (?!std::chrono)", "names say where they come from", ["tests/"]),
     (r"catch \(\.\.\.\)", "a catch that swallows", []),

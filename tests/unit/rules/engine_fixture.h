@@ -102,6 +102,11 @@ class EngineFixture : public broker::test::BrokerFixture {
   void start() {
     EngineOptions options;
     options.sink_folder = folder.path() / "sinks";
+    options.external = external;
+    options.deferred_waiting_max = deferred_waiting_max;
+    options.descriptor_folders = {folder.path() / "descriptors"};
+    options.disk_folder = folder.path();
+    options.disk_free_min_percent = disk_free_min_percent;
     auto own = std::make_unique<ManualRunner>(clock);
     runner = own.get();
     engine = std::make_unique<Engine>(*broker, store, options, std::move(own));
@@ -171,6 +176,9 @@ class EngineFixture : public broker::test::BrokerFixture {
   std::size_t waiting() { return rows(store::Table::kOutbox, "r"); }
 
   TempFolder folder;
+  sql::ExternalFunctions* external = nullptr;
+  std::size_t deferred_waiting_max = 1000;
+  unsigned disk_free_min_percent = 0;
   std::unique_ptr<Engine> engine;
   ManualRunner* runner = nullptr;
 };

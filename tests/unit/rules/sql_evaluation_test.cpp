@@ -208,7 +208,7 @@ TEST_CASE("A failed external call ends the rule, wherever it stands, unless a de
   );
   CHECK_THAT(
       evaluated("SELECT decode(*, 'proto', 'b', 'k', 'f', 'm') AS r FROM 'a'", "{}"),
-      Catch::Matchers::Contains("not built in")
+      Catch::Matchers::Contains("not available here")
   );
 }
 

@@ -1,0 +1,66 @@
+#include "rules/rule_try.h"
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "broker/topic.h"
+#include "rules/sql/evaluation.h"
+
+namespace iotcore::rules {
+namespace {
+
+class TryRandom final : public sql::Random {
+ public:
+  std::uint64_t next() override { return ByteReader(random_bytes(8)).u64(); }
+};
+
+}  // namespace
+
+TriedRule try_rule(const Rule& rule, const TestMessage& message, sql::ExternalFunctions& external) {
+  TriedRule tried;
+  const std::string prefix = "$aws/rules/" + rule.definition.name;
+  sql::MessageView view;
+  view.topic = message.topic;
+  const std::optional<std::string>& filter = rule.program.topic_filter();
+  if (view.topic == prefix || view.topic.starts_with(prefix + "/")) {
+    view.topic.remove_prefix(std::min(view.topic.size(), prefix.size() + 1));
+  } else if (!filter || !broker::topic_matches(*filter, message.topic)) {
+    return tried;
+  }
+  view.client_id = message.client_id;
+  view.principal = "test";
+  view.source_ip = "127.0.0.1";
+  const std::string trace_id = new_uuid();
+  view.trace_id = trace_id;
+  view.account_id = "000000000000";
+  view.timestamp_ms = to_epoch_ms(SystemClock().wall());
+  sql::ParsedPayload payload(message.payload);
+  TryRandom random;
+  sql::Evaluation evaluation(rule.program, view, payload, external, random);
+  const Result<std::optional<sql::Output>> output = evaluation.run();
+  if (!output) {
+    tried.outcome = TriedRule::Outcome::kFailed;
+    tried.error = output.error().message();
+    return tried;
+  }
+  if (!*output) {
+    tried.outcome = TriedRule::Outcome::kNotFired;
+    return tried;
+  }
+  tried.outcome = TriedRule::Outcome::kFired;
+  tried.output = (*output)->view();
+  tried.is_json = (*output)->is_json();
+  const ActionInput input{evaluation, tried.output, tried.is_json};
+  for (const RuleAction& action : rule.actions) {
+    TriedRule::Action& shown = tried.actions.emplace_back();
+    shown.kind = action.kind->name;
+    const Result<Action::Fields> fields = action.action->resolve(input);
+    if (fields) {
+      shown.resource = action.action->resource(*fields);
+    } else {
+      shown.error = fields.error().message();
+    }
+  }
+  return tried;
+}
+
+}  // namespace iotcore::rules
