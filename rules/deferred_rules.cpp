@@ -25,6 +25,7 @@ class PoolRandom final : public sql::Random {
 DeferredRules::DeferredRules(Parts parts, Options options)
     : parts_(parts),
       options_(options),
+      log_limit_(parts.broker.clock()),
       refused_(parts.metrics.counter(
           "iotcore_rule_deferred_refused_total",
           "Messages dropped because too many waited for a rule that asks others"
@@ -189,7 +190,10 @@ void DeferredRules::evaluate(const Item& item) {
   const Result<std::optional<sql::Output>> output = evaluation.run();
   if (!output) {
     live->metrics->failed(output.error().name());
-    log(LogLevel::kWarn, "rule.failed", {{"rule", item.rule}, {"error", output.error().message()}});
+    if (log_limit_.allows()) {
+      log(LogLevel::kWarn, "rule.failed", {{"rule", item.rule}, {"error", output.error().message()}}
+      );
+    }
   }
   if (!output || !*output) {
     parts_.traces.end(item.rule, std::move(trace), output);

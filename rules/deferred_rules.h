@@ -5,6 +5,7 @@
 #include "broker/broker.h"
 #include "rules/firing.h"
 #include "rules/firings.h"
+#include "rules/log_limit.h"
 #include "rules/rule_set.h"
 #include "rules/sql/environment.h"
 #include "rules/sql/evaluation.h"
@@ -91,6 +92,7 @@ class DeferredRules {
 
   const Parts parts_;
   const Options options_;
+  LogLimit log_limit_;
   Counter& refused_;
   Gauge& waiting_;
   std::atomic<std::uint64_t> next_sequence_ = 0;

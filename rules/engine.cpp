@@ -426,6 +426,9 @@ void Engine::run(const LiveRule& live, broker::PublishContext& context, WorkerSt
       rule.program, worker.source.view(), worker.payload, unreached, worker.random, options_.limits
   );
   const Result<std::optional<sql::Output>> output = evaluation.run();
+  if (worker.payload.is_malformed()) [[unlikely]] {
+    live.metrics->payload_not_json();
+  }
   if (unreached.were_reached() || (output && *output && rule.templates_call_external())) {
     defer(live, context, worker);
     return;

@@ -96,6 +96,24 @@ struct CheckedPath {
   CheckedFile checked;
 };
 
+// Rules of all files that publish to each other.
+std::string cycles_of(std::span<const CheckedPath> checked) {
+  std::vector<RuleFlow> flows;
+  for (const CheckedPath& one : checked) {
+    flows.insert(flows.end(), one.checked.flows.begin(), one.checked.flows.end());
+  }
+  std::string out;
+  for (const std::vector<std::size_t>& cycle : find_cycles(flows)) {
+    out += "note: ";
+    for (const std::size_t i : cycle) {
+      out += flows[i].name + " -> ";
+    }
+    out += flows[cycle.front()].name +
+           ": a message may go round between these rules until its ninth republish, which fails\n";
+  }
+  return out;
+}
+
 CheckReport check_all(
     std::span<const std::filesystem::path> paths,
     SinkEnvironment environment,
@@ -131,6 +149,7 @@ CheckReport check_all(
     }
     out.push_back({path, std::move(checked)});
   }
+  report.text += cycles_of(out);
   return report;
 }
 
@@ -205,6 +224,17 @@ std::string CheckedFile::report(std::string_view name) const {
 
 namespace {
 
+RuleFlow flow_of(const Rule& rule) {
+  RuleFlow flow{rule.definition.name, rule.program.topic_filter(), {}};
+  for (const json::value& action : rule.definition.actions) {
+    const json::value* topic = find_member(action_members(action.get_object()), "topic");
+    if (action_kind(action.get_object()) == "republish" && topic != nullptr && topic->is_string()) {
+      flow.topics.emplace_back(topic->get_string());
+    }
+  }
+  return flow;
+}
+
 // Its targets, also into `known`.
 void check_targets(CheckedFile& checked, Targets& known, const std::string& origin) {
   for (const FileTarget& target : checked.file.targets) {
@@ -253,6 +283,7 @@ CheckedFile check_text(std::string text, const SinkEnvironment& outer, const std
       checked.errors.push_back({at, compiled.error().message});
       continue;
     }
+    checked.flows.push_back(flow_of(**compiled));
     for (const SourceError& note : (*compiled)->program.notes()) {
       checked.notes.push_back({rule.position_in_sql(note.offset), "note: " + note.message});
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "rules/rule_cycles.h"
 #include "rules/rule_file.h"
 #include "rules/rule_try.h"
 #include "rules/sink.h"
@@ -21,6 +22,7 @@ struct CheckedFile {
   std::string text;
   std::vector<SourceError> errors;  // in the order of the text
   std::vector<SourceError> notes;   // what is probably a mistake, or would not work on AWS
+  std::vector<RuleFlow> flows;      // of the rules that are good
 
   // "file:line:col: message" with the line and a caret, for each error.
   std::string report(std::string_view name) const;

@@ -5,7 +5,6 @@
 #include "rules/sql/lexer.h"
 #include "rules/sql/parser.h"
 #include "rules/sql/program.h"
-#include "rules/sql/topic_filter.h"
 
 #include <algorithm>
 #include <set>

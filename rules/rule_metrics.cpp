@@ -12,7 +12,7 @@ RuleMetrics::RuleMetrics(Metrics& metrics, std::string rule, std::size_t workers
   fired_elsewhere_ = fired();
   not_json_ = &metrics.counter(
       "iotcore_rule_parse_error_total",
-      "Messages given to a rule that reads members, and whose payload is no JSON object",
+      "Messages given to a rule whose payload looks like JSON and is not",
       {{"rule", rule_}}
   );
   for (std::size_t i = 0; i < workers; ++i) {

@@ -3,6 +3,7 @@
 #include "broker/quiescent.h"
 #include "broker/reserved_topics.h"
 
+#include <array>
 #include <utility>
 
 namespace iotcore::rules {
@@ -37,36 +38,68 @@ class RuleSet::Consumer final : public broker::MessageConsumer {
   std::atomic<const List*> rules_;
 };
 
+// Rules by name, in parts: a change makes one part anew, so that it costs little also among very many rules.
 class RuleSet::BasicIngest final : public broker::MessageConsumer {
  public:
   BasicIngest(RuleExecutor& executor, broker::QuiescentDomain& quiescent)
-      : executor_(executor), retired_(quiescent), rules_(new ByName()) {}
+      : executor_(executor), retired_(quiescent) {}
 
-  ~BasicIngest() override { delete rules_.load(); }
+  ~BasicIngest() override {
+    for (const auto& part : parts_) {
+      delete part.load();
+    }
+  }
 
   void on_message(broker::PublishContext& context) override {
     const broker::BasicIngestTopic topic = broker::basic_ingest_topic(context.publish().topic);
-    const ByName& rules = *rules_.load(std::memory_order_acquire);
-    const auto found = rules.find(topic.rule);
-    if (found == rules.end()) {
+    const ByName* const rules = part_of(topic.rule).load(std::memory_order_acquire);
+    const auto found = rules == nullptr ? ByName::const_iterator() : rules->find(topic.rule);
+    if (rules == nullptr || found == rules->end()) {
       executor_.rule_not_found(topic.rule);
       return;
     }
     executor_.execute({&found->second, 1}, topic.topic, context);
   }
 
-  void set(const ByName& rules) {
-    const ByName* old = rules_.exchange(new ByName(rules), std::memory_order_acq_rel);
-    retired_.retire(const_cast<ByName*>(old), sizeof(ByName), [](void* list) {
-      delete static_cast<ByName*>(list);
-    });
-    retired_.collect();
+  // One at a time, as the next. Nullptr: it has gone.
+  void set(std::string_view name, LiveRuleRef rule) {
+    std::atomic<const ByName*>& part = part_of(name);
+    const ByName* const old = part.load();
+    auto changed = old == nullptr ? std::make_unique<ByName>() : std::make_unique<ByName>(*old);
+    if (rule) {
+      changed->insert_or_assign(std::string(name), std::move(rule));
+    } else if (const auto found = changed->find(name); found != changed->end()) {
+      changed->erase(found);
+    }
+    replace(part, std::move(changed));
+  }
+
+  void clear() {
+    for (std::atomic<const ByName*>& part : parts_) {
+      replace(part, nullptr);
+    }
   }
 
  private:
+  static constexpr std::size_t kParts = 256;
+
+  std::atomic<const ByName*>& part_of(std::string_view name) {
+    return parts_[std::hash<std::string_view>()(name) % kParts];
+  }
+
+  void replace(std::atomic<const ByName*>& part, std::unique_ptr<ByName> changed) {
+    const ByName* const old = part.exchange(changed.release(), std::memory_order_acq_rel);
+    if (old != nullptr) {
+      retired_.retire(const_cast<ByName*>(old), sizeof(ByName), [](void* map) {
+        delete static_cast<ByName*>(map);
+      });
+    }
+    retired_.collect();
+  }
+
   RuleExecutor& executor_;
   broker::RetireList retired_;
-  std::atomic<const ByName*> rules_;
+  std::array<std::atomic<const ByName*>, kParts> parts_ = {};
 };
 
 RuleSet::RuleSet(broker::Broker& broker, RuleExecutor& executor)
@@ -83,7 +116,9 @@ RuleSet::~RuleSet() {
 void RuleSet::start() {
   const std::lock_guard lock(mutex_);
   started_ = true;
-  basic_ingest_->set(by_name_);
+  for (const auto& [name, rule] : by_name_) {
+    basic_ingest_->set(name, rule);
+  }
   broker_.set_basic_ingest(basic_ingest_.get());
   for (auto& [filter, entry] : by_filter_) {
     attach(filter, entry);
@@ -95,7 +130,7 @@ void RuleSet::stop() {
   if (!std::exchange(started_, false)) {
     return;
   }
-  basic_ingest_->set({});
+  basic_ingest_->clear();
   for (auto& [filter, entry] : by_filter_) {
     entry.consumer->set({});
     detach(entry);
@@ -168,7 +203,7 @@ void RuleSet::put(LiveRuleRef rule) {
     }
   }
   if (started_) {
-    basic_ingest_->set(by_name_);
+    basic_ingest_->set(rule->rule->definition.name, rule);
   }
 }
 
@@ -182,7 +217,7 @@ void RuleSet::remove(std::string_view name) {
   by_name_.erase(found);
   remove_from_filter(*rule);
   if (started_) {
-    basic_ingest_->set(by_name_);
+    basic_ingest_->set(name, nullptr);
   }
 }
 

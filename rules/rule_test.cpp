@@ -1,9 +1,9 @@
 #include "rules/rule_test.h"
 
 #include "base/crypto.h"
+#include "broker/topic.h"
 #include "rules/rule_file_values.h"
 #include "rules/sql/evaluation.h"
-#include "rules/sql/topic_filter.h"
 
 #include <algorithm>
 
@@ -127,7 +127,7 @@ Came evaluate(const FileTest& test, const sql::Program& program, sql::ExternalFu
   const TestMessage message(test);
   const bool is_given =
       message.is_basic_ingest() ||
-      (program.topic_filter() && sql::topic_matches(*program.topic_filter(), test.topic));
+      (program.topic_filter() && broker::topic_matches(*program.topic_filter(), test.topic, false));
   if (!is_given) {
     return {FileTest::Expect::kNone, "nothing: the topic is not of the rule's filter"};
   }

@@ -72,16 +72,19 @@ void SinkQueue::count(const Record& record, std::int64_t sign) {
   metrics_.bytes.add(bytes);
 }
 
+bool SinkQueue::is_over() const {
+  return bytes_.load(std::memory_order_relaxed) >=
+         static_cast<std::int64_t>(bytes_max_.load(std::memory_order_relaxed));
+}
+
 bool SinkQueue::is_full() const {
-  return outbox_.is_disk_low() ||
-         bytes_.load(std::memory_order_relaxed) >=
-             static_cast<std::int64_t>(bytes_max_.load(std::memory_order_relaxed));
+  return outbox_.is_disk_low() || is_over();
 }
 
 void SinkQueue::push(std::unique_ptr<Record> record) {
   const bool memory_full = memory_.is_full();
   if (!record->is_durable() &&
-      (memory_full || (is_full() && on_full_.load(std::memory_order_relaxed) == OnFull::kBlock))) {
+      (memory_full || (is_over() && on_full_.load(std::memory_order_relaxed) == OnFull::kBlock))) {
     metrics_.dropped.add_shared();
     store::Batch none;
     const Function<void()> after = ends_.on_end(
@@ -276,25 +279,6 @@ void SinkQueue::take_sink() {
   failures_in_row_ = 0;
   alone_left_ = 0;
   not_before_ = {};
-}
-
-bool SinkQueue::fail_some(const std::string& why) {
-  constexpr std::size_t kAtOnce = 1000;
-  std::size_t failed = 0;
-  const auto fail_one = [&](std::unique_ptr<Record> record) {
-    memory_.give_back(record->size_bytes());
-    end(std::move(record), {RecordEnd::Kind::kFailed, why, RecordEnd::Cause::kTargetGone});
-    ++failed;
-  };
-  for (std::unique_ptr<Record>& record : std::exchange(aside_, {})) {
-    fail_one(std::move(record));
-  }
-  while (!pending_.empty() && failed < kAtOnce) {
-    std::unique_ptr<Record> record = std::move(pending_.front());
-    pending_.pop_front();
-    fail_one(std::move(record));
-  }
-  return failed > 0;
 }
 
 bool SinkQueue::step() {

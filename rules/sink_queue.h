@@ -161,6 +161,8 @@ class SinkQueue {
   bool fail_some(const std::string& why);
   void drop_what_is_too_much();
   void refill();
+  bool is_over() const;
+  // Also for want of disk, which only concerns what is durable.
   bool is_full() const;
   std::vector<std::unique_ptr<Record>> take_batch(MonotonicTime now, bool& from_aside);
   void deliver(std::vector<std::unique_ptr<Record>> batch, bool from_aside);

@@ -120,4 +120,23 @@ void SinkQueue::back_off(Duration at_least) {
   wake_at(not_before_);
 }
 
+bool SinkQueue::fail_some(const std::string& why) {
+  constexpr std::size_t kAtOnce = 1000;
+  std::size_t failed = 0;
+  const auto fail_one = [&](std::unique_ptr<Record> record) {
+    memory_.give_back(record->size_bytes());
+    end(std::move(record), {RecordEnd::Kind::kFailed, why, RecordEnd::Cause::kTargetGone});
+    ++failed;
+  };
+  for (std::unique_ptr<Record>& record : std::exchange(aside_, {})) {
+    fail_one(std::move(record));
+  }
+  while (!pending_.empty() && failed < kAtOnce) {
+    std::unique_ptr<Record> record = std::move(pending_.front());
+    pending_.pop_front();
+    fail_one(std::move(record));
+  }
+  return failed > 0;
+}
+
 }  // namespace iotcore::rules

@@ -38,27 +38,4 @@ std::string_view topic_filter_problem(std::string_view filter) {
   return {};
 }
 
-bool topic_matches(std::string_view filter, std::string_view topic) {
-  if (topic.starts_with('$') && (filter.starts_with('+') || filter.starts_with('#'))) {
-    return false;
-  }
-  bool more_filter = true;
-  bool more_topic = true;
-  std::string_view wanted;
-  std::string_view level;
-  while (next_level(filter, more_filter, wanted)) {
-    const bool has_level = next_level(topic, more_topic, level);
-    if (!has_level) {
-      return false;  // 'a/#' does not match 'a' on AWS
-    }
-    if (wanted == "#") {
-      return true;
-    }
-    if (wanted != "+" && wanted != level) {
-      return false;
-    }
-  }
-  return !more_topic;
-}
-
 }  // namespace iotcore::rules::sql

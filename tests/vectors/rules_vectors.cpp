@@ -1,7 +1,7 @@
 #include "base/crypto.h"
 #include "base/json.h"
+#include "broker/topic.h"
 #include "rules/sql/evaluation.h"
-#include "rules/sql/topic_filter.h"
 #include "tests/vectors/vectors.h"
 
 #include <re2/re2.h>
@@ -201,7 +201,7 @@ class Vector {
       message_.topic.remove_prefix(prefix.size());
       return true;
     }
-    return program.topic_filter() && sql::topic_matches(*program.topic_filter(), topic_);
+    return program.topic_filter() && broker::topic_matches(*program.topic_filter(), topic_, false);
   }
 
   void evaluate(const sql::Program& program, Outcome& outcome) {

@@ -2,6 +2,7 @@
 
 #include "base/crypto.h"
 #include "base/files.h"
+#include "tests/unit/rules/engine_fixture.h"
 
 #include <catch2/catch.hpp>
 #include <google/protobuf/descriptor.pb.h>
@@ -107,6 +108,43 @@ TEST_CASE("decode proto: messages become JSON by a descriptor set in a folder") 
   clock.advance(std::chrono::minutes(16));
   CHECK_FALSE(decoder.decode_if_cached(good));
   CHECK_FALSE(decoder.decode(good));
+}
+
+TEST_CASE("decode proto: a rule reads the descriptors off the worker once, then decodes on it") {
+  test::EngineFixture fixture;
+  const auto folder = fixture.folder.path() / "descriptors" / "types";
+  std::filesystem::create_directories(folder);
+  REQUIRE(write_file(folder / "plant.desc", descriptors(), FileMode::kPublic));
+  fixture.create(
+      "decoded",
+      "SELECT VALUE decode(*, 'proto', 'types', 'plant.desc', 'plant.proto', 'Reading') FROM 'in'",
+      R"([{"republish": {"topic": "out", "roleArn": "r"}}])"
+  );
+  auto& device = fixture.connected("d");
+  fixture.subscribe(device, "out");
+  const std::string bytes("\x0a\x02m1\x10\x05\x19\x00\x00\x00\x00\x00\x00\x35\x40", 15);
+  for (const bool is_cached : {false, true}) {
+    fixture.publish(device, "in", bytes);
+    std::string got;
+    for (int i = 0; i < 2000 && got.empty(); ++i) {
+      if (!is_cached) {
+        fixture.deliver();
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+      got = test::next_payload(device);
+      if (is_cached) {
+        break;
+      }
+    }
+    CHECK(got == R"({"machine":"m1","count":"5","warm_c":21})");
+  }
+  for (const char* sql :
+       {"SELECT decode(a, 'proto', 'b', 'k', 'f', 'm'), decode(b, 'proto', 'b', 'k', 'f', 'm'), "
+        "decode(c, 'proto', 'b', 'k', 'f', 'm') FROM 'x'"}) {
+    const auto refused = sql::compile(sql, sql::Version::k2016_03_23);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().message().find("can stand twice") != std::string::npos);
+  }
 }
 
 }  // namespace
