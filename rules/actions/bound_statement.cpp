@@ -59,4 +59,12 @@ BoundStatement bind_parameters(std::string_view name, char sign, MemberReader& m
   return bound;
 }
 
+Result<Action::Fields> StatementAction::resolve(const ActionInput& input) const {
+  Fields fields{std::string(kStatementMode), statement_.sql};
+  for (const sql::Template& parameter : statement_.parameters) {
+    IOTCORE_ASSIGN(fields.emplace_back(), input.evaluation.render(parameter));
+  }
+  return fields;
+}
+
 }  // namespace iotcore::rules::actions

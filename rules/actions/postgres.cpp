@@ -20,9 +20,8 @@ constexpr std::size_t kColumnsMax = 1600;  // PostgreSQL's own
 constexpr char kSeparator = '\n';
 
 // The first field of a record: what the others are.
-constexpr std::string_view kTableMode = "table";          // table, conflict, columns to take
-constexpr std::string_view kColumnsMode = "columns";      // table, conflict, columns, a value each
-constexpr std::string_view kStatementMode = "statement";  // statement, a value for each parameter
+constexpr std::string_view kTableMode = "table";      // table, conflict, columns to take
+constexpr std::string_view kColumnsMode = "columns";  // table, conflict, columns, a value each
 
 // What `conflict` may be besides the key's columns.
 constexpr std::string_view kIgnore = "ignore";
@@ -92,28 +91,6 @@ class RowAction final : public Action {
   std::string conflict_;
   std::string picked_;  // names of columns
   std::vector<Column> columns_;
-};
-
-class StatementAction final : public Action {
- public:
-  StatementAction(std::string target, BoundStatement statement)
-      : target_(std::move(target)), statement_(std::move(statement)) {}
-
-  std::string target() const override { return target_; }
-
-  std::string resource(const Fields& /*fields*/) const override { return target_; }
-
-  Result<Fields> resolve(const ActionInput& input) const override {
-    Fields fields{std::string(kStatementMode), statement_.sql};
-    for (const sql::Template& parameter : statement_.parameters) {
-      IOTCORE_ASSIGN(fields.emplace_back(), input.evaluation.render(parameter));
-    }
-    return fields;
-  }
-
- private:
-  std::string target_;
-  BoundStatement statement_;
 };
 
 // A row on its way: columns as the table has them.

@@ -37,28 +37,6 @@ class TableAction final : public Action {
   sql::Template table_;
 };
 
-class StatementAction final : public Action {
- public:
-  StatementAction(std::string file, BoundStatement statement)
-      : file_(std::move(file)), statement_(std::move(statement)) {}
-
-  std::string target() const override { return file_; }
-
-  std::string resource(const Fields& /*fields*/) const override { return file_; }
-
-  Result<Fields> resolve(const ActionInput& input) const override {
-    Fields fields{std::string(kStatementMode), statement_.sql};
-    for (const sql::Template& parameter : statement_.parameters) {
-      IOTCORE_ASSIGN(fields.emplace_back(), input.evaluation.render(parameter));
-    }
-    return fields;
-  }
-
- private:
-  std::string file_;
-  BoundStatement statement_;
-};
-
 }  // namespace
 
 ParsedAction Sqlite::parse(MemberReader& members, const SinkEnvironment& environment) {

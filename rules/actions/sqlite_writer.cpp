@@ -1,5 +1,7 @@
 #include "rules/actions/sqlite_writer.h"
 
+#include "rules/actions/bound_statement.h"
+
 #include <boost/json/monotonic_resource.hpp>
 #include <fmt/format.h>
 

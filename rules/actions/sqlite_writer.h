@@ -16,8 +16,7 @@
 namespace iotcore::rules::actions {
 
 // The first field of a record: what the others are.
-inline constexpr std::string_view kTableMode = "table";          // table
-inline constexpr std::string_view kStatementMode = "statement";  // statement, parameters…
+inline constexpr std::string_view kTableMode = "table";  // table
 
 // The sink of `sqlite`: one database.
 class SqliteWriter final : public Sink {
