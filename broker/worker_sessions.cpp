@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 namespace iotcore::broker {
 namespace {
@@ -295,6 +296,10 @@ void WorkerSessions::keep_body(
 }
 
 void WorkerSessions::release_body(std::uint64_t body, store::Batch& batch) {
+  if (const std::uint64_t failures = worker_.shared().store().failures();
+      failures != std::exchange(store_failures_, failures)) {
+    bodies_.clear();
+  }
   if (const auto found = bodies_.find(body); found != bodies_.end()) {
     if (--found->second == 0) {
       batch.erase(store::Table::kQueue, body_key(body));
@@ -302,7 +307,9 @@ void WorkerSessions::release_body(std::uint64_t body, store::Batch& batch) {
     }
     return;
   }
-  worker_.shared().sessions().release_body(body, batch);
+  if (store_failures_ == 0) {
+    worker_.shared().sessions().release_body(body, batch);
+  }
 }
 
 void WorkerSessions::read_queue(const PageWanted& wanted) {

@@ -70,7 +70,8 @@ class WorkerSessions {
 
   void flush_erased(store::Batch& batch);
 
-  // A body that so many rows in this batch refer to; and one reference less.
+  // A body that so many rows in this batch refer to; and one reference less. Once a commit has failed, a row that was let go may be there again and be
+  // let go a second time: the bodies of before are then left where they are until the next start, which counts anew.
   void keep_body(
       std::uint64_t body, const PublishView& publish, std::uint32_t references, store::Batch& batch
   );
@@ -126,6 +127,7 @@ class WorkerSessions {
   std::unordered_map<SessionNumber, Session*> by_number_;
   std::unordered_map<std::uint64_t, std::uint32_t>
       bodies_;  // references to bodies written by this process
+  std::uint64_t store_failures_ = 0;  // when bodies_ began
   std::vector<SessionNumber> dirty_;
 };
 

@@ -112,6 +112,7 @@ void Committer::submit(Batch batch, Executor* on, CommitDone done) {
     wakeup_.notify_one();
   }
   if (refusal) {
+    failures_.fetch_add(1, std::memory_order_release);
     complete(on, std::move(done), fail(std::move(*refusal)));
   }
 }
@@ -269,6 +270,7 @@ void Committer::set_failure(std::optional<Error> failure) {
   } else if (!failed_ || failed_->message() != failure->message()) {
     log(LogLevel::kError, "store.failed", {{"error", failure->message()}});
   }
+  failures_.fetch_add(failure ? 1 : 0, std::memory_order_release);
   failed_ = failure;
   const std::lock_guard lock(mutex_);
   failure_ = std::move(failure);

@@ -62,6 +62,8 @@ class Committer {
   // As Store::commit.
   void submit(Batch batch, Executor* on, CommitDone done);
   Health health() const;
+  // As Store::failures.
+  std::uint64_t failures() const { return failures_.load(std::memory_order_acquire); }
 
  private:
   struct Pending {
@@ -103,6 +105,7 @@ class Committer {
   std::vector<Pending> queue_;
   std::size_t queued_bytes_ = 0;
   std::optional<Error> failure_;
+  std::atomic<std::uint64_t> failures_ = 0;
   bool asleep_ = false;
   bool stopping_ = false;
 

@@ -45,6 +45,7 @@ void FaultStore::commit(Batch batch, Executor* on, CommitDone done) {
       return;
     }
     failure = failure_;
+    failures_ += failure ? 1 : 0;
   }
   if (!failure) {
     inner_.commit(std::move(batch), on, std::move(done));

@@ -2,6 +2,8 @@
 
 #include "store/store.h"
 
+#include <atomic>
+#include <cstdint>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -49,6 +51,7 @@ class FaultStore final : public Store {
   Status checkpoint(const std::filesystem::path& dir) override { return inner_.checkpoint(dir); }
 
   Health health() const override;
+  std::uint64_t failures() const override { return inner_.failures() + failures_.load(); }
 
   Executor& readers() override { return inner_.readers(); }
 
@@ -62,6 +65,7 @@ class FaultStore final : public Store {
   Store& inner_;
   mutable std::mutex mutex_;
   std::optional<Error> failure_;
+  std::atomic<std::uint64_t> failures_ = 0;
   bool holding_ = false;
   std::vector<Held> held_;
 };

@@ -34,6 +34,7 @@ class MemoryStore final : public Store {
   Status checkpoint(const std::filesystem::path& dir) override;
 
   Health health() const override { return {}; }
+  std::uint64_t failures() const override { return 0; }
 
   Executor& readers() override { return readers_; }
 

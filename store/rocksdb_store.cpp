@@ -299,6 +299,7 @@ class RocksDbStore final : public Store, private GroupWriter {
   Status checkpoint(const std::filesystem::path& dir) override;
 
   Health health() const override { return committer_->health(); }
+  std::uint64_t failures() const override { return committer_->failures(); }
 
   Executor& readers() override { return readers_; }
 

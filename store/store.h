@@ -109,6 +109,9 @@ class Store {
   // meanwhile.
   virtual Status checkpoint(const std::filesystem::path& dir) = 0;
   virtual Health health() const = 0;
+  // How many times a commit has failed for another reason than a broken expectation, those without `done` among them: what they were to erase may
+  // still be there. Has risen before any of them completes.
+  virtual std::uint64_t failures() const = 0;
 
   // get() and scan() for those who may not block: run by the store, result posted to `on`.
   void get_async(Table table, std::string key, Executor& on, ReadDone done);

@@ -44,6 +44,7 @@ class TurnStore final : public store::Store {
   Status checkpoint(const std::filesystem::path& dir) override { return inner_.checkpoint(dir); }
 
   store::Health health() const override { return inner_.health(); }
+  std::uint64_t failures() const override { return inner_.failures(); }
 
   Executor& readers() override { return readers_; }
 

@@ -145,7 +145,6 @@ class SmallDisk(unittest.TestCase):
                 return
         self.fail("the disk did not get full")
 
-    @unittest.skipUnless(os.environ.get("KNOWN_FAULTS"), "open: what is under way as the disk gets full may miss a session that is away")
     def test_full_while_sessions_are_under_load(self):
         self.fill()
         self.assertIn("No space", ready(self.server)[1])

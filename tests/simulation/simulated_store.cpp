@@ -124,6 +124,7 @@ void SimulatedStore::write_group(std::size_t count) {
     Pending next = std::move(queue_.front());
     queue_.pop_front();
     anybody_waits = anybody_waits || next.done;
+    failures_ += failure_ ? 1 : 0;
     auto result = failure_ ? Result<Revision>(fail(*failure_)) : apply(std::move(next.batch));
     group.emplace_back(std::move(next), std::move(result));
   }
@@ -139,6 +140,7 @@ void SimulatedStore::fail_group(std::size_t count, broker::Random& random) {
   count = std::min(count, queue_.size());
   const std::size_t written = random.below(static_cast<unsigned>(count) + 1);
   failure_ = Error(Errc::kStoreIo, "the simulated disk failed");
+  ++failures_;
   for (std::size_t i = 0; i < count; ++i) {
     Pending next = std::move(queue_.front());
     queue_.pop_front();

@@ -85,6 +85,7 @@ class SimulatedStore final : public store::Store {
   }
 
   store::Health health() const override { return {failure_, queue_.size(), 0}; }
+  std::uint64_t failures() const override { return failures_; }
 
   Executor& readers() override { return readers_; }
 
@@ -116,6 +117,7 @@ class SimulatedStore final : public store::Store {
   std::deque<Unsynced> unsynced_;
   std::deque<Pending> queue_;
   std::optional<Error> failure_;
+  std::uint64_t failures_ = 0;
   bool down_ = false;
   store::Revision last_revision_ = store::Revision(0);
   store::WatchList watches_;
