@@ -14,6 +14,7 @@
 #include "proto/api/imports.pb.h"
 #include "proto/api/installation.pb.h"
 #include "proto/api/policies.pb.h"
+#include "proto/api/provisioning.pb.h"
 #include "proto/api/role_aliases.pb.h"
 #include "proto/api/rule_destinations.pb.h"
 #include "proto/api/rule_operations.pb.h"
@@ -41,6 +42,7 @@ Result<std::unique_ptr<OperationTable>> OperationTable::of_api() {
       api::CreateAuthorizerRequest::descriptor()->file(),
       api::CreateBackupRequest::descriptor()->file(),
       api::CreateRoleAliasRequest::descriptor()->file(),
+      api::CreateProvisioningTemplateRequest::descriptor()->file(),
       api::CreateDomainConfigurationRequest::descriptor()->file(),
       api::CreateTopicRuleRequest::descriptor()->file(),
       api::CreateTopicRuleDestinationRequest::descriptor()->file(),

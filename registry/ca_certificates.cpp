@@ -7,6 +7,7 @@
 #include "registry/keys.h"
 #include "registry/marker_page.h"
 #include "registry/provisioning/template.h"
+#include "registry/provisioning_templates.h"
 #include "registry/tags.h"
 
 #include <algorithm>
@@ -53,6 +54,23 @@ Status set_config(record::CaCertificate& record, const api::RegistrationConfig& 
     record.set_role_arn(config.role_arn());
   }
   return {};
+}
+
+// Keeps the list of who names a template in step with what the record says.
+Status set_named_template(
+    store::Store& store,
+    store::Batch& batch,
+    const std::string& id,
+    const std::string& before,
+    const std::string& after
+) {
+  if (before == after) {
+    return {};
+  }
+  if (!before.empty()) {
+    unname_template(batch, before, id);
+  }
+  return after.empty() ? Status() : name_template(store, batch, after, id);
 }
 
 bool has_config(const record::CaCertificate& record) {
@@ -130,7 +148,7 @@ Result<api::RegisterCACertificateResponse> CaCertificates::add(
 ) {
   IOTCORE_ASSIGN(const pki::Certificate ca, parse_ca(request.ca_certificate(), clock_.wall()));
   IOTCORE_TRY(check_possession(ca, request));
-  IOTCORE_TRY(try_add(ca, request));
+  IOTCORE_TRY(until_no_conflict([&] { return try_add(ca, request); }));
   api::RegisterCACertificateResponse response;
   response.set_certificate_arn(options_.account.arn("cacert", ca.id));
   response.set_certificate_id(ca.id);
@@ -169,6 +187,11 @@ Status CaCertificates::try_add(
   record.set_auto_registration(request.allow_auto_registration());
   IOTCORE_TRY(set_config(record, request.registration_config()));
 
+  const auto arn = options_.account.arn("cacert", ca.id);
+  IOTCORE_ASSIGN(const auto present, store_.get(keys::kPrincipals, keys::ca_certificate(ca.id)));
+  if (present) {
+    return certificate_exists(ca.id, arn);
+  }
   store::Batch batch;
   batch.expect_absent(keys::kPrincipals, keys::ca_certificate(ca.id));
   batch.put(keys::kPrincipals, keys::ca_certificate(ca.id), to_row(record));
@@ -177,11 +200,8 @@ Status CaCertificates::try_add(
     batch.put(keys::kPrincipals, age_key(oldest_first, now_ms, ca.id), {});
   }
   IOTCORE_TRY(Tags::put(batch, "cacert/" + ca.id, request.tags()));
-  auto done = commit(store_, std::move(batch));
-  if (!done && done.error().code() == Errc::kRevisionConflict) {
-    return certificate_exists(ca.id, options_.account.arn("cacert", ca.id));
-  }
-  return done;
+  IOTCORE_TRY(set_named_template(store_, batch, ca.id, {}, record.template_name()));
+  return commit(store_, std::move(batch));
 }
 
 Result<api::DescribeCACertificateResponse> CaCertificates::describe(
@@ -216,6 +236,7 @@ Result<api::UpdateCACertificateResponse> CaCertificates::update(
   const auto attempt = [&]() -> Status {
     IOTCORE_ASSIGN(auto found, read(store_, id));
     record::CaCertificate& record = found.record;
+    const std::string template_before = record.template_name();
     if (request.has_new_status()) {
       record.set_status(request.new_status() == "ACTIVE" ? record::ACTIVE : record::INACTIVE);
     }
@@ -240,6 +261,7 @@ Result<api::UpdateCACertificateResponse> CaCertificates::update(
     store::Batch batch;
     batch.expect_revision(keys::kPrincipals, keys::ca_certificate(id), found.revision);
     batch.put(keys::kPrincipals, keys::ca_certificate(id), to_row(record));
+    IOTCORE_TRY(set_named_template(store_, batch, id, template_before, record.template_name()));
     return commit(store_, std::move(batch));
   };
   IOTCORE_TRY(until_no_conflict(attempt));
@@ -263,6 +285,7 @@ Result<api::DeleteCACertificateResponse> CaCertificates::remove(
     batch.expect_revision(keys::kPrincipals, keys::ca_certificate(id), found.revision);
     batch.erase(keys::kPrincipals, keys::ca_certificate(id));
     IOTCORE_TRY(Tags::erase(store_, batch, "cacert/" + id));
+    IOTCORE_TRY(set_named_template(store_, batch, id, found.record.template_name(), {}));
     batch.erase(keys::kPrincipals, keys::ca_certificates_by_subject(ca.subject_hash).text(id));
     for (const bool oldest_first : {true, false}) {
       batch.erase(keys::kPrincipals, age_key(oldest_first, found.record.created_ms(), id));

@@ -43,6 +43,8 @@ Registry::Registry(
            policies_,
            policy_attachments_}
       ),
+      provisioning_templates_(store, clock, options_),
+      thing_registration_(provisioner_, certificates_),
       authorizers_(store, clock, options_),
       domain_table_(store, pool),
       domain_configurations_(store, clock, options_, domain_table_),

@@ -20,10 +20,12 @@
 #include "registry/policies.h"
 #include "registry/policy_attachments.h"
 #include "registry/provisioning/provisioner.h"
+#include "registry/provisioning_templates.h"
 #include "registry/role_aliases.h"
 #include "registry/tags.h"
 #include "registry/thing_groups.h"
 #include "registry/thing_principals.h"
+#include "registry/thing_registration.h"
 #include "registry/thing_types.h"
 #include "registry/thing_writer.h"
 #include "registry/things.h"
@@ -80,6 +82,10 @@ class Registry {
 
   provisioning::Provisioner& provisioner() { return provisioner_; }
 
+  ProvisioningTemplates& provisioning_templates() { return provisioning_templates_; }
+
+  ThingRegistration& thing_registration() { return thing_registration_; }
+
   Authorizers& authorizers() { return authorizers_; }
 
   DomainConfigurations& domain_configurations() { return domain_configurations_; }
@@ -126,6 +132,8 @@ class Registry {
   Policies policies_;
   PolicyAttachments policy_attachments_;
   provisioning::Provisioner provisioner_;
+  ProvisioningTemplates provisioning_templates_;
+  ThingRegistration thing_registration_;
   Authorizers authorizers_;
   DomainTable domain_table_;
   DomainConfigurations domain_configurations_;

@@ -1,7 +1,7 @@
 #include "registry/tags.h"
 
-#include "registry/keys.h"
 #include "registry/page.h"
+#include "registry/provisioning_keys.h"
 
 #include <set>
 
@@ -42,6 +42,7 @@ Tags::Tags(store::Store& store, const Options& options) : store_(store), options
   add_kind("cacert", in_principals(&keys::ca_certificate));
   add_kind("authorizer", in_principals(&keys::authorizer));
   add_kind("rolealias", in_principals(&keys::role_alias));
+  add_kind("provisioningtemplate", in_principals(&keys::provisioning_template));
   // Its ARN ends with a number of its own behind the name.
   add_kind(
       "domainconfiguration",

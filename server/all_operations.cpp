@@ -13,6 +13,7 @@
 #include "proto/api/endpoint.pb.h"
 #include "proto/api/imports.pb.h"
 #include "proto/api/policies.pb.h"
+#include "proto/api/provisioning.pb.h"
 #include "proto/api/role_aliases.pb.h"
 #include "proto/api/rule_destinations.pb.h"
 #include "proto/api/rules.pb.h"
@@ -244,6 +245,36 @@ void register_role_aliases(gateway::OperationRegistry& operations, registry::Reg
   add(operations, "ListRoleAliases", aliases, &RoleAliases::list);
 }
 
+void register_provisioning(gateway::OperationRegistry& operations, registry::Registry& registry) {
+  using registry::ProvisioningTemplates;
+  ProvisioningTemplates& templates = registry.provisioning_templates();
+  add(operations, "CreateProvisioningTemplate", templates, &ProvisioningTemplates::create);
+  add(operations, "DescribeProvisioningTemplate", templates, &ProvisioningTemplates::describe);
+  add(operations, "UpdateProvisioningTemplate", templates, &ProvisioningTemplates::update);
+  add(operations, "DeleteProvisioningTemplate", templates, &ProvisioningTemplates::remove);
+  add(operations, "ListProvisioningTemplates", templates, &ProvisioningTemplates::list);
+  add(operations,
+      "CreateProvisioningTemplateVersion",
+      templates,
+      &ProvisioningTemplates::create_version);
+  add(operations,
+      "DescribeProvisioningTemplateVersion",
+      templates,
+      &ProvisioningTemplates::describe_version);
+  add(operations,
+      "DeleteProvisioningTemplateVersion",
+      templates,
+      &ProvisioningTemplates::remove_version);
+  add(operations,
+      "ListProvisioningTemplateVersions",
+      templates,
+      &ProvisioningTemplates::list_versions);
+  add(operations,
+      "RegisterThing",
+      registry.thing_registration(),
+      &registry::ThingRegistration::register_thing);
+}
+
 // A function of the rules engine as the handler of the operation whose request it takes.
 template <typename Request, typename Response>
 void add(
@@ -292,6 +323,7 @@ void register_operations(gateway::OperationRegistry& operations, const Operation
       &registry::CustomAuthorizers::test);
   register_domains(operations, owners.registry, owners.endpoint);
   register_role_aliases(operations, owners.registry);
+  register_provisioning(operations, owners.registry);
   register_rules(operations, owners.rules);
   operations.add<api::DescribeEndpointRequest, api::DescribeEndpointResponse>(
       "DescribeEndpoint",

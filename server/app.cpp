@@ -226,10 +226,11 @@ Status App::Parts::make_broker() {
     publish_event(topic, payload, std::move(client));
   });
   auto_registration->on_template([this](const registry::AutoProvisioning& what) -> Status {
+    std::string body = what.ca.template_body();
     if (!what.ca.has_template_body()) {
-      return fail(Errc::kNotFound, "There is no template " + what.ca.template_name());
+      IOTCORE_ASSIGN(body, registry->provisioning_templates().body_in_use(what.ca.template_name()));
     }
-    return registry::provision_just_in_time(registry->provisioner(), what, what.ca.template_body());
+    return registry::provision_just_in_time(registry->provisioner(), what, body);
   });
   custom_authorizers->on_lost([this](const std::string& client_id) {
     broker->disconnect_client(ClientId(client_id), broker::CloseReason::kAuthError);

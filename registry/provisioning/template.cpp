@@ -222,23 +222,78 @@ Status check_resource(const json::key_value_pair& resource) {
   return {};
 }
 
-// Each Ref in the value names a parameter.
+Status check_name(std::string_view name, const json::object& parameters) {
+  const bool known = name.starts_with("AWS::") || find_member(parameters, name) != nullptr;
+  return known ? Status() : invalid("there is no parameter " + std::string(name));
+}
+
+// Each ${name} in the text of Fn::Sub is a parameter, or one of the names that come with the text.
+Status check_substitutions(const json::value& argument, const json::object& parameters) {
+  const bool with_names = argument.is_array() && argument.get_array().size() == 2;
+  const json::value& whole = with_names ? argument.get_array()[0] : argument;
+  if (!whole.is_string()) {
+    return {};
+  }
+  const json::object none;
+  const json::value* names = with_names ? &argument.get_array()[1] : nullptr;
+  const json::object& own = names != nullptr && names->is_object() ? names->get_object() : none;
+  std::string_view rest = whole.get_string();
+  for (auto begin = rest.find("${"); begin != rest.npos; begin = rest.find("${")) {
+    rest.remove_prefix(begin + 2);
+    const auto end = rest.find('}');
+    if (end == rest.npos) {
+      break;
+    }
+    const std::string_view name = rest.substr(0, end);
+    if (!name.starts_with('!') && find_member(own, name) == nullptr) {
+      IOTCORE_TRY(check_name(name, parameters));
+    }
+    rest.remove_prefix(end);
+  }
+  return {};
+}
+
+// Functions are known ones, and name parameters that are declared.
 Status check_references(const json::value& value, const json::object& parameters) {
-  if (function_of(value) == "Ref") {
+  const auto function = function_of(value);
+  if (function == "Ref") {
     const json::value& argument = value.get_object().begin()->value();
-    const std::string_view name =
-        argument.is_string() ? std::string_view(argument.get_string()) : std::string_view();
-    const bool known = name.starts_with("AWS::") || find_member(parameters, name) != nullptr;
-    return known ? Status() : invalid("Ref names no parameter: " + std::string(name));
+    return check_name(
+        argument.is_string() ? std::string_view(argument.get_string()) : std::string_view(),
+        parameters
+    );
+  }
+  if (function == "Fn::Sub") {
+    IOTCORE_TRY(check_substitutions(value.get_object().begin()->value(), parameters));
   }
   if (value.is_object()) {
     for (const auto& member : value.get_object()) {
+      if (!function && name_of(member).starts_with("Fn::")) {
+        return invalid("there is no function " + std::string(name_of(member)));
+      }
       IOTCORE_TRY(check_references(member.value(), parameters));
     }
   } else if (value.is_array()) {
     for (const json::value& element : value.get_array()) {
       IOTCORE_TRY(check_references(element, parameters));
     }
+  }
+  return {};
+}
+
+Status check_parameter(const json::key_value_pair& parameter) {
+  const std::string name(name_of(parameter));
+  if (!parameter.value().is_object()) {
+    return invalid("the parameter " + name + " must be an object");
+  }
+  const json::object& object = parameter.value().get_object();
+  const json::value* type = find_member(object, "Type");
+  if (type == nullptr || !type->is_string() || type->get_string() != "String") {
+    return invalid("the parameter " + name + " must have the Type String");
+  }
+  const json::value* otherwise = find_member(object, "Default");
+  if (otherwise != nullptr && !otherwise->is_string()) {
+    return invalid("the Default of the parameter " + name + " must be a text");
   }
   return {};
 }
@@ -267,14 +322,7 @@ Result<Template> Template::parse(std::string_view text) {
   IOTCORE_ASSIGN(out.resources_, section(whole, "Resources"));
   IOTCORE_ASSIGN(out.device_configuration_, section(whole, "DeviceConfiguration"));
   for (const auto& parameter : out.parameters_) {
-    const json::value* type = parameter.value().is_object()
-                                  ? find_member(parameter.value().get_object(), "Type")
-                                  : nullptr;
-    if (type == nullptr || !type->is_string() || type->get_string() != "String") {
-      return invalid(
-          "the parameter " + std::string(name_of(parameter)) + " must have the Type String"
-      );
-    }
+    IOTCORE_TRY(check_parameter(parameter));
   }
   if (out.resources_.empty()) {
     return invalid("it has no Resources");

@@ -54,6 +54,9 @@ struct Resources {
   json::object device_configuration;
 };
 
+// What a template that is kept is for: devices that come with a claim, or with a certificate of a registered CA.
+enum class Purpose { kFleet, kJustInTime };
+
 using Parameters = std::map<std::string, std::string, std::less<>>;
 
 // A template whose form is right. Immutable; any thread.
@@ -61,6 +64,9 @@ class Template {
  public:
   // kInvalidRequest: what is wrong and where.
   static Result<Template> parse(std::string_view text);
+
+  // What can be said before there are parameters: the resources there must be, and which of their properties. kInvalidRequest.
+  Status check_for(Purpose purpose) const;
 
   // What it says for these parameters; the pseudo parameters ("AWS::IoT::Certificate::Id", …) are among them. kInvalidRequest.
   Result<Resources> evaluate(const Parameters& parameters) const;

@@ -14,6 +14,9 @@ AREAS = {
     "things", "thing-types", "thing-groups", "billing-groups", "dynamic-groups", "tags", "logging", "events", "certificates", "ca-certificates",
     "policies", "authorizers", "domain-configurations", "role-aliases", "endpoint", "publish", "retained",
 }
+PROVISIONING = {"RegisterThing"} | {operation + "ProvisioningTemplate" for operation in ("Create", "Describe", "Update", "Delete")} | {
+    operation + "ProvisioningTemplateVersion" for operation in ("Create", "Describe", "Delete")} | {
+    "ListProvisioningTemplates", "ListProvisioningTemplateVersions"}
 ROLE = "arn:aws:iam::000000000000:role/r"
 TAGS = [{"Key": "k", "Value": "v"}]
 TEMPLATE = json.dumps({"Parameters": {"AWS::IoT::Certificate::Id": {"Type": "String"}}, "Resources": {
@@ -47,7 +50,7 @@ class Contract(unittest.TestCase):
         cls.caller = contract.Caller(cls.server.port("http"), cls.model)
         with open(TABLE) as table:
             cls.rows = {row["operation"]: row for row in csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE)
-                        if row["service"] in ("iot", "iot-data") and row["area"] in AREAS}
+                        if row["service"] in ("iot", "iot-data") and (row["area"] in AREAS or row["operation"] in PROVISIONING)}
         cls.base = {}    # operation: parameters of its first call that went well
         cls.used = {}    # operation: members that a call that went well had
         cls.problems = []
@@ -299,6 +302,35 @@ class Contract(unittest.TestCase):
         call("UpdateAuthorizer", authorizerName="a1", status="INACTIVE")
         call("DeleteAuthorizer", authorizerName="a1")
 
+    def provisioning(self):
+        call = self.call
+        create, hook = "CreateProvisioningTemplate", {"targetArn": "arn:aws:lambda:us-east-1:000000000000:function:none"}
+        made = call(create, templateName="one", templateBody=TEMPLATE, provisioningRoleArn=ROLE)
+        self.assertEqual(made, {"templateArn": ARN + "provisioningtemplate/one", "templateName": "one", "defaultVersionId": 1})
+        call(create, templateName="two", templateBody=TEMPLATE, provisioningRoleArn=ROLE, description="d", enabled=True, type="FLEET_PROVISIONING",
+             preProvisioningHook={**hook, "payloadVersion": "2020-04-01"}, tags=TAGS)
+        call("CreateProvisioningTemplateVersion", templateName="one", templateBody=TEMPLATE)
+        call("CreateProvisioningTemplateVersion", templateName="one", templateBody=TEMPLATE, setAsDefault=True)
+        call("DescribeProvisioningTemplate", templateName="two")
+        call("DescribeProvisioningTemplateVersion", templateName="one", versionId=2)
+        self.pages("ListProvisioningTemplates", "templates")
+        self.pages("ListProvisioningTemplateVersions", "versions", templateName="one")
+        call("UpdateProvisioningTemplate", templateName="one")
+        call("UpdateProvisioningTemplate", templateName="one", description="e", enabled=True, defaultVersionId=1, provisioningRoleArn=ROLE + "2",
+             preProvisioningHook=hook)
+        call("UpdateProvisioningTemplate", templateName="one", removePreProvisioningHook=True)
+        call("DeleteProvisioningTemplateVersion", templateName="one", versionId=2)
+        self.tagged("provisioningtemplate/two")
+        call("DeleteProvisioningTemplate", templateName="two")
+        with open(self.pki.path("csr.csr")) as file:
+            csr = file.read()
+        made = call("RegisterThing", parameters={"CSR": csr, "More": "x"}, templateBody=json.dumps({
+            "Parameters": {"CSR": {"Type": "String"}},
+            "Resources": {"c": {"Type": "AWS::IoT::Certificate", "Properties": {"CertificateSigningRequest": {"Ref": "CSR"}}},
+                          "p": {"Type": "AWS::IoT::Policy", "Properties": {"PolicyDocument": ALLOW_ALL}},
+                          "t": {"Type": "AWS::IoT::Thing", "Properties": {"ThingName": "registered"}}}}))
+        self.assertEqual(made["resourceArns"]["t"], ARN + "thing/registered")
+
     def domains_and_aliases(self):
         call = self.call
         create = "CreateDomainConfiguration"
@@ -383,6 +415,7 @@ class Contract(unittest.TestCase):
         self.principals()
         self.policies()
         self.authorizers()
+        self.provisioning()
         self.domains_and_aliases()
         self.account()
         self.messages()

@@ -110,6 +110,68 @@ class Registration(Refusals, unittest.TestCase):
         self.assertEqual(statuses[self.pki.fingerprint("jitp-nowhere")], "PENDING_ACTIVATION")
         self.assertIn("certificate.auto_registration_failed", self.server.read_log())
 
+    def test_templates_by_name(self):
+        role = "arn:aws:iam::000000000000:role/jitp"
+        iot = self.iot
+        iot.create_provisioning_template(templateName="fleet", templateBody=json.dumps(TEMPLATE), provisioningRoleArn=role, enabled=True)
+        iot.create_provisioning_template(templateName="jitp", templateBody=json.dumps(TEMPLATE), provisioningRoleArn=role, type="JITP")
+        use = {"setAsActive": True, "allowAutoRegistration": True}
+        for config, error, status in (({"templateName": "none"}, "ResourceNotFoundException", 404),
+                                      ({"templateName": "fleet"}, "InvalidRequestException", 400),
+                                      ({"templateName": "jitp", "templateBody": json.dumps(TEMPLATE)}, "InvalidRequestException", 400)):
+            self.refused(error, status, self.pki.register_ca, iot=iot, name="refused", registrationConfig=config, **use)
+        ca = self.pki.register_ca(iot, "named", registrationConfig={"templateName": "jitp"}, **use)
+        self.assertEqual(iot.describe_ca_certificate(certificateId=ca)["registrationConfig"], {"templateName": "jitp"})
+        self.assertEqual([each["certificateId"] for each in iot.list_ca_certificates(templateName="jitp")["certificates"]], [ca])
+        self.refused("DeleteConflictException", 409, iot.delete_provisioning_template, templateName="jitp")
+        # A template that is not enabled makes nothing; once it is, the device that comes back is provisioned.
+        self.pki.signed("named-device", "named", subject="/C=NO/CN=named")
+        self.assertEqual(self.connect("named-device"), 0x87)
+        self.refused("ResourceNotFoundException", 404, iot.describe_thing, thingName="NO-named")
+        iot.update_provisioning_template(templateName="jitp", enabled=True)
+        self.assertEqual(self.connect("named-device"), 0)
+        self.assertEqual(iot.describe_thing(thingName="NO-named")["attributes"], {"country": "NO"})
+        # The default version holds, from the next device on.
+        other = json.loads(json.dumps(TEMPLATE))
+        other["Resources"]["thing"]["Properties"]["ThingName"] = {"Fn::Sub": "v2-${AWS::IoT::Certificate::CommonName}"}
+        self.assertEqual(iot.create_provisioning_template_version(templateName="jitp", templateBody=json.dumps(other))["versionId"], 2)
+        iot.update_provisioning_template(templateName="jitp", defaultVersionId=2)
+        self.pki.signed("second-device", "named", subject="/C=NO/CN=second")
+        self.assertEqual(self.connect("second-device"), 0)
+        iot.describe_thing(thingName="v2-second")
+        # What the CA does not name any more may go.
+        iot.update_ca_certificate(certificateId=ca, removeAutoRegistration=True)
+        self.refused("DeleteConflictException", 409, iot.delete_provisioning_template_version, templateName="jitp", versionId=2)
+        iot.delete_provisioning_template(templateName="jitp")
+        self.refused("ResourceNotFoundException", 404, iot.describe_provisioning_template, templateName="jitp")
+        iot.delete_provisioning_template(templateName="fleet")
+
+    def test_a_thing_is_registered_by_a_template(self):
+        self.pki.run("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "registered.key", "-subj", "/CN=r",
+                     "-out", "registered.csr")
+        body = {"Parameters": {"Name": {"Type": "String"}, "CSR": {"Type": "String"}, "Site": {"Type": "String", "Default": "north"}},
+                "Resources": {
+                    "thing": {"Type": "AWS::IoT::Thing", "Properties": {"ThingName": {"Ref": "Name"}, "AttributePayload": {"site": {"Ref": "Site"}}},
+                              "OverrideSettings": {"AttributePayload": "FAIL"}},
+                    "certificate": {"Type": "AWS::IoT::Certificate", "Properties": {"CertificateSigningRequest": {"Ref": "CSR"}}},
+                    "policy": {"Type": "AWS::IoT::Policy", "Properties": {"PolicyDocument": ALLOW_ALL}}}}
+        parameters = {"Name": "registered", "CSR": self.pki.read("registered.csr")}
+        made = self.iot.register_thing(templateBody=json.dumps(body), parameters=parameters)
+        self.assertEqual(set(made["resourceArns"]), {"thing", "certificate", "policy"})
+        with open(self.pki.path("registered.pem"), "w") as file:
+            file.write(made["certificatePem"])
+        self.assertEqual(self.connect("registered"), 0)
+        self.assertEqual(self.iot.describe_thing(thingName="registered")["attributes"], {"site": "north"})
+        certificates = len(self.iot.list_certificates()["certificates"])
+        self.refused("ConflictingResourceUpdateException", 409, self.iot.register_thing, templateBody=json.dumps(body), parameters=parameters)
+        self.refused("InvalidRequestException", 400, self.iot.register_thing, templateBody=json.dumps(body), parameters={"Name": "x"})
+        body["Resources"]["thing"]["Properties"]["ThingTypeName"] = "absent"
+        self.refused("ResourceRegistrationFailureException", 400, self.iot.register_thing, templateBody=json.dumps(body),
+                     parameters={**parameters, "Name": "never"})
+        # Nothing is left of what failed.
+        self.assertEqual(len(self.iot.list_certificates()["certificates"]), certificates)
+        self.refused("ResourceNotFoundException", 404, self.iot.describe_thing, thingName="never")
+
     def test_g07_a_certificate_of_no_ca_connects_once_it_is_registered(self):
         self.pki.ca("own", is_ca=False)
         self.assertEqual(self.connect("own"), 0x87)
