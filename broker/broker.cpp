@@ -29,6 +29,7 @@ RetainedLimits retained_limits(const BrokerOptions& options) {
   limits.bytes_max = options.retained_bytes_max;
   limits.payload_bytes_max = options.retained_payload_bytes_max;
   limits.interval_ms = options.retained_interval_ms;
+  limits.per_s_max = options.retained_per_s_max;
   limits.hash_matches_parent = options.hash_matches_parent;
   limits.hash_seed = options.hash_seed;
   return limits;

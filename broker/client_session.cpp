@@ -188,6 +188,7 @@ void ClientSession::explain(Packet& packet, std::string_view why) const {
 template void ClientSession::explain(mqtt::Disconnect& packet, std::string_view why) const;
 template void ClientSession::explain(mqtt::Ack& packet, std::string_view why) const;
 template void ClientSession::explain(mqtt::SubackView& packet, std::string_view why) const;
+template void ClientSession::explain(mqtt::UnsubackView& packet, std::string_view why) const;
 template void ClientSession::explain(mqtt::Connack& packet, std::string_view why) const;
 
 void ClientSession::on_closed(CloseReason reason) {

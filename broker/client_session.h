@@ -32,6 +32,7 @@ namespace iotcore::broker {
 
 struct ConnectionInfo;
 struct DirectMessage;
+struct FilterView;
 class RetainedReplay;
 
 // How a subscription wants one message, after all filters of the client that match it have been put together.
@@ -240,6 +241,7 @@ class ClientSession final : public Client {
 
   // SUBSCRIBE.
   bool answer_fits(std::size_t codes);
+  bool group_has_room(const FilterView& filter) const;
   mqtt::Reason subscribe_one(
       const mqtt::SubscriptionView& wanted, std::uint32_t subscription_id, bool& is_new
   );

@@ -8,6 +8,8 @@
 #include "broker/reserved_topics.h"
 #include "broker/retained_replay.h"
 #include "broker/topic.h"
+#include "broker/topic_tree.h"
+#include "broker/worker_broker.h"
 #include "broker/worker_sessions.h"
 
 #include <algorithm>
@@ -146,6 +148,11 @@ mqtt::Reason ClientSession::subscribe_one(
     worker_.limits().reached(at_limit ? Limit::kSubscriptions : Limit::kMemory);
     return mqtt::Reason::kQuotaExceeded;
   }
+  if (filter->is_shared() && !session_->is_subscribed(table, wanted.filter) &&
+      !group_has_room(*filter)) {
+    worker_.limits().reached(Limit::kSharedGroups);
+    return mqtt::Reason::kQuotaExceeded;
+  }
   is_new = session_->subscribe(table, wanted.filter, subscriber);
   if (session_->is_persistent()) {
     worker_.batch().put(
@@ -155,6 +162,24 @@ mqtt::Reason ClientSession::subscribe_one(
     );
   }
   return granted;
+}
+
+// Whether a shared subscription takes one more member. Those who ask on several workers at once may all be told so.
+bool ClientSession::group_has_room(const FilterView& filter) const {
+  const BrokerOptions& options = worker_.options();
+  if (options.share_groups_max == 0 && options.share_members_max == 0) {
+    return true;
+  }
+  TopicTree& tree = worker_.shared().tree();
+  const std::vector<GroupMembers> workers = tree.group_members(filter.filter, filter.share_name);
+  if (workers.empty()) {
+    return options.share_groups_max == 0 || tree.group_count() < options.share_groups_max;
+  }
+  std::size_t members = 0;
+  for (const GroupMembers& worker : workers) {
+    members += worker.member_count;
+  }
+  return options.share_members_max == 0 || members < options.share_members_max;
 }
 
 void ClientSession::on_unsubscribe(const mqtt::FrameView& frame) {
@@ -183,6 +208,9 @@ void ClientSession::on_unsubscribe(const mqtt::FrameView& frame) {
   mqtt::UnsubackView unsuback;
   unsuback.packet_id = packet.packet_id;
   unsuback.reasons = reasons;
+  if (is_v5() && gone.size() != reasons.size()) {
+    explain(unsuback, "there was no subscription to a topic filter");
+  }
   if (session_->is_persistent() && !gone.empty()) {
     auto* held = new HeldPacket(*this, unsuback, {});
     worker_.durable_batch(held->hold());

@@ -18,6 +18,8 @@ constexpr std::array<const char*, static_cast<std::size_t>(Limit::kCount_)> kNam
     "connect_rate_of_client",
     "filters_per_subscribe",
     "subscriptions",
+    "shared_groups",
+    "stored_rate",
     "receive_maximum",
     "retained",
     "memory",

@@ -23,6 +23,8 @@ enum class Limit : std::uint8_t {
   kConnectRateOfClient,
   kFiltersPerSubscribe,
   kSubscriptions,
+  kSharedGroups,
+  kStoredRate,
   kReceiveMaximum,
   kRetained,
   kMemory,

@@ -24,6 +24,8 @@ BrokerOptions strict_options() {
   options.filters_per_subscribe_max = 8;
   options.subscriptions_per_client_max = 50;
   options.share_strategy = ShareStrategy::kRoundRobin;
+  options.share_groups_max = 100;
+  options.share_members_max = 100;
   options.qos_max = 1;
   options.session_expiry_s = 3600;
   options.receive_maximum = 100;
@@ -33,6 +35,8 @@ BrokerOptions strict_options() {
   options.over_rate = OverRate::kDrop;
   options.connects_per_s_max = 3000;
   options.connects_per_s_of_client_max = 1;
+  options.stored_messages_per_s_max = 10;
+  options.retained_per_s_max = 500;
   options.retained_interval_ms = 1000;
   options.retained_messages_max = 500'000;
   options.retained_payload_bytes_max = 128U << 10;

@@ -55,6 +55,8 @@ struct BrokerOptions {
   std::size_t filters_per_subscribe_max = 1000;
   std::size_t subscriptions_per_client_max = 10'000;
   ShareStrategy share_strategy = ShareStrategy::kLeastLoaded;
+  std::size_t share_groups_max = 0;   // shared subscriptions in all, by name and filter; 0: any number
+  std::size_t share_members_max = 0;  // of one shared subscription, connected or not; 0: any number
 
   // Windows and queues.
   std::uint8_t qos_max = 2;                  // 1: QoS 2 is refused
@@ -77,6 +79,8 @@ struct BrokerOptions {
   OverRate over_rate = OverRate::kSlowDown;
   std::uint32_t connects_per_s_max = 0;  // of all clients
   std::uint32_t connects_per_s_of_client_max = 0;
+  std::uint32_t stored_messages_per_s_max = 0;  // of what waited for one client while it was away
+  std::uint32_t retained_per_s_max = 0;         // retained publishes of all clients
   std::uint32_t retained_interval_ms = 0;  // between two retained messages of a topic
 
   // Retained messages.

@@ -121,6 +121,9 @@ Result<bool> RetainedMessages::set(const PublishView& publish) {
       now_ms - kept->stored_ms < limits_.interval_ms) {
     return fail(Errc::kQuotaExceeded, "too soon after the last retained message of this topic");
   }
+  if (!within_rate()) {
+    return fail(Errc::kQuotaExceeded, "more retained messages a second than are taken");
+  }
   const std::size_t before = kept == nullptr ? 0 : bytes_of(kept->message->view());
   if (!reserve(kept == nullptr ? 1 : 0, bytes_of(publish), before)) {
     return fail(Errc::kQuotaExceeded, "the limit of retained messages is reached");
@@ -131,6 +134,14 @@ Result<bool> RetainedMessages::set(const PublishView& publish) {
   }
   keep(shard, *kept, publish, now_ms);
   return true;
+}
+
+bool RetainedMessages::within_rate() {
+  if (limits_.per_s_max == 0) {
+    return true;
+  }
+  const std::lock_guard lock(rate_mutex_);
+  return rate_.try_take(clock_.now(), 1, limits_.per_s_max);
 }
 
 void RetainedMessages::write(std::string_view topic, store::Batch& batch) {

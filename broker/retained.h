@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "broker/message.h"
+#include "broker/rate_limit.h"
 #include "broker/topic_index.h"
 #include "store/batch.h"
 
@@ -11,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +28,7 @@ struct RetainedLimits {
   std::size_t bytes_max = 1U << 30;  // in memory, what goes with each message included
   std::size_t payload_bytes_max = 268'435'455;
   std::uint32_t interval_ms = 0;  // between two messages of one topic
+  std::uint32_t per_s_max = 0;    // of all topics; 0: any number
   bool hash_matches_parent = true;
   std::uint64_t hash_seed = 0;  // 0: random
 };
@@ -94,6 +97,7 @@ class RetainedMessages {
 
   Shard& shard_of(std::string_view topic);
   bool is_expired(const Kept& kept) const;
+  bool within_rate();
   bool reserve(std::size_t messages, std::size_t more, std::size_t less);
   void keep(Shard& shard, Kept& kept, const PublishView& publish, std::int64_t stored_ms);
   void forget(Shard& shard, Kept* kept);
@@ -106,6 +110,8 @@ class RetainedMessages {
   std::atomic<std::size_t> count_ = 0;
   std::atomic<std::size_t> bytes_ = 0;
   std::atomic<std::uint64_t> changes_ = 0;
+  std::mutex rate_mutex_;  // only where there is a limit
+  RateLimit rate_;
   std::array<std::unique_ptr<Shard>, kShards> shards_;
 };
 

@@ -221,6 +221,7 @@ void SessionQueue::attach() {
   loaded_ = erased_;
   session_.inflight().reset(erased_);
   ahead_ = asked_ahead_ = sent_;
+  stored_end_ = next_;
   stride_ = kAheadMin;
   pump();
 }
@@ -249,6 +250,25 @@ bool SessionQueue::may_go(std::uint64_t sequence) {
   }
   stalled_ = true;
   ask_ahead(sequence);
+  return false;
+}
+
+// Whether one more of those that were stored may go out now (mqtt.stored_messages_per_s_max). If not, pump() goes on when it may.
+bool SessionQueue::may_drain() {
+  const std::uint32_t per_s = worker_.options().stored_messages_per_s_max;
+  if (per_s == 0 || drain_.try_take(worker_.now(), 1, per_s)) {
+    return true;
+  }
+  if (!std::exchange(draining_, true)) {
+    worker_.limits().reached(Limit::kStoredRate);
+    const Duration in = std::chrono::duration_cast<Duration>(std::chrono::seconds(1)) / per_s;
+    worker_.timers().schedule(worker_.now() + in, [&worker = worker_, number = number_] {
+      if (Session* session = worker.sessions().find(number); session != nullptr) {
+        session->queue().draining_ = false;
+        session->queue().pump();
+      }
+    });
+  }
   return false;
 }
 
@@ -287,7 +307,8 @@ void SessionQueue::pump() {
       break;
     }
     if (!client->takes_more(next.sequence) ||
-        (next.message && !next.sent && !may_go(next.sequence))) {
+        (next.message && !next.sent && !may_go(next.sequence)) ||
+        (next.message && next.sequence < stored_end_ && !may_drain())) {
       break;
     }
     const std::size_t bytes = next.message ? bytes_of(next.message->view()) : 0;

@@ -4,6 +4,7 @@
 #include "broker/fifo.h"
 #include "broker/inflight.h"
 #include "broker/message.h"
+#include "broker/rate_limit.h"
 #include "broker/session_rows.h"
 
 #include <cstddef>
@@ -141,6 +142,7 @@ class SessionQueue {
   void release_body(std::uint64_t body, store::Batch& batch);
   void load();
   bool may_go(std::uint64_t sequence);
+  bool may_drain();
   void ask_ahead(std::uint64_t sequence);
 
   WorkerBroker& worker_;
@@ -155,6 +157,8 @@ class SessionQueue {
   std::uint64_t ahead_ = 0;          // the store knows that messages below may have been sent
   std::uint64_t asked_ahead_ = 0;    // or will know
   std::uint64_t erased_ = 0;         // below: no rows are left
+  std::uint64_t stored_end_ = 0;     // below: waited while nobody was there
+  RateLimit drain_;
   std::uint64_t count_ = 0;          // not sent yet, in memory or not
   std::uint64_t bytes_ = 0;
   std::uint32_t shared_rows_ = 0;
@@ -164,6 +168,7 @@ class SessionQueue {
   bool trimming_ = false;
   bool group_rows_ = false;
   bool stalled_ = false;  // waited for the store
+  bool draining_ = false;  // a timer will go on
   bool dirty_ = false;    // told the worker that there is something to erase
 };
 

@@ -1,7 +1,9 @@
 #include "broker/sys_topics.h"
 
 #include "broker/retained.h"
+#include "broker/topic_tree.h"
 #include "broker/worker_broker.h"
+#include "broker/worker_sessions.h"
 
 #include <cmath>
 #include <cstdio>
@@ -43,6 +45,8 @@ SysTopics::Totals SysTopics::totals_of(WorkerBroker& worker) {
   const WorkerBroker::Counters& counters = worker.counters();
   Totals totals;
   totals.connected = worker.clients().connected();
+  totals.disconnected = worker.sessions().offline_count();
+  totals.expired = counters.sessions_expired.value();
   totals.subscriptions = worker.subscribers().subscription_count();
   totals.received = counters.received.value();
   totals.delivered = counters.delivered.value();
@@ -73,6 +77,8 @@ void SysTopics::tick() {
 
 void SysTopics::add(const Totals& totals) {
   totals_.connected += totals.connected;
+  totals_.disconnected += totals.disconnected;
+  totals_.expired += totals.expired;
   totals_.subscriptions += totals.subscriptions;
   totals_.received += totals.received;
   totals_.delivered += totals.delivered;
@@ -94,8 +100,15 @@ void SysTopics::publish_all() {
   );
   publish("clients/connected", std::to_string(totals_.connected));
   publish("clients/active", std::to_string(totals_.connected));
+  publish("clients/disconnected", std::to_string(totals_.disconnected));
+  publish("clients/inactive", std::to_string(totals_.disconnected));
+  publish("clients/total", std::to_string(totals_.connected + totals_.disconnected));
+  publish("clients/expired", std::to_string(totals_.expired));
   publish("clients/maximum", std::to_string(connected_max_));
   publish("subscriptions/count", std::to_string(totals_.subscriptions));
+  publish(
+      "shared_subscriptions/count", std::to_string(worker_.shared().tree().group_count())
+  );
   publish("publish/messages/received", std::to_string(totals_.received));
   publish("publish/messages/sent", std::to_string(totals_.delivered));
   publish("publish/messages/dropped", std::to_string(totals_.dropped));

@@ -25,6 +25,8 @@ class SysTopics {
   // Of one worker, or of all.
   struct Totals {
     std::uint64_t connected = 0;
+    std::uint64_t disconnected = 0;  // with a session that waits for them
+    std::uint64_t expired = 0;
     std::uint64_t subscriptions = 0;
     std::uint64_t received = 0;
     std::uint64_t delivered = 0;

@@ -312,6 +312,7 @@ void TopicTree::set_group_members(
   group = new (space) Group{list, next_group_id_++, static_cast<std::uint32_t>(share_name.size())};
   std::memcpy(static_cast<void*>(group + 1), share_name.data(), share_name.size());
   leaf.groups.insert(group, hash, seed_, memory);
+  group_count_.fetch_add(1, std::memory_order_relaxed);
 }
 
 bool TopicTree::remove_group_members(LeafWord& end, std::string_view share_name, WorkerId worker) {
@@ -341,6 +342,7 @@ bool TopicTree::remove_group_members(LeafWord& end, std::string_view share_name,
   } else {
     // The group keeps its last list for the readers that are still at it.
     leaf.groups.erase(group, hash, memory);
+    group_count_.fetch_sub(1, std::memory_order_relaxed);
     memory.retire(group, sizeof(Group) + group->name().size());
     if (leaf.groups.empty() && leaf.count <= 1) {
       replace_leaf(end, leaf.count == 0 ? 0 : LeafWord::from_entry(leaf.entries()[0]));

@@ -74,6 +74,9 @@ class TopicTree {
   // Filters with at least one entry or group.
   std::size_t filter_count() const { return filter_count_.load(std::memory_order_relaxed); }
 
+  // Shared subscriptions with at least one member.
+  std::size_t group_count() const { return group_count_.load(std::memory_order_relaxed); }
+
   // What the tree holds from the allocator, what waits to be freed included.
   std::size_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
 
@@ -218,6 +221,7 @@ class TopicTree {
   Node root_;
   alignas(64) std::atomic<std::uint64_t> generation_{1};
   std::atomic<std::size_t> filter_count_{0};
+  std::atomic<std::size_t> group_count_{0};
   std::atomic<std::size_t> memory_bytes_{0};
   std::mutex writer_;  // and what follows
   RetireList retired_;

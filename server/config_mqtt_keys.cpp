@@ -193,6 +193,18 @@ void append_connection_keys(std::vector<ConfigKey>& k) {
       &O::share_strategy,
       {{"least_loaded", ShareStrategy::kLeastLoaded}, {"round_robin", ShareStrategy::kRoundRobin}}
   ));
+  k.push_back(number(
+      "share_groups_max",
+      "Shared subscriptions in all, counted by share name and filter; 0: any number.",
+      &O::share_groups_max,
+      0
+  ));
+  k.push_back(number(
+      "share_members_max",
+      "Members of one shared subscription, connected or not; 0: any number.",
+      &O::share_members_max,
+      0
+  ));
 }
 
 void append_flow_keys(std::vector<ConfigKey>& k) {
@@ -286,6 +298,15 @@ void append_flow_keys(std::vector<ConfigKey>& k) {
       "CONNECTs a second of one client id; 0: any.",
       &O::connects_per_s_of_client_max,
       0
+  ));
+  k.push_back(number(
+      "stored_messages_per_s_max",
+      "How many of the messages that have waited for a client go out a second once it is back; 0: as fast as it takes them.",
+      &O::stored_messages_per_s_max,
+      0
+  ));
+  k.push_back(number(
+      "retained_per_s_max", "Retained publishes a second of all clients; 0: any.", &O::retained_per_s_max, 0
   ));
   k.push_back(number(
       "retained_interval_ms",

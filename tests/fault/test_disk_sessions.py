@@ -13,6 +13,7 @@ import urllib.request
 
 import session_clients
 from crashes import Server, wait_until
+from server import BINARY
 from session_clients import SessionPublisher, SessionSubscriber
 
 SETTINGS = ["workers=2", "mqtt.queued_messages_max=10000000", "mqtt.queued_bytes_max=1g"]
@@ -217,6 +218,49 @@ class TornLog(unittest.TestCase):
         with self.assertRaises(RuntimeError) as refused:
             self.server.start()
         self.assertRegex(str(refused.exception), "(?i)corrupt")
+
+
+class FailedSync(unittest.TestCase):
+    """A disk that takes writes and loses them: `fsync` and `fdatasync` say EIO for a while. Pages that a failed sync was to save are not tried again by
+    Linux, so nothing that depends on them may be acknowledged, then or later."""
+
+    def setUp(self):
+        libraries = subprocess.run(["ldd", BINARY], capture_output=True, text=True).stdout
+        if "libasan" in libraries or "libtsan" in libraries:
+            self.skipTest("a sanitizer wants to be loaded first")
+        self.folder = tempfile.mkdtemp(prefix="iotcore-sync-")
+        self.addCleanup(shutil.rmtree, self.folder, True)
+        self.switch = os.path.join(self.folder, "fail")
+        library = os.path.join(self.folder, "failing_sync.so")
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "failing_sync.c")
+        subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+        environment = {"LD_PRELOAD": library, "FAILING_SYNC_SWITCH": self.switch}
+        self.server = Server(settings=SETTINGS, environment=environment)
+        self.addCleanup(self.server.close)
+        self.sessions = Sessions(self.server)
+
+    def fail(self):
+        with open(self.switch, "w"):
+            pass
+
+    def mend(self):
+        os.unlink(self.switch)
+
+    def test_nothing_is_acknowledged_while_syncs_fail(self):
+        for killed in (False, True, False):
+            self.assertGreater(self.sessions.publish_for(1), 0)
+            self.fail()
+            wait_until(lambda: self.sessions.publish_for(0.2) == 0 and ready(self.server)[0] == 503)
+            self.assertEqual(self.sessions.publish_for(1), 0, "acknowledged and not kept")
+            self.assertIn("Input/output error", ready(self.server)[1])
+            if killed:
+                self.server.kill()
+            self.mend()
+            if killed:
+                self.server.start()
+            wait_until(lambda: ready(self.server)[0] == 200)
+        self.assertGreater(self.sessions.publish_for(1), 0)
+        self.sessions.finish(self)
 
 
 if __name__ == "__main__":

@@ -18,12 +18,13 @@ START_TIMEOUT_S = 60  # sanitizers are slow
 
 
 class Server:
-    def __init__(self, dev=True, settings=(), data_dir=None, start=True, config=None):
+    def __init__(self, dev=True, settings=(), data_dir=None, start=True, config=None, environment=None):
         self.folder = data_dir or tempfile.mkdtemp(prefix="iotcore-test-")
         self.owns_folder = data_dir is None
         self.dev = dev
         self.settings = list(settings)
         self.config = config
+        self.environment = dict(os.environ, **(environment or {}))
         self.process = None
         self.info = {}
         if start:
@@ -44,7 +45,7 @@ class Server:
         for setting in self.settings:
             command += ["--set", setting]
         with open(os.path.join(self.folder, "log"), "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=self.environment)
         return self.wait_until_ready(ready) if wait else self
 
     def wait_until_ready(self, ready):

@@ -148,6 +148,101 @@ TEST_CASE("filters of one SUBSCRIBE and subscriptions of one client are bounded"
   CHECK(reached(f, "subscriptions") == 1);
 }
 
+TEST_CASE("shared subscriptions and their members are bounded, and room comes back") {
+  BrokerOptions options;
+  options.share_groups_max = 2;
+  options.share_members_max = 2;
+  BrokerFixture f(2, options);
+  const auto join = [&](TestClient& client, const char* filter) {
+    mqtt::SubscriptionView entry;
+    entry.filter = filter;
+    std::string entries;
+    mqtt::append_entry(entries, entry);
+    mqtt::SubscribeView packet;
+    packet.packet_id = PacketId{1};
+    packet.entries = {entries, 1};
+    client.send(packet);
+    f.settle();
+    return expect<mqtt::SubackView>(client).reason(0);
+  };
+  TestClient& a = f.connected("a");
+  TestClient& b = f.connected("b");
+  TestClient& c = f.connected("c");
+  CHECK_FALSE(mqtt::is_error(join(a, "$share/g/t")));
+  CHECK_FALSE(mqtt::is_error(join(b, "$share/g/t")));
+  CHECK(join(c, "$share/g/t") == mqtt::Reason::kQuotaExceeded);
+  CHECK_FALSE(mqtt::is_error(join(a, "$share/g/t")));  // it is a member
+  CHECK_FALSE(mqtt::is_error(join(c, "$share/h/t")));
+  CHECK(join(c, "$share/g/u") == mqtt::Reason::kQuotaExceeded);
+  CHECK_FALSE(mqtt::is_error(join(c, "t")));
+  CHECK(reached(f, "shared_groups") == 2);
+  b.lose();
+  f.settle();
+  CHECK_FALSE(mqtt::is_error(join(c, "$share/g/t")));
+  a.lose();
+  c.lose();
+  f.settle();
+  TestClient& d = f.connected("d");
+  CHECK_FALSE(mqtt::is_error(join(d, "$share/i/t")));
+  CHECK_FALSE(mqtt::is_error(join(d, "$share/j/t")));
+}
+
+TEST_CASE("retained messages of all clients are held to a rate") {
+  BrokerOptions options;
+  options.retained_per_s_max = 3;
+  BrokerFixture f(1, options);
+  TestClient& client = f.connected("c");
+  for (int i = 0; i < 5; ++i) {
+    f.publish(client, "t/" + std::to_string(i), "x", Qos::kAtMostOnce, true);
+  }
+  CHECK(f.broker->retained().count() == 3);
+  CHECK(reached(f, "retained") == 2);
+  pass_time(f, std::chrono::seconds(1));
+  f.publish(client, "t/4", "x", Qos::kAtMostOnce, true);
+  CHECK(f.broker->retained().count() == 4);
+}
+
+TEST_CASE("what has waited for a client goes out at a rate, in order, and what is new comes after it") {
+  BrokerOptions options;
+  options.stored_messages_per_s_max = 10;
+  BrokerFixture f(1, options);
+  const auto come = [&]() -> TestClient& {
+    TestClient& client = f.client(Version::kV3);
+    mqtt::ConnectView connect;
+    connect.version = Version::kV3;
+    connect.client_id = "away";
+    connect.clean_start = false;
+    client.send(connect);
+    f.settle();
+    expect<mqtt::Connack>(client);
+    return client;
+  };
+  TestClient& first = come();
+  f.subscribe(first, "t", Qos::kAtLeastOnce);
+  first.lose();
+  TestClient& pub = f.connected("pub");
+  for (std::uint16_t i = 1; i <= 25; ++i) {
+    f.publish(pub, "t", std::to_string(i), Qos::kAtLeastOnce, false, i);
+  }
+  TestClient& back = come();
+  f.settle();
+  std::vector<std::string> got = payloads(back);
+  CHECK(got.size() == 10);
+  f.publish(pub, "t", "new", Qos::kAtLeastOnce, false, 26);
+  for (int i = 0; i < 20; ++i) {
+    pass_time(f, std::chrono::milliseconds(100));
+  }
+  for (std::string& payload : payloads(back)) {
+    got.push_back(std::move(payload));
+  }
+  REQUIRE(got.size() == 26);
+  for (std::size_t i = 0; i < 25; ++i) {
+    CHECK(got[i] == std::to_string(i + 1));
+  }
+  CHECK(got[25] == "new");
+  CHECK(reached(f, "stored_rate") > 0);
+}
+
 TEST_CASE("above its rate a client is read more slowly, and nothing is lost") {
   BrokerOptions options;
   options.publishes_per_s_max = 10;

@@ -198,7 +198,8 @@ TEST_CASE("statistics are messages on $SYS on request, now and for those who com
     CHECK(nothing(operator_client));
     return;
   }
-  CHECK(payloads(operator_client) == std::vector<std::string>{"2", "2", "2"});
+  // connected, active, disconnected, inactive, total, expired, maximum
+  CHECK(payloads(operator_client) == std::vector<std::string>{"2", "2", "0", "0", "2", "0", "2"});
   CHECK(payloads(all).empty());
   pass_time(f, std::chrono::seconds(5));
   CHECK(payloads(operator_client).empty());
@@ -210,7 +211,7 @@ TEST_CASE("statistics are messages on $SYS on request, now and for those who com
   CHECK(kept.retain);
   CHECK(kept.payload == "2");
   pass_time(f, std::chrono::seconds(5));
-  CHECK(payloads(operator_client) == std::vector<std::string>{"3", "3", "3"});
+  CHECK(payloads(operator_client) == std::vector<std::string>{"3", "3", "3", "3"});
   CHECK(rows(f.store) == 0);
 }
 
