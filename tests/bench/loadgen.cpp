@@ -36,6 +36,7 @@ const std::map<std::string_view, Scenario> kScenarios = {
     {"shadow-updates", iotcore::bench::shadow_updates},
     {"shadow-answered", iotcore::bench::shadow_updates},
     {"shadow-gets", iotcore::bench::shadow_gets},
+    {"ingest", iotcore::bench::ingest},
 };
 
 void allow_many_files() {

@@ -59,7 +59,7 @@ std::map<std::string_view, Field> fields(Options& options) {
       "loadgen: {}\nusage: loadgen SCENARIO --port N [--option value]...\n"
       "scenarios: p2p fan-in fan-out single one-topic latency connect tls-resume idle "
       "subscriptions retained https-publish neighbours shadow-updates shadow-answered "
-      "shadow-gets\noptions:{}\n",
+      "shadow-gets ingest\noptions:{}\n",
       problem,
       names
   );

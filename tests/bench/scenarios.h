@@ -21,5 +21,6 @@ void https_publish(const Options& options, TlsClient* tls, Record& record);
 void neighbours(const Options& options, TlsClient* tls, Record& record);
 void shadow_updates(const Options& options, TlsClient* tls, Record& record);
 void shadow_gets(const Options& options, TlsClient* tls, Record& record);
+void ingest(const Options& options, TlsClient* tls, Record& record);
 
 }  // namespace iotcore::bench
