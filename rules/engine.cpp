@@ -7,6 +7,7 @@
 #include "rules/keys.h"
 #include "rules/message_source.h"
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 #include <utility>
@@ -70,7 +71,73 @@ void append_hex(std::string& out, std::uint64_t number, unsigned digits) {
   }
 }
 
-// The durable records of one firing between evaluation and commit. Then they go to their queues, and the publisher is answered.
+// The durable records that one worker's rules have made in one turn, between evaluation and commit. Then they go to their queues, each queue's at once,
+// and the publishers are answered.
+class CommittingRecords final : public broker::PendingAck {
+ public:
+  explicit CommittingRecords(std::shared_ptr<const std::atomic<bool>> engine_is_there)
+      : PendingAck(&CommittingRecords::complete), engine_is_there_(std::move(engine_is_there)) {}
+
+  void add(std::vector<Prepared>& records, broker::PendingAck::Hold publisher) {
+    waiting_.push_back({std::move(publisher), records.back().queue});
+    for (Prepared& prepared : records) {
+      share_of(prepared.queue).records.push_back(std::move(prepared.record));
+    }
+  }
+
+ private:
+  struct Share {
+    SinkQueue* queue;
+    std::vector<std::unique_ptr<Record>> records;
+  };
+
+  struct Waiting {
+    broker::PendingAck::Hold publisher;
+    SinkQueue* queue;  // that may keep it waiting
+  };
+
+  // Shares of one queue are pushed in the order in which they were begun, so a message with very many actions needs no longer search.
+  Share& share_of(SinkQueue* queue) {
+    constexpr std::size_t kLookedAt = 8;
+    const auto from =
+        shares_.end() - static_cast<std::ptrdiff_t>(std::min(shares_.size(), kLookedAt));
+    const auto found = std::find_if(from, shares_.end(), [queue](const Share& share) {
+      return share.queue == queue;
+    });
+    return found != shares_.end() ? *found : shares_.emplace_back(Share{queue, {}});
+  }
+
+  static void complete(PendingAck& self, std::optional<Errc> failure) {
+    const std::unique_ptr<CommittingRecords> committed(static_cast<CommittingRecords*>(&self));
+    if (!*committed->engine_is_there_) {
+      return;  // dropped with the queue of a store or worker that has stopped
+    }
+    for (Share& share : committed->shares_) {
+      for (const std::unique_ptr<Record>& record : share.records) {
+        if (failure) {
+          // Nobody was promised anything, but what can be delivered is.
+          record->sequence = 0;
+          record->message_id.clear();
+        }
+      }
+      share.queue->push_all(share.records);
+    }
+    for (Waiting& waiting : committed->waiting_) {
+      if (failure) {
+        waiting.publisher.fail(*failure);
+      } else {
+        waiting.queue->hold_while_full(std::move(waiting.publisher));
+      }
+      waiting.publisher.release();
+    }
+  }
+
+  std::vector<Share> shares_;
+  std::vector<Waiting> waiting_;
+  std::shared_ptr<const std::atomic<bool>> engine_is_there_;  // the worker's, of the engine
+};
+
+// What one firing leaves besides, between evaluation and commit. Then it goes on, and the publisher is answered.
 class CommittingFiring final : public broker::PendingAck {
  public:
   CommittingFiring(
@@ -80,7 +147,6 @@ class CommittingFiring final : public broker::PendingAck {
         publisher_(std::move(publisher)),
         engine_is_there_(std::move(engine_is_there)) {}
 
-  std::vector<Prepared> records;
   Function<void()> after;
 
   // Or an evaluation that is still to be made.
@@ -100,16 +166,6 @@ class CommittingFiring final : public broker::PendingAck {
     if (failure) {
       firing->publisher_.fail(*failure);
     }
-    SinkQueue* full = nullptr;
-    for (Prepared& prepared : firing->records) {
-      if (failure) {
-        // Nobody was promised anything, but what can be delivered is.
-        prepared.record->sequence = 0;
-        prepared.record->message_id.clear();
-      }
-      full = prepared.queue;
-      prepared.queue->push(std::move(prepared.record));
-    }
     if (firing->after) {
       firing->after();
     }
@@ -120,9 +176,6 @@ class CommittingFiring final : public broker::PendingAck {
       if (!failure) {
         deferred->hold_while_full(rule, std::move(firing->publisher_));
       }
-    }
-    if (!failure && full != nullptr) {
-      full->hold_while_full(std::move(firing->publisher_));
     }
     firing->publisher_.release();
   }
@@ -135,7 +188,13 @@ class CommittingFiring final : public broker::PendingAck {
 
 // What one worker needs to run rules, kept from message to message.
 struct Engine::WorkerState {
+  explicit WorkerState(SpareRecords& spare) : records(spare) {}
+
   WorkerRandom random;
+  RecordSource records;
+  // Of the commit of that number, which owns it.
+  CommittingRecords* committing = nullptr;
+  std::uint64_t committing_number = 0;
   sql::ParsedPayload payload;
   MessageSource source;
   std::uint64_t trace_high = ByteReader(random_bytes(8)).u64();
@@ -183,12 +242,16 @@ void Engine::send(Firing& firing, broker::PublishContext& context, WorkerState& 
     prepared.queue->push(std::move(prepared.record));
   }
   if (!firing.durable.empty()) {
-    auto* committing = new CommittingFiring(context.hold(), worker.engine_is_there);
+    const std::uint64_t number = context.worker().commit_number();
+    if (worker.committing == nullptr || worker.committing_number != number) {
+      worker.committing = new CommittingRecords(worker.engine_is_there);
+      worker.committing_number = number;
+      context.worker().durable_batch(worker.committing->hold());
+    }
     firing.write(
-        context.worker().durable_batch(committing->hold()),
-        firing.has_error_action() ? message() : record::OutboxMessage()
+        context.worker().batch(), firing.has_error_action() ? message() : record::OutboxMessage()
     );
-    committing->records = std::move(firing.durable);
+    worker.committing->add(firing.durable, context.hold());
   } else if (!firing.failures.empty()) {
     fail_all(firing, message(), context, worker);
   }
@@ -314,7 +377,7 @@ Engine::Engine(
           {options_.compile, options_.strict}
       ) {
   for (std::size_t i = 0; i < broker.workers().count(); ++i) {
-    workers_.push_back(std::make_unique<WorkerState>());
+    workers_.push_back(std::make_unique<WorkerState>(sinks_.spare_records()));
   }
   firings_.connect(sinks_, rules_, external_, broker.options().account);
 }
@@ -445,7 +508,10 @@ void Engine::run(const LiveRule& live, broker::PublishContext& context, WorkerSt
   } else if (*output) {
     live.metrics->fired(context.worker().id());
     Firing firing(
-        live, {worker.source.view(), publish.hops, is_promised(publish)}, trace ? &*trace : nullptr
+        live,
+        {worker.source.view(), publish.hops, is_promised(publish)},
+        trace ? &*trace : nullptr,
+        &worker.records
     );
     firing.resolve({evaluation, (*output)->view(), (*output)->is_json()});
     send(firing, context, worker);

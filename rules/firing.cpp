@@ -70,7 +70,8 @@ void Firing::publish(const RuleAction& action, const ActionInput& input, Action:
 void Firing::queue(std::size_t index, const ActionInput& input, Action::Fields fields) {
   const RuleAction& action = live_.rule->actions[index];
   const bool is_kept = is_durable(action);
-  auto record = std::make_unique<Record>();
+  std::unique_ptr<Record> record =
+      records_ != nullptr ? records_->make() : std::make_unique<Record>();
   record->rule = rule();
   record->action = static_cast<std::int32_t>(index);
   record->delivery_id.append(origin_.message.trace_id.value_or(""))

@@ -36,9 +36,11 @@ class Firing {
     const ActionKind* kind;
   };
 
-  // `trace`: where its actions are noted, or nullptr. All of it outlives the firing.
-  Firing(const LiveRule& live, const Origin& origin, TraceEvent* trace)
-      : live_(live), origin_(origin), trace_(trace) {}
+  // `trace`: where its actions are noted, or nullptr. `records`: this thread's, if it has one. All of it outlives the firing.
+  Firing(
+      const LiveRule& live, const Origin& origin, TraceEvent* trace, RecordSource* records = nullptr
+  )
+      : live_(live), origin_(origin), trace_(trace), records_(records) {}
 
   void resolve(const ActionInput& input);
 
@@ -72,6 +74,7 @@ class Firing {
   const LiveRule& live_;
   const Origin origin_;
   TraceEvent* trace_;
+  RecordSource* records_;
   std::uint32_t durable_mask_ = 0;
 };
 

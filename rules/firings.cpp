@@ -156,6 +156,31 @@ void Firings::count(const std::string& sink, const Record& record, const RecordE
   }
 }
 
+void Firings::on_delivered(
+    const std::string& sink, std::span<const std::unique_ptr<Record>> records
+) {
+  const std::int64_t now_ms = to_epoch_ms(clock_.wall());
+  const std::string_view kind = kind_name_of_sink(sink);
+  std::vector<double> took_s;
+  for (std::size_t i = 0; i < records.size();) {
+    const Record& first = *records[i];
+    took_s.clear();
+    for (;
+         i < records.size() && records[i]->rule == first.rule && records[i]->action == first.action;
+         ++i) {
+      took_s.push_back(static_cast<double>(now_ms - records[i]->received_ms) / 1000);
+    }
+    RuleMetrics& metrics = metrics_.of(first.rule);
+    if (first.action != Record::kErrorAction) {
+      metrics.actions_succeeded(kind, took_s);
+      continue;
+    }
+    for (std::size_t ended = 0; ended < took_s.size(); ++ended) {
+      metrics.error_action_ended(true);
+    }
+  }
+}
+
 Function<void()> Firings::on_end(
     const std::string& sink, Record& record, const RecordEnd& end, store::Batch& batch
 ) {

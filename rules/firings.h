@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -54,6 +55,9 @@ class Firings final : public RecordEnds {
   Function<void()> on_end(
       const std::string& sink, Record& record, const RecordEnd& end, store::Batch& batch
   ) override;
+
+  void on_delivered(const std::string& sink, std::span<const std::unique_ptr<Record>> records)
+      override;
 
   // All actions of a rule and message have failed or ended: writes the errorAction's record to `batch`, to be delivered by calling the
   // result when it is durable; without `batch` it is delivered from memory.

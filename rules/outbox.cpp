@@ -25,7 +25,57 @@ void put_row(store::Batch& batch, std::string_view key, const Row& row) {
   batch.put(keys::kOutbox, key, bytes);
 }
 
+// Protobuf's wire format. What has its default is left out (proto3).
+void append_varint(std::string& out, std::uint64_t value) {
+  while (value >= 0x80) {
+    out += static_cast<char>(value | 0x80);
+    value >>= 7U;
+  }
+  out += static_cast<char>(value);
+}
+
+void append_number(std::string& out, unsigned field, std::uint64_t value) {
+  if (value != 0) {
+    append_varint(out, field << 3U);
+    append_varint(out, value);
+  }
+}
+
+void append_element(std::string& out, unsigned field, std::string_view bytes) {
+  constexpr unsigned kLengthDelimited = 2;
+  append_varint(out, field << 3U | kLengthDelimited);
+  append_varint(out, bytes.size());
+  out += bytes;
+}
+
+void append_bytes(std::string& out, unsigned field, std::string_view bytes) {
+  if (!bytes.empty()) {
+    append_element(out, field, bytes);
+  }
+}
+
 }  // namespace
+
+void append_row(std::string& out, const Record& record) {
+  using Row = record::OutboxRecord;
+  const std::uint64_t zigzag =
+      record.action >= 0 ? std::uint64_t{2} * static_cast<std::uint32_t>(record.action)
+                         : std::uint64_t{2} * static_cast<std::uint32_t>(-record.action) - 1;
+  append_bytes(out, Row::kRuleFieldNumber, record.rule);
+  append_number(out, Row::kActionFieldNumber, zigzag);
+  append_bytes(out, Row::kDeliveryIdFieldNumber, record.delivery_id);
+  for (const std::string& field : record.fields) {
+    append_element(out, Row::kFieldsFieldNumber, field);
+  }
+  append_bytes(out, Row::kPayloadFieldNumber, record.payload);
+  append_number(out, Row::kIsJsonFieldNumber, record.is_json ? 1 : 0);
+  append_number(out, Row::kReceivedMsFieldNumber, static_cast<std::uint64_t>(record.received_ms));
+  append_number(out, Row::kAgeMsMaxFieldNumber, static_cast<std::uint64_t>(record.age_max.count()));
+  append_number(out, Row::kAttemptsMaxFieldNumber, record.attempts_max);
+  append_bytes(out, Row::kMessageIdFieldNumber, record.message_id);
+  append_number(out, Row::kActionsMaskFieldNumber, record.actions_mask);
+  append_number(out, Row::kHopsFieldNumber, record.hops);
+}
 
 record::OutboxRecord to_row(const Record& record) {
   record::OutboxRecord row;
@@ -105,7 +155,10 @@ Result<std::vector<Outbox::Waiting>> Outbox::open(WallTime now) {
 }
 
 void Outbox::put(store::Batch& batch, std::string_view sink, const Record& record) {
-  put_row(batch, keys::record(sink, record.sequence), to_row(record));
+  thread_local std::string bytes;
+  bytes.clear();
+  append_row(bytes, record);
+  batch.put(keys::kOutbox, keys::record(sink, record.sequence), bytes);
 }
 
 void Outbox::put_cursor(

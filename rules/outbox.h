@@ -77,6 +77,8 @@ class Outbox {
 };
 
 record::OutboxRecord to_row(const Record& record);
+// The row's bytes as OutboxRecord has them, without making one: every message that is kept pays for it.
+void append_row(std::string& out, const Record& record);
 std::unique_ptr<Record> from_row(const record::OutboxRecord& row, std::uint64_t sequence);
 
 }  // namespace iotcore::rules

@@ -64,11 +64,13 @@ RuleMetrics::ActionCells& RuleMetrics::cells(std::string_view action) {
   return actions_.emplace(action, made).first->second;
 }
 
-void RuleMetrics::action_succeeded(std::string_view action, double latency_s) {
+void RuleMetrics::actions_succeeded(std::string_view action, std::span<const double> latencies_s) {
   const std::lock_guard lock(mutex_);
   ActionCells& counted = cells(action);
-  counted.success->add();
-  counted.latency->observe(latency_s);
+  counted.success->add(latencies_s.size());
+  for (const double latency_s : latencies_s) {
+    counted.latency->observe(latency_s);
+  }
 }
 
 void RuleMetrics::error_action_ended(bool success) {

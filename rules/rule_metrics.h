@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,7 +26,12 @@ class RuleMetrics {
 
   // Any thread.
   void failed(std::string_view reason);
-  void action_succeeded(std::string_view action, double latency_s);
+
+  void action_succeeded(std::string_view action, double latency_s) {
+    actions_succeeded(action, {&latency_s, 1});
+  }
+
+  void actions_succeeded(std::string_view action, std::span<const double> latencies_s);
   void action_failed(std::string_view action, std::string_view reason);
 
   // Not on a worker.

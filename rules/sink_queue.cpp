@@ -10,7 +10,6 @@ namespace iotcore::rules {
 namespace {
 
 constexpr std::size_t kStepsAtOnce = 16;
-constexpr std::size_t kRefillRecords = 2000;
 
 }  // namespace
 
@@ -51,27 +50,6 @@ SinkQueue::~SinkQueue() {
   }
 }
 
-std::uint64_t SinkQueue::next_sequence(store::Batch& batch) {
-  if (!cursor_written_.load(std::memory_order_relaxed)) [[unlikely]] {
-    // Each worker may write it once: only when a commit has been made is it known to be there.
-    record::OutboxCursor cursor;
-    cursor.set_first(0);
-    Outbox::put_cursor(batch, id_, cursor);
-  }
-  return outbox_.first_sequence() + counter_.fetch_add(1, std::memory_order_relaxed);
-}
-
-void SinkQueue::count(const Record& record, std::int64_t sign) {
-  const std::int64_t bytes = sign * static_cast<std::int64_t>(record.size_bytes());
-  records_.fetch_add(sign, std::memory_order_relaxed);
-  bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  if (!record.is_durable()) {
-    volatile_records_.fetch_add(sign);
-  }
-  metrics_.records.add(sign);
-  metrics_.bytes.add(bytes);
-}
-
 bool SinkQueue::is_over() const {
   return bytes_.load(std::memory_order_relaxed) >=
          static_cast<std::int64_t>(bytes_max_.load(std::memory_order_relaxed));
@@ -79,75 +57,6 @@ bool SinkQueue::is_over() const {
 
 bool SinkQueue::is_full() const {
   return outbox_.is_disk_low() || is_over();
-}
-
-void SinkQueue::push(std::unique_ptr<Record> record) {
-  const bool memory_full = memory_.is_full();
-  if (!record->is_durable() &&
-      (memory_full || (is_over() && on_full_.load(std::memory_order_relaxed) == OnFull::kBlock))) {
-    metrics_.dropped.add_shared();
-    store::Batch none;
-    const Function<void()> after = ends_.on_end(
-        id_,
-        *record,
-        {RecordEnd::Kind::kDropped, "the queue is full", RecordEnd::Cause::kQueueFull},
-        none
-    );
-    IOTCORE_CHECK(!after);
-    return;
-  }
-  record->queued_at = clock_.now();
-  count(*record, 1);
-  if (record->is_durable()) {
-    cursor_written_.store(true, std::memory_order_relaxed);
-    if (memory_full || spilling_.load()) {
-      const std::lock_guard lock(shared_);
-      spilled_.add(record->sequence);
-      spilling_ = true;
-      record.reset();
-    }
-  }
-  if (record) {
-    memory_.take(record->size_bytes());
-    Record* added = record.release();
-    added->next = inbox_.load(std::memory_order_relaxed);
-    while (!inbox_.compare_exchange_weak(
-        added->next, added, std::memory_order_release, std::memory_order_relaxed
-    )) {
-    }
-  }
-  wake();
-}
-
-void SinkQueue::hold_while_full(broker::PendingAck::Hold hold) {
-  if (!hold || on_full_.load(std::memory_order_relaxed) != OnFull::kBlock || !is_full()) {
-    hold.release();
-    return;
-  }
-  {
-    const std::lock_guard lock(shared_);
-    holds_.push_back(std::move(hold));
-  }
-  holding_ = true;
-  wake();  // it may have run empty in between
-}
-
-void SinkQueue::release_holds() {
-  // With little room on the disk, publishers go on at the pace of the sink.
-  const auto low =
-      outbox_.is_disk_low() ? 0 : static_cast<std::int64_t>(now_options_.bytes_max / 2);
-  if (!holding_.load(std::memory_order_relaxed) || bytes_.load() > low) {
-    return;
-  }
-  std::vector<broker::PendingAck::Hold> released;
-  holding_ = false;
-  {
-    const std::lock_guard lock(shared_);
-    released.swap(holds_);
-  }
-  for (broker::PendingAck::Hold& hold : released) {
-    hold.release();
-  }
 }
 
 void SinkQueue::resume(const record::OutboxCursor& cursor) {
@@ -329,21 +238,6 @@ void SinkQueue::note_oldest(const std::vector<std::unique_ptr<Record>>& batch) {
   *oldest_ms_ = oldest_ms == std::numeric_limits<std::int64_t>::max() ? 0 : oldest_ms;
 }
 
-void SinkQueue::take_inbox() {
-  Record* newest = inbox_.exchange(nullptr, std::memory_order_acquire);
-  Record* oldest = nullptr;
-  while (newest != nullptr) {
-    Record* next = newest->next;
-    newest->next = oldest;
-    oldest = std::exchange(newest, next);
-  }
-  while (oldest != nullptr) {
-    Record* next = oldest->next;
-    pending_.emplace_back(oldest);
-    oldest = next;
-  }
-}
-
 void SinkQueue::drop_what_is_too_much() {
   const OnFull on_full = now_options_.on_full;
   while (on_full != OnFull::kBlock && is_full() && pending_.size() > 1) {
@@ -359,62 +253,6 @@ void SinkQueue::drop_what_is_too_much() {
     memory_.give_back(dropped->size_bytes());
     end(std::move(dropped),
         {RecordEnd::Kind::kFailed, "the queue is full", RecordEnd::Cause::kQueueFull});
-  }
-}
-
-void SinkQueue::refill() {
-  if (!spilling_.load() || pending_.size() >= kRefillRecords / 2) {
-    return;
-  }
-  SequenceRange range;
-  {
-    const std::lock_guard lock(shared_);
-    if (spilled_.empty()) {
-      spilling_ = false;
-      return;
-    }
-    range = spilled_.front();
-  }
-  // What one publisher pushed before it spilled is in the inbox by now, and goes first.
-  take_inbox();
-  std::uint64_t next = range.first;
-  std::vector<std::uint64_t> broken;
-  auto read = outbox_.read(id_, range, kRefillRecords, next, broken);
-  if (!read) {
-    note_result(is_up_, "outbox: " + read.error().message());
-    wake_at(clock_.now() + std::chrono::seconds(1));
-    return;
-  }
-  const std::uint64_t this_run = outbox_.first_sequence();
-  for (std::unique_ptr<Record>& record : *read) {
-    record->queued_at = clock_.now();
-    const std::size_t bytes = record->size_bytes();
-    memory_.take(bytes);
-    if (record->sequence < this_run) {
-      ++earlier_records_;
-      // Counted already by the cursor, as far as it knew.
-      count(*record, 1);
-      const std::int64_t one = std::min<std::int64_t>(resumed_records_, 1);
-      const std::int64_t its = std::min(resumed_bytes_, static_cast<std::int64_t>(bytes));
-      resumed_records_ -= one;
-      resumed_bytes_ -= its;
-      records_ -= one;
-      bytes_ -= its;
-      metrics_.records.add(-one);
-      metrics_.bytes.add(-its);
-    }
-    pending_.push_back(std::move(record));
-  }
-  if (range.first < this_run && next >= this_run) {
-    records_ -= std::exchange(resumed_records_, 0);
-    bytes_ -= std::exchange(resumed_bytes_, 0);
-    metrics_.records.set(records_.load());
-    metrics_.bytes.set(bytes_.load());
-  }
-  const std::lock_guard lock(shared_);
-  spilled_.erase_below(next);
-  if (spilled_.empty()) {
-    spilling_ = false;
   }
 }
 
@@ -477,8 +315,15 @@ void SinkQueue::deliver(std::vector<std::unique_ptr<Record>> batch, bool from_as
   Delivered all;
   all.alone = batch.size() == 1;
   std::vector<std::unique_ptr<Record>> failed;
+  std::vector<std::unique_ptr<Record>> delivered;
+  delivered.reserve(batch.size());
   for (std::size_t i = 0; i < batch.size(); ++i) {
     Outcome& outcome = outcomes[i];
+    if (outcome.kind == Outcome::Kind::kDelivered && !batch[i]->firing &&
+        batch[i]->message_id.empty()) {
+      delivered.push_back(std::move(batch[i]));
+      continue;
+    }
     if (outcome.kind == Outcome::Kind::kRetry && outcome.is_own) {
       all.any = true;
       retry_alone(std::move(batch[i]), outcome);
@@ -492,12 +337,14 @@ void SinkQueue::deliver(std::vector<std::unique_ptr<Record>> batch, bool from_as
     }
     all.any = true;
     memory_.give_back(batch[i]->size_bytes());
-    const bool delivered = outcome.kind == Outcome::Kind::kDelivered;
+    const bool is_delivered = outcome.kind == Outcome::Kind::kDelivered;
     end(std::move(batch[i]),
-        {delivered ? RecordEnd::Kind::kDelivered : RecordEnd::Kind::kFailed,
+        {is_delivered ? RecordEnd::Kind::kDelivered : RecordEnd::Kind::kFailed,
          std::move(outcome.reason),
          RecordEnd::Cause::kRefused});
   }
+  all.any = all.any || !delivered.empty();
+  end_delivered(std::move(delivered));
   if (alone_left_ > 0 && !from_aside) {
     --alone_left_;
   }
@@ -533,11 +380,32 @@ void SinkQueue::end(std::unique_ptr<Record> record, const RecordEnd& end) {
   if (after) {
     after_commit_.push_back(std::move(after));
   }
-  if (record->is_durable()) {
-    ended_sequences_.push_back(record->sequence);
-    earlier_records_ -= record->sequence < outbox_.first_sequence() ? 1 : 0;
+  note_ended(*record);
+  count(-1, -static_cast<std::int64_t>(record->size_bytes()));
+}
+
+void SinkQueue::note_ended(const Record& record) {
+  if (!record.is_durable()) {
+    volatile_records_.fetch_sub(1);
+    return;
   }
-  count(*record, -1);
+  ended_sequences_.push_back(record.sequence);
+  earlier_records_ -= record.sequence < outbox_.first_sequence() ? 1 : 0;
+}
+
+void SinkQueue::end_delivered(std::vector<std::unique_ptr<Record>> records) {
+  if (records.empty()) {
+    return;
+  }
+  ends_.on_delivered(id_, records);
+  std::size_t bytes = 0;
+  for (std::unique_ptr<Record>& record : records) {
+    bytes += record->size_bytes();
+    note_ended(*record);
+    memory_.spare().give(std::move(record));
+  }
+  memory_.give_back(bytes);
+  count(-static_cast<std::int64_t>(records.size()), -static_cast<std::int64_t>(bytes));
 }
 
 std::uint64_t SinkQueue::first_waiting() const {

@@ -10,6 +10,7 @@
 #include "rules/sequence_set.h"
 #include "rules/sink.h"
 #include "rules/sink_runner.h"
+#include "rules/spare_records.h"
 
 #include <atomic>
 #include <cstddef>
@@ -18,6 +19,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,9 +36,12 @@ class MemoryBudget {
 
   bool is_full() const { return bytes_.load(std::memory_order_relaxed) >= bytes_max_; }
 
+  SpareRecords& spare() { return spare_; }
+
  private:
   std::size_t bytes_max_;
   std::atomic<std::size_t> bytes_ = 0;
+  SpareRecords spare_;
 };
 
 // How a record ended.
@@ -62,6 +67,10 @@ class RecordEnds {
   // that is durable.
   virtual Function<void()> on_end(
       const std::string& sink, Record& record, const RecordEnd& end, store::Batch& batch
+  ) = 0;
+  // The same for what a sink has taken at once and no firing waits for.
+  virtual void on_delivered(
+      const std::string& sink, std::span<const std::unique_ptr<Record>> records
   ) = 0;
 };
 
@@ -101,8 +110,11 @@ class SinkQueue {
 
   // Any thread. A number for a durable record, and the cursor in the same batch if it is the first.
   std::uint64_t next_sequence(store::Batch& batch);
+
   // Any thread; in the order in which one thread pushes.
-  void push(std::unique_ptr<Record> record);
+  void push(std::unique_ptr<Record> record) { push_all({&record, 1}); }
+
+  void push_all(std::span<std::unique_ptr<Record>> records);
   // Any thread. Keeps an acknowledgement back while the queue is full (OnFull::kBlock).
   void hold_while_full(broker::PendingAck::Hold hold);
   // What earlier runs have left, before start().
@@ -176,11 +188,15 @@ class SinkQueue {
   void put_back(std::vector<std::unique_ptr<Record>> records);
   void back_off(Duration at_least);
   void end(std::unique_ptr<Record> record, const RecordEnd& end);
+  void end_delivered(std::vector<std::unique_ptr<Record>> records);
+  void note_ended(const Record& record);
   // Below it nothing is left in the outbox.
   std::uint64_t first_waiting() const;
   void commit_ends();
   void note_result(bool up, const std::string& reason);
-  void count(const Record& record, std::int64_t sign);
+  void count(std::int64_t records, std::int64_t bytes);
+  // Whether there is room for what nobody waits for; else it has ended.
+  bool admits(Record& record, bool memory_full);
   void note_oldest(const std::vector<std::unique_ptr<Record>>& batch);
   void release_holds();
 

@@ -47,6 +47,8 @@ class Sinks {
 
   const SinkEnvironment& environment() const { return environment_; }
 
+  SpareRecords& spare_records() { return memory_.spare(); }
+
  private:
   SinkEnvironment environment_for(std::string_view sink) const;
   Result<SinkQueue*> find_or_make(const std::string& sink);

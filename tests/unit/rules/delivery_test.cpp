@@ -48,6 +48,8 @@ TEST_CASE("Records are spread over lanes by key, and stay on theirs") {
   MemoryBudget memory(1U << 20);
 
   struct NoEnds final : RecordEnds {
+    void on_delivered(const std::string&, std::span<const std::unique_ptr<Record>>) override {}
+
     Function<void()> on_end(const std::string&, Record&, const RecordEnd&, store::Batch&) override {
       return {};
     }

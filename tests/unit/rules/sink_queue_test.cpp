@@ -61,6 +61,8 @@ class ScriptedSink final : public Sink {
 
 class EndLog final : public RecordEnds {
  public:
+  void on_delivered(const std::string&, std::span<const std::unique_ptr<Record>>) override {}
+
   Function<void()> on_end(const std::string&, Record& record, const RecordEnd& end, store::Batch&)
       override {
     if (end.kind == RecordEnd::Kind::kFailed) {
@@ -172,6 +174,29 @@ std::vector<std::string> numbers(int first, int end) {
     out.push_back(std::to_string(i));
   }
   return out;
+}
+
+TEST_CASE("What is pushed at once spills as a whole, and comes in its order") {
+  QueueFixture fixture({.batch_size = 100}, 10'000);
+  std::vector<std::string> expected;
+  for (int round = 0; round < 20; ++round) {
+    std::vector<std::unique_ptr<Record>> records;
+    store::Batch batch;
+    for (int i = 0; i < 7; ++i) {
+      expected.push_back(std::to_string(expected.size()));
+      auto made = QueueFixture::record(expected.back());
+      made->sequence = fixture.queue->next_sequence(batch);
+      Outbox::put(batch, fixture.queue->id(), *made);
+      records.push_back(std::move(made));
+    }
+    REQUIRE(fixture.store.commit_wait(std::move(batch)));
+    fixture.queue->push_all(records);
+  }
+  CHECK(fixture.queue->state().records == expected.size());
+  fixture.run();
+  CHECK(fixture.log.delivered == expected);
+  CHECK(fixture.stored() == 0);
+  CHECK(fixture.queue->state().bytes == 0);
 }
 
 TEST_CASE("A queue delivers in order, in batches of its size") {
@@ -451,6 +476,8 @@ TEST_CASE("A full queue lets the oldest or the newest fail, as it is told") {
 TEST_CASE("What follows a commit waits for it, and is dropped when the queue goes first") {
   class Following final : public RecordEnds {
    public:
+    void on_delivered(const std::string&, std::span<const std::unique_ptr<Record>>) override {}
+
     Function<void()> on_end(const std::string&, Record&, const RecordEnd&, store::Batch& batch)
         override {
       batch.put(store::Table::kOutbox, "x", "y");
@@ -483,7 +510,9 @@ TEST_CASE("What follows a commit waits for it, and is dropped when the queue goe
         metrics
     );
     queue->start();
-    queue->push(QueueFixture::record("1"));
+    auto record = QueueFixture::record("1");
+    record->message_id = "m";  // whose firing waits for its end
+    queue->push(std::move(record));
     store.hold();
     runner->run();
     CHECK(log.delivered == numbers(1, 2));
