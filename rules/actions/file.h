@@ -14,7 +14,7 @@ struct File {
   static constexpr std::string_view kName = "file";
   static constexpr bool kIsAws = false;
   static constexpr SinkDefaults kDefaults = {
-      .batch_size = 1000, .batch_bytes = 4U << 20, .concurrency_max = 1};
+      .batch_size = 10'000, .batch_bytes = 4U << 20, .concurrency_max = 1};
 
   static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
   static Result<std::unique_ptr<Sink>> make_sink(

@@ -1,12 +1,10 @@
 #include "rules/actions/postgres.h"
 
 #include "rules/actions/bound_statement.h"
-#include "rules/actions/postgres_row.h"
-#include "rules/actions/postgres_sink.h"
+#include "rules/actions/postgres_writer.h"
 #include "rules/bindings.h"
 #include "rules/member_reader.h"
 
-#include <boost/json/monotonic_resource.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,33 +15,6 @@ namespace {
 
 constexpr std::string_view kOurs = "_iotcore_";
 constexpr std::size_t kColumnsMax = 1600;  // PostgreSQL's own
-constexpr char kSeparator = '\n';
-
-// The first field of a record: what the others are.
-constexpr std::string_view kTableMode = "table";      // table, conflict, columns to take
-constexpr std::string_view kColumnsMode = "columns";  // table, conflict, columns, a value each
-
-// What `conflict` may be besides the key's columns.
-constexpr std::string_view kIgnore = "ignore";
-constexpr std::string_view kPrimaryKey = "primary key";
-
-std::vector<std::string> split_names(std::string_view joined) {
-  std::vector<std::string> names;
-  while (!joined.empty()) {
-    const std::size_t end = joined.find(kSeparator);
-    names.emplace_back(joined.substr(0, end));
-    joined.remove_prefix(end == std::string_view::npos ? joined.size() : end + 1);
-  }
-  return names;
-}
-
-std::string joined_names(const std::vector<std::string>& names) {
-  return fmt::format("{}", fmt::join(names, std::string(1, kSeparator)));
-}
-
-PostgresResult<std::vector<PostgresWrite>> refuse(std::string message) {
-  return tl::unexpected(PostgresError{"22000", std::move(message), 0});
-}
 
 class RowAction final : public Action {
  public:
@@ -77,7 +48,7 @@ class RowAction final : public Action {
     if (table.find(kOurs) != std::string::npos) {
       return fail(Errc::kInvalidRequest, "tables that begin with _iotcore_ are the server's");
     }
-    const std::string_view mode = columns_.empty() ? kTableMode : kColumnsMode;
+    const std::string_view mode = columns_.empty() ? kPostgresTableMode : kPostgresColumnsMode;
     Fields fields{std::string(mode), std::move(table), conflict_, picked_};
     for (const Column& column : columns_) {
       IOTCORE_ASSIGN(fields.emplace_back(), input.evaluation.render(column.value));
@@ -93,257 +64,6 @@ class RowAction final : public Action {
   std::vector<Column> columns_;
 };
 
-// A row on its way: columns as the table has them.
-struct Row {
-  std::vector<std::string> columns;
-  std::vector<PostgresValue> values;
-
-  void add(std::string column, PostgresValue value) {
-    columns.push_back(std::move(column));
-    values.push_back(std::move(value));
-  }
-};
-
-class PostgresWriter : public PostgresSink {
- public:
-  using PostgresSink::PostgresSink;
-
- protected:
-  PostgresResult<std::vector<PostgresWrite>> writes_of(const Record& record) override {
-    if (!record.fields.empty() && record.fields[0] == kStatementMode && record.fields.size() >= 2) {
-      PostgresWrite write;
-      write.sql = record.fields[1];
-      for (std::size_t i = 2; i < record.fields.size(); ++i) {
-        const std::string& text = record.fields[i];
-        write.values.push_back(text.empty() ? PostgresValue() : PostgresValue(text));
-      }
-      return std::vector{std::move(write)};
-    }
-    if (record.fields.size() < 4) {
-      return refuse("not a record of this kind");
-    }
-    auto table = ensure_table(record.fields[1]);
-    if (!table) {
-      return tl::unexpected(std::move(table).error());
-    }
-    auto row = record.fields[0] == kColumnsMode ? row_of_columns(**table, record)
-                                                : row_of_result(**table, record);
-    if (!row && row.error().sqlstate == "42703") {  // somebody may have added the column
-      table = find_table(record.fields[1], true);
-      if (!table || *table == nullptr) {
-        return refuse(row.error().message);
-      }
-      row = record.fields[0] == kColumnsMode ? row_of_columns(**table, record)
-                                             : row_of_result(**table, record);
-    }
-    if (!row) {
-      return tl::unexpected(std::move(row).error());
-    }
-    add_ours(**table, record, *row);
-    return write_of(**table, record, *std::move(row));
-  }
-
- private:
-  PostgresResult<const PostgresTable*> ensure_table(const std::string& name) {
-    auto found = find_table(name, false);
-    if (!found || *found != nullptr) {
-      return found;
-    }
-    auto made = run(fmt::format(
-        "CREATE TABLE IF NOT EXISTS {}(delivery_id text NOT NULL, received_at timestamptz NOT "
-        "NULL, payload jsonb NOT NULL)",
-        postgres_quoted_table(name)
-    ));
-    if (!made) {
-      return tl::unexpected(std::move(made).error());
-    }
-    found = find_table(name, true);
-    if (found && *found == nullptr) {
-      return tl::unexpected(PostgresError{"", "table " + name + " is gone again", 0});
-    }
-    return found;
-  }
-
-  static tl::unexpected<PostgresError> no_column(const Record& record, std::string_view column) {
-    return tl::unexpected(PostgresError{
-        "42703", fmt::format("table {} has no column {}", record.fields[1], column), 0});
-  }
-
-  static PostgresResult<Row> row_of_result(const PostgresTable& table, const Record& record) {
-    boost::json::monotonic_resource memory;
-    const Result<json::value> result = parse_json(record.payload, {}, &memory);
-    const auto* const payload = find_column(table, "payload");
-    const bool takes_all = payload != nullptr && is_json_column(payload->second);
-    Row row;
-    if (!result) {
-      return tl::unexpected(PostgresError{"22000", "the result is not JSON", 0});
-    }
-    if (!result->is_object() && !takes_all) {
-      return tl::unexpected(PostgresError{
-          "22000", "the result is not an object, so it has no columns", 0});
-    }
-    const std::vector<std::string> picked = split_names(record.fields[3]);
-    if (result->is_object()) {
-      const json::object& members = result->get_object();
-      for (const auto& member : members) {
-        const std::string_view name = member.key();
-        if (!picked.empty() && std::ranges::find(picked, name) == picked.end()) {
-          continue;
-        }
-        const auto* const column = find_column(table, name);
-        if (column == nullptr && takes_all) {
-          row = Row();
-          row.add(payload->first, to_json(*result));
-          return row;
-        }
-        if (column == nullptr) {
-          return no_column(record, name);
-        }
-        row.add(column->first, to_postgres(member.value(), column->second));
-      }
-      return row;
-    }
-    row.add(payload->first, to_json(*result));
-    return row;
-  }
-
-  static PostgresResult<Row> row_of_columns(const PostgresTable& table, const Record& record) {
-    Row row;
-    const std::vector<std::string> names = split_names(record.fields[3]);
-    if (names.size() + 4 != record.fields.size()) {
-      return tl::unexpected(PostgresError{"22000", "not a record of this kind", 0});
-    }
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      const auto* const column = find_column(table, names[i]);
-      if (column == nullptr) {
-        return no_column(record, names[i]);
-      }
-      row.add(column->first, to_postgres(record.fields[i + 4], column->second));
-    }
-    return row;
-  }
-
-  // Columns that the result has nothing for, and we have.
-  static void add_ours(const PostgresTable& table, const Record& record, Row& row) {
-    const auto add = [&](std::string_view name, std::string value) {
-      if (table.columns.contains(name) &&
-          std::ranges::find(row.columns, name) == row.columns.end()) {
-        row.add(std::string(name), std::move(value));
-      }
-    };
-    add("delivery_id", record.delivery_id);
-    add("received_at", postgres_time(record.received_ms));
-  }
-
-  static PostgresResult<std::vector<PostgresWrite>> write_of(
-      const PostgresTable& table, const Record& record, Row row
-  ) {
-    PostgresWrite write;
-    write.table = postgres_quoted_table(record.fields[1]);
-    for (const std::string& column : row.columns) {
-      write.columns += (write.columns.empty() ? "" : ", ") + postgres_quoted(column);
-    }
-    write.values = std::move(row.values);
-    std::string conflict = record.fields[2];
-    if (conflict == kPrimaryKey) {
-      conflict = key_within(table, row.columns);
-    }
-    if (!conflict.empty()) {
-      write.sql = upsert(write, row.columns, conflict);
-    } else if (write.values.empty()) {
-      write.sql = "INSERT INTO " + write.table + " DEFAULT VALUES";
-    }
-    return std::vector{std::move(write)};
-  }
-
-  // The columns of the primary key, if they are all among these.
-  static std::string key_within(
-      const PostgresTable& table, const std::vector<std::string>& columns
-  ) {
-    std::vector<std::string> key;
-    for (const auto& [name, column] : table.columns) {
-      if (column.is_key && std::ranges::find(columns, name) == columns.end()) {
-        return {};
-      }
-      if (column.is_key) {
-        key.push_back(name);
-      }
-    }
-    return joined_names(key);
-  }
-
-  static std::string upsert(
-      const PostgresWrite& write,
-      const std::vector<std::string>& columns,
-      const std::string& conflict
-  ) {
-    std::string values;
-    for (std::size_t i = 1; i <= write.values.size(); ++i) {
-      values += fmt::format("{}${}", i == 1 ? "" : ", ", i);
-    }
-    const std::string insert =
-        write.values.empty()
-            ? "INSERT INTO " + write.table + " DEFAULT VALUES"
-            : fmt::format("INSERT INTO {}({}) VALUES ({})", write.table, write.columns, values);
-    if (conflict == kIgnore) {
-      return insert + " ON CONFLICT DO NOTHING";
-    }
-    const std::vector<std::string> keys = split_names(conflict);
-    std::string quoted_keys;
-    for (const std::string& key : keys) {
-      quoted_keys += (quoted_keys.empty() ? "" : ", ") + postgres_quoted(key);
-    }
-    std::string sets;
-    for (const std::string& column : columns) {
-      if (std::ranges::find(keys, column) == keys.end()) {
-        const std::string quoted = postgres_quoted(column);
-        sets += fmt::format("{}{} = excluded.{}", sets.empty() ? "" : ", ", quoted, quoted);
-      }
-    }
-    return fmt::format(
-        "{} ON CONFLICT ({}) DO {}",
-        insert,
-        quoted_keys,
-        sets.empty() ? "NOTHING" : "UPDATE SET " + sets
-    );
-  }
-};
-
-// Of records that another action has made.
-class BoundWriter final : public PostgresWriter {
- public:
-  BoundWriter(TargetRef target, const Targets& targets, std::string id, PostgresFormOf form_of)
-      : PostgresWriter(std::move(target), targets, std::move(id)), form_of_(form_of) {}
-
- private:
-  PostgresResult<std::vector<PostgresWrite>> writes_of(const Record& record) override {
-    Result<PostgresForm> form = form_of_(record);
-    if (!form) {
-      return refuse(form.error().message());
-    }
-    if (!form->create.empty()) {
-      auto found = find_table(form->fields[1], false);
-      if (found && *found == nullptr) {
-        if (auto made = run(form->create); !made) {
-          return tl::unexpected(std::move(made).error());
-        }
-        found = find_table(form->fields[1], true);
-      }
-      if (!found) {
-        return tl::unexpected(std::move(found).error());
-      }
-    }
-    Record changed;
-    changed.fields = std::move(form->fields);
-    changed.payload = form->payload ? *std::move(form->payload) : record.payload;
-    changed.delivery_id = record.delivery_id;
-    changed.received_ms = record.received_ms;
-    return PostgresWriter::writes_of(changed);
-  }
-
-  const PostgresFormOf form_of_;
-};
-
 std::vector<std::string> read_names(MemberReader& members, std::string_view name) {
   std::vector<std::string> names;
   const json::array* list = members.optional_array(name);
@@ -352,7 +72,7 @@ std::vector<std::string> read_names(MemberReader& members, std::string_view name
   }
   for (const json::value& each : *list) {
     if (!each.is_string() || each.get_string().empty() ||
-        each.get_string().find(kSeparator) != json::string::npos) {
+        each.get_string().find(kNamesSeparator) != json::string::npos) {
       members.fail_member(name, "must be a list of names of columns");
       return {};
     }
@@ -369,7 +89,7 @@ std::string read_conflict(MemberReader& members, const json::value* given) {
     return joined_names(read_names(members, "onConflict"));
   }
   const std::string text = members.optional_text("onConflict").value_or(std::string());
-  if (given != nullptr && text != kIgnore) {
+  if (given != nullptr && text != kPostgresIgnore) {
     members.fail_member("onConflict", "must be 'ignore' or the list of the key's columns");
   }
   return text;
@@ -396,7 +116,7 @@ std::vector<RowAction::Column> read_columns(
   std::vector<std::string> all;
   for (const auto& column : *map) {
     std::optional<sql::Template> value = inner.optional_template(column.key());
-    if (!value || std::string_view(column.key()).find(kSeparator) != std::string_view::npos) {
+    if (!value || std::string_view(column.key()).find(kNamesSeparator) != std::string_view::npos) {
       inner.fail_member(column.key(), "must be a string");
       break;
     }
@@ -476,9 +196,9 @@ Result<std::unique_ptr<Sink>> Postgres::make_sink(
 
 Action::Fields postgres_payload_row(std::string table, bool upsert) {
   return {
-      std::string(kTableMode),
+      std::string(kPostgresTableMode),
       std::move(table),
-      std::string(upsert ? kPrimaryKey : ""),
+      std::string(upsert ? kPostgresPrimaryKey : ""),
       std::string()};
 }
 
@@ -489,7 +209,10 @@ Action::Fields postgres_row(
     std::vector<std::string> values
 ) {
   Action::Fields fields{
-      std::string(kColumnsMode), std::move(table), joined_names(key), joined_names(columns)};
+      std::string(kPostgresColumnsMode),
+      std::move(table),
+      joined_names(key),
+      joined_names(columns)};
   for (std::string& value : values) {
     fields.push_back(std::move(value));
   }
@@ -517,7 +240,9 @@ Result<std::unique_ptr<Sink>> make_postgres_sink(
     );
   }
   std::string id = fmt::format("{}/{} {}", environment.outbox_id, kind, target->name);
-  return std::make_unique<BoundWriter>(target, *environment.targets, std::move(id), form_of);
+  return std::make_unique<BoundPostgresWriter>(
+      target, *environment.targets, std::move(id), form_of
+  );
 }
 
 }  // namespace iotcore::rules::actions

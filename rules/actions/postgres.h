@@ -24,7 +24,7 @@ namespace iotcore::rules::actions {
 struct Postgres {
   static constexpr std::string_view kName = "postgres";
   static constexpr bool kIsAws = false;
-  static constexpr SinkDefaults kDefaults = {.batch_size = 500, .batch_bytes = 4U << 20};
+  static constexpr SinkDefaults kDefaults = {.batch_size = 5000, .batch_bytes = 4U << 20};
 
   static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
   static Result<std::unique_ptr<Sink>> make_sink(

@@ -257,6 +257,7 @@ PostgresResult<PostgresRows> PostgresConnection::finish_query() {
       case PGRES_EMPTY_QUERY:
         break;
       case PGRES_COPY_IN:
+        copying_ = true;
         return rows;  // the caller goes on
       default:
         error = error ? error : error_of(answer->get());
@@ -282,10 +283,31 @@ PostgresResult<PostgresRows> PostgresConnection::run(const std::string& sql) {
   return finish_query();
 }
 
-PostgresResult<void> PostgresConnection::copy(const std::string& copy, std::string_view data) {
-  if (auto begun = run(copy); !begun) {
-    return tl::unexpected(std::move(begun).error());
+PostgresResult<void> PostgresConnection::copy(
+    const std::string& sql, std::span<const std::string_view> data
+) {
+  copying_ = false;
+  auto answered = run(sql);
+  for (const std::string_view each : data) {
+    if (answered && !copying_) {
+      return tl::unexpected(PostgresError{"", "PostgreSQL did not ask for the data", 0});
+    }
+    if (!answered) {
+      break;
+    }
+    if (auto sent = send_copy(each); !sent) {
+      return sent;
+    }
+    copying_ = false;
+    answered = finish_query();
   }
+  if (!answered) {
+    return tl::unexpected(std::move(answered).error());
+  }
+  return {};
+}
+
+PostgresResult<void> PostgresConnection::send_copy(std::string_view data) {
   constexpr std::size_t kPieceBytes = 64U << 10;
   while (!data.empty()) {
     const std::string_view piece = data.substr(0, kPieceBytes);
@@ -301,13 +323,7 @@ PostgresResult<void> PostgresConnection::copy(const std::string& copy, std::stri
   if (PQputCopyEnd(connection_.get(), nullptr) < 0) {
     return tl::unexpected(connection_error());
   }
-  if (auto sent = flush(); !sent) {
-    return sent;
-  }
-  if (auto done = finish_query(); !done) {
-    return tl::unexpected(std::move(done).error());
-  }
-  return {};
+  return flush();
 }
 
 void PostgresConnection::queue(const std::string& sql, std::vector<PostgresValue> parameters) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "rules/actions/postgres_table.h"
 #include "rules/actions/target_options.h"
 
 #include <chrono>
@@ -9,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,8 +42,6 @@ struct PostgresError {
 template <typename T>
 using PostgresResult = tl::expected<T, PostgresError>;
 
-// A parameter or a column's value as text; nothing is NULL.
-using PostgresValue = std::optional<std::string>;
 using PostgresRows = std::vector<std::vector<PostgresValue>>;
 
 // One connection. Blocks, no call for longer than its time-out; of no use after an error of the connection. One thread at a time.
@@ -51,8 +51,8 @@ class PostgresConnection {
 
   // One or more statements without parameters; the rows of the last one that gives any.
   PostgresResult<PostgresRows> run(const std::string& sql);
-  // `copy` is COPY … FROM STDIN, perhaps behind other statements; `data` is in the text format.
-  PostgresResult<void> copy(const std::string& copy, std::string_view data);
+  // `sql` has as many COPY … FROM STDIN among its statements as there are `data`, each in the text format. One round trip, and one for each COPY.
+  PostgresResult<void> copy(const std::string& sql, std::span<const std::string_view> data);
 
   // Statements that are sent together and answered together. Prepared when first used.
   void queue(const std::string& sql, std::vector<PostgresValue> parameters);
@@ -87,6 +87,7 @@ class PostgresConnection {
   PostgresResult<Answer> next_answer();
   // Answers up to the end of a simple query.
   PostgresResult<PostgresRows> finish_query();
+  PostgresResult<void> send_copy(std::string_view data);
   bool send(const Queued& statement);
   PostgresResult<void> read_pipeline(std::vector<std::size_t> statement_of);
   PostgresError connection_error() const;
@@ -98,6 +99,7 @@ class PostgresConnection {
   MemoryFile cert_;
   MemoryFile key_;
   std::unique_ptr<PGconn, Finish> connection_;
+  bool copying_ = false;  // the server waits for COPY's data
   std::vector<Queued> queued_;
   std::map<std::string, std::string, std::less<>> prepared_;  // names by text
 };

@@ -1,11 +1,11 @@
 #include "rules/actions/postgres_row.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 #include <limits>
 
@@ -83,13 +83,21 @@ bool is_json_column(const PostgresColumn& column) {
 }
 
 std::string postgres_time(std::int64_t epoch_ms) {
-  std::int64_t seconds = epoch_ms / 1000;
-  std::int64_t ms = epoch_ms % 1000;
-  if (ms < 0) {
-    ms += 1000;
-    --seconds;
-  }
-  return fmt::format("{:%Y-%m-%d %H:%M:%S}.{:03}+00", fmt::gmtime(seconds), ms);
+  using std::chrono::floor;
+  const std::chrono::sys_time<std::chrono::milliseconds> time{std::chrono::milliseconds(epoch_ms)};
+  const auto day = floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(time - day);
+  return fmt::format(
+      "{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:03}+00",
+      static_cast<int>(date.year()),
+      static_cast<unsigned>(date.month()),
+      static_cast<unsigned>(date.day()),
+      clock.hours().count(),
+      clock.minutes().count(),
+      clock.seconds().count(),
+      clock.subseconds().count()
+  );
 }
 
 PostgresValue to_postgres(const json::value& value, const PostgresColumn& column) {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/json.h"
-#include "rules/actions/postgres_sink.h"
+#include "rules/actions/postgres_table.h"
 
 #include <string>
 #include <string_view>

@@ -6,12 +6,20 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
+#include <utility>
 
 namespace iotcore::rules::actions {
 namespace {
 
 // Fewer rows are not worth the round trips of a COPY.
 constexpr std::size_t kCopyRowsMin = 8;
+// Statements may take their time, and a transaction's time is bounded.
+constexpr std::size_t kPipelineMax = 500;
+// Of rows among which COPY has found one that is wrong.
+constexpr std::size_t kPipelineOfCopyMax = 64;
+constexpr std::size_t kNarrowing = 8;
+constexpr std::size_t kSomewhere = std::numeric_limits<std::size_t>::max();
 // Gaps in what was delivered are rare and short-lived; forgetting an old one could at worst repeat a record.
 constexpr std::size_t kDeliveredRangesMax = 256;
 constexpr std::size_t kTablesMax = 1000;
@@ -19,36 +27,11 @@ constexpr std::size_t kTablesMax = 1000;
 constexpr std::string_view kNoPrivilege = "42501";
 constexpr std::string_view kDivisionByZero = "22012";
 
-void append_copy_value(std::string& out, const PostgresValue& value) {
-  if (!value) {
-    out += "\\N";
-    return;
-  }
-  for (const char c : *value) {
-    switch (c) {
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      default:
-        out += c;
-    }
-  }
-}
-
 }  // namespace
 
-void PostgresSink::forget() {
+void PostgresSink::forget_tables() {
   tables_.clear();
-  looked_up_.clear();
+  ++tables_version_;
 }
 
 PostgresResult<void> PostgresSink::run(const std::string& sql) {
@@ -62,7 +45,8 @@ PostgresResult<void> PostgresSink::ensure_open() {
   if (connection_ && connection_->is_usable()) {
     return {};
   }
-  forget();
+  forget_tables();
+  looked_up_.clear();
   connection_.reset();
   const Result<PostgresOptions> options = open_target(*target_, targets_, read_postgres);
   if (!options) {
@@ -184,102 +168,117 @@ void PostgresSink::deliver(std::span<const Record* const> batch, std::span<Outco
 PostgresResult<void> PostgresSink::write(
     std::span<const Record* const> batch, std::span<Outcome> outcomes
 ) {
-  std::vector<Item> items;
-  items.reserve(batch.size());
+  writes_.clear();
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const Record& record = *batch[i];
     if (keeps_delivered_ && record.is_durable() && delivered_.contains(record.sequence)) {
       settled_[i] = true;  // before a crash that came too early for us to know
       continue;
     }
-    auto writes = writes_of(record);
-    if (writes) {
-      items.push_back({i, *std::move(writes)});
-    } else if (writes.error().is_temporary()) {
-      return tl::unexpected(std::move(writes).error());
+    writes_.begin();
+    auto added = add_writes(record, writes_);
+    if (added) {
+      writes_.end(i);
+    } else if (added.error().is_temporary()) {
+      return added;
     } else {
-      outcomes[i] = Outcome::permanent(std::move(writes).error().message);
+      outcomes[i] = Outcome::permanent(std::move(added).error().message);
       settled_[i] = true;
     }
   }
-  return write_items(items, batch, outcomes);
+  writes_.begin();
+  return write_items(batch, outcomes);
 }
 
 PostgresResult<void> PostgresSink::write_items(
-    std::span<const Item> items, std::span<const Record* const> batch, std::span<Outcome> outcomes
+    std::span<const Record* const> batch, std::span<Outcome> outcomes
 ) {
+  Items items = writes_.items();
+  std::size_t limit = items.size();
   while (!items.empty()) {
-    const bool by_copy =
-        items.size() >= kCopyRowsMin && std::ranges::all_of(items, [](const Item& item) {
-          return item.writes.size() == 1 && item.writes[0].is_append();
-        });
-    auto written = transact(items, batch, by_copy);
-    if (!written && by_copy && !written.error().is_temporary()) {
-      written = transact(items, batch, false);  // which tells the row
+    auto done = write_some(items, batch, outcomes, limit);
+    if (!done) {
+      return tl::unexpected(std::move(done).error());
     }
-    std::size_t count = items.size();
-    if (!written) {
-      if (written.error().is_temporary()) {
-        return written;
-      }
-      // The rows before it are well, so they are a transaction of their own.
-      count = written.error().at;
-      if (count > 0) {
-        if (auto before = transact(items.first(count), batch, false); !before) {
-          return tl::unexpected(PostgresError{"", std::move(before).error().message, 0});
-        }
-      }
-      outcomes[items[count].record] = Outcome::permanent(written.error().message);
-      settled_[items[count].record] = true;
-    }
-    for (const Item& item : items.first(count)) {
-      settled_[item.record] = true;
-    }
-    items = items.subspan(written ? count : count + 1);
+    items = items.subspan(*done);
   }
   return {};
 }
 
-PostgresResult<void> PostgresSink::begin_alone() {
-  auto begun = run(begin());
-  if (!begun && begun.error().sqlstate == kDivisionByZero) {
-    // Somebody has read the row since: what it says has to be read again.
-    return tl::unexpected(PostgresError{"", "another connection writes for this sink", 0});
+PostgresResult<std::size_t> PostgresSink::write_some(
+    Items items,
+    std::span<const Record* const> batch,
+    std::span<Outcome> outcomes,
+    std::size_t& limit
+) {
+  items = items.first(std::min(limit, items.size()));
+  const bool by_copy =
+      items.size() >= kCopyRowsMin &&
+      std::ranges::all_of(items, [this](const auto& item) { return writes_.is_row(item); });
+  if (!by_copy) {
+    items = items.first(std::min(kPipelineMax, items.size()));
   }
-  return begun;
+  auto written = transact(items, batch, by_copy);
+  if (!written && !written.error().is_temporary() && by_copy) {
+    if (items.size() > kPipelineOfCopyMax) {
+      limit = std::max(kPipelineOfCopyMax, items.size() / kNarrowing);
+      return 0;  // again, with fewer of them
+    }
+    written = transact(items, batch, false);  // which tells the row
+  }
+  std::size_t well = items.size();
+  if (!written) {
+    if (written.error().is_temporary()) {
+      return tl::unexpected(std::move(written).error());
+    }
+    if (written.error().at == kSomewhere && items.size() > 1) {
+      limit = std::max<std::size_t>(1, items.size() / kNarrowing);
+      return 0;
+    }
+    // The rows before it are well, so they are a transaction of their own.
+    well = written.error().at == kSomewhere ? 0 : written.error().at;
+    if (well > 0) {
+      if (auto before = transact(items.first(well), batch, false); !before) {
+        return tl::unexpected(PostgresError{"", std::move(before).error().message, 0});
+      }
+    }
+    outcomes[items[well].record] = Outcome::permanent(written.error().message);
+    settled_[items[well].record] = true;
+  } else {
+    limit = std::max(limit, items.size() * 2);  // where there was one, others may be near
+  }
+  for (const PostgresWrites::Item& item : items.first(well)) {
+    settled_[item.record] = true;
+  }
+  return written ? well : well + 1;
 }
 
 PostgresResult<void> PostgresSink::transact(
-    std::span<const Item> items, std::span<const Record* const> batch, bool by_copy
+    Items items, std::span<const Record* const> batch, bool by_copy
 ) {
   SequenceSet delivered = delivered_;
-  for (const Item& item : items) {
-    if (batch[item.record]->is_durable()) {
-      delivered.add(batch[item.record]->sequence);
+  SequenceRange range;  // sequences mostly follow one another
+  for (const PostgresWrites::Item& item : items) {
+    const std::uint64_t sequence = batch[item.record]->sequence;
+    if (sequence == 0) {
+      continue;  // not durable
     }
+    if (sequence != range.end) {
+      delivered.add(range);
+      range.first = sequence;
+    }
+    range.end = sequence + 1;
   }
+  delivered.add(range);
   while (delivered.range_count() > kDeliveredRangesMax) {
     delivered.erase_front();
   }
-  auto done = by_copy ? copy_all(items) : begin_alone();
-  if (done && !by_copy) {
-    done = run_all(items);
-  }
-  if (done && !connection_->in_transaction()) {
-    done = tl::unexpected(PostgresError{"25000", "a statement has ended the transaction", 0});
-  }
-  if (done) {
-    done = run(commit(delivered));
-    if (!done && !done.error().is_temporary() && items.size() > 1) {
-      // A deferred constraint, which does not say whose row it was: the queue finds out by sending them one by one.
-      done.error().sqlstate.clear();
-    }
-  }
+  auto done = by_copy ? copy_all(items, delivered) : run_all(items, delivered);
   if (done) {
     delivered_ = std::move(delivered);
     return done;
   }
-  tables_.clear();
+  forget_tables();
   if (connection_->is_usable() && connection_->in_transaction()) {
     if (auto undone = run("ROLLBACK"); !undone) {
       return undone;
@@ -288,62 +287,64 @@ PostgresResult<void> PostgresSink::transact(
   return done;
 }
 
-PostgresResult<void> PostgresSink::copy_all(std::span<const Item> items) {
+PostgresResult<void> PostgresSink::copy_all(Items items, const SequenceSet& delivered) {
   // In order of each table's first row. Rows of several tables change places here, which nobody can see but a foreign key; what fails so is done
   // again in order.
-  std::vector<std::pair<std::string, std::string>> copies;  // statement and data
-  std::map<std::string, std::size_t, std::less<>> places;
-  for (const Item& item : items) {
-    const PostgresWrite& row = item.writes[0];
-    const std::string into = row.table + "(" + row.columns + ")";
-    auto [place, is_new] = places.emplace(into, copies.size());
-    if (is_new) {
-      copies.emplace_back("COPY " + into + " FROM STDIN", "");
+  std::vector<const PostgresShape*> shapes;
+  for (const PostgresWrites::Item& item : items) {
+    const PostgresShape* shape = writes_.writes_of(item)[0].shape.get();
+    if (shapes.empty() ||
+        (shape != shapes.back() && std::ranges::find(shapes, shape) == shapes.end())) {
+      shapes.push_back(shape);
     }
-    std::string& data = copies[place->second].second;
-    bool first = true;
-    for (const PostgresValue& value : row.values) {
-      data += first ? "" : "\t";
-      first = false;
-      append_copy_value(data, value);
-    }
-    data += '\n';
   }
-  bool first = true;
-  for (const auto& [statement, data] : copies) {
-    if (auto done = connection_->copy(first ? begin() + "; " + statement : statement, data);
-        !done) {
-      return done;
-    }
-    first = false;
+  std::string sql = begin();
+  for (const PostgresShape* shape : shapes) {
+    sql += "; COPY " + shape->into + " FROM STDIN";
   }
-  return {};
+  sql += "; " + commit(delivered);
+  if (shapes.size() == 1) {
+    const std::string_view all =
+        writes_.text(writes_.writes_of(items.front())[0], writes_.writes_of(items.back())[0]);
+    return connection_->copy(sql, {&all, 1});
+  }
+  std::vector<std::string> sorted(shapes.size());
+  for (const PostgresWrites::Item& item : items) {
+    const PostgresWrites::Write& row = writes_.writes_of(item)[0];
+    const auto place = std::ranges::find(shapes, row.shape.get()) - shapes.begin();
+    sorted[static_cast<std::size_t>(place)] += writes_.text(row);
+  }
+  return connection_->copy(sql, std::vector<std::string_view>(sorted.begin(), sorted.end()));
 }
 
-PostgresResult<void> PostgresSink::run_all(std::span<const Item> items) {
+PostgresResult<void> PostgresSink::run_all(Items items, const SequenceSet& delivered) {
+  auto begun = run(begin());
+  if (!begun) {
+    // Somebody has read the row since: what it says has to be read again.
+    return begun.error().sqlstate == kDivisionByZero
+               ? tl::unexpected(PostgresError{"", "another connection writes for this sink", 0})
+               : begun;
+  }
   std::vector<std::size_t> item_of;  // each statement's
   for (std::size_t i = 0; i < items.size(); ++i) {
-    for (const PostgresWrite& write : items[i].writes) {
+    for (const PostgresWrites::Write& write : writes_.writes_of(items[i])) {
       item_of.push_back(i);
-      if (!write.is_append()) {
-        connection_->queue(write.sql, write.values);
-        continue;
-      }
-      std::string values;
-      for (std::size_t at = 1; at <= write.values.size(); ++at) {
-        values += fmt::format("{}${}", at == 1 ? "" : ", ", at);
-      }
-      connection_->queue(
-          write.values.empty()
-              ? "INSERT INTO " + write.table + " DEFAULT VALUES"
-              : fmt::format("INSERT INTO {}({}) VALUES ({})", write.table, write.columns, values),
-          write.values
-      );
+      PostgresStatement statement = writes_.statement(write);
+      connection_->queue(statement.sql, std::move(statement.values));
     }
   }
   auto done = connection_->run_queue();
-  if (!done && done.error().at < item_of.size()) {
-    done.error().at = item_of[done.error().at];
+  if (!done) {
+    done.error().at = done.error().at < item_of.size() ? item_of[done.error().at] : kSomewhere;
+    return done;
+  }
+  if (!connection_->in_transaction()) {
+    return tl::unexpected(PostgresError{
+        "25000", "a statement has ended the transaction", kSomewhere});
+  }
+  done = run(commit(delivered));
+  if (!done) {
+    done.error().at = kSomewhere;  // a deferred constraint does not say whose row it was
   }
   return done;
 }
@@ -354,6 +355,7 @@ PostgresResult<const PostgresTable*> PostgresSink::find_table(const std::string&
     return &found->second;
   }
   looked_up_[name] = true;
+  ++tables_version_;
   auto rows = connection_->query(
       "SELECT a.attname, t.typname, t.typcategory, EXISTS(SELECT 1 FROM pg_index i WHERE "
       "i.indrelid "

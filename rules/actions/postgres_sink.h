@@ -1,6 +1,8 @@
 #pragma once
 
 #include "rules/actions/postgres_client.h"
+#include "rules/actions/postgres_table.h"
+#include "rules/actions/postgres_writes.h"
 #include "rules/sequence_set.h"
 #include "rules/sink.h"
 
@@ -13,29 +15,9 @@
 
 namespace iotcore::rules::actions {
 
-// What a record does to the database, in order.
-struct PostgresWrite {
-  std::string sql;      // with $1, $2, …; empty: a row is appended to a table
-  std::string table;    // quoted
-  std::string columns;  // quoted, with commas
-  std::vector<PostgresValue> values;
-
-  bool is_append() const { return sql.empty(); }
-};
-
-// A column as PostgreSQL's catalog has it.
-struct PostgresColumn {
-  std::string type;     // "jsonb", "int4", "_text"
-  bool is_key = false;  // of the table's primary key
-  char category = 'S';  // pg_type.typcategory: N numbers, A arrays, B Boolean, D times
-};
-
-struct PostgresTable {
-  std::map<std::string, PostgresColumn, std::less<>> columns;
-};
-
-// What the sinks that write to PostgreSQL have in common: one batch is one transaction. Rows that are only appended go by COPY, everything else in a
-// pipeline; a row that PostgreSQL refuses is left out and the others written.
+// What the sinks that write to PostgreSQL have in common. A batch is one transaction if all of it is appended rows, which go by COPY; everything else goes in
+// pipelines, some hundreds of records a transaction. A row that PostgreSQL refuses is left out and the others are written: the batch is made smaller until
+// the row is found.
 //
 // Each durable record is written exactly once, whatever crashes: what was written is kept in _iotcore_delivered, in the same transaction. A transaction of
 // an earlier connection that is still on its way fails, because the row's version has moved on. Where the role may not create that table, at least once.
@@ -49,18 +31,18 @@ class PostgresSink : public Sink {
   Status probe() override;
 
  protected:
-  // Nothing to do: an empty list. An error that is not temporary is this record's only.
-  virtual PostgresResult<std::vector<PostgresWrite>> writes_of(const Record& record) = 0;
+  // Adds what the record does, which may be nothing. An error that is not temporary is this record's only.
+  virtual PostgresResult<void> add_writes(const Record& record, PostgresWrites& writes) = 0;
+
+  // One more when what is known of the tables has been forgotten or has changed.
+  std::uint64_t tables_version() const { return tables_version_; }
 
   // The table as it is; nullptr: there is none. Looked up again when `fresh`, but only once in a batch.
   PostgresResult<const PostgresTable*> find_table(const std::string& name, bool fresh);
   PostgresResult<void> run(const std::string& sql);
 
  private:
-  struct Item {
-    std::size_t record;  // index in the batch
-    std::vector<PostgresWrite> writes;
-  };
+  using Items = std::span<const PostgresWrites::Item>;
 
   PostgresResult<void> ensure_open();
   PostgresResult<void> prepare_delivered();
@@ -69,15 +51,19 @@ class PostgresSink : public Sink {
   std::string commit(const SequenceSet& delivered) const;
   PostgresResult<void> write(std::span<const Record* const> batch, std::span<Outcome> outcomes);
   PostgresResult<void> write_items(
-      std::span<const Item> items, std::span<const Record* const> batch, std::span<Outcome> outcomes
+      std::span<const Record* const> batch, std::span<Outcome> outcomes
   );
-  PostgresResult<void> transact(
-      std::span<const Item> items, std::span<const Record* const> batch, bool by_copy
+  // From the front of these: how many are done with, if no error is temporary. `limit`: of a transaction.
+  PostgresResult<std::size_t> write_some(
+      Items items,
+      std::span<const Record* const> batch,
+      std::span<Outcome> outcomes,
+      std::size_t& limit
   );
-  PostgresResult<void> begin_alone();
-  PostgresResult<void> copy_all(std::span<const Item> items);
-  PostgresResult<void> run_all(std::span<const Item> items);
-  void forget();
+  PostgresResult<void> transact(Items items, std::span<const Record* const> batch, bool by_copy);
+  PostgresResult<void> copy_all(Items items, const SequenceSet& delivered);
+  PostgresResult<void> run_all(Items items, const SequenceSet& delivered);
+  void forget_tables();
 
   const TargetRef target_;
   const Targets& targets_;
@@ -87,9 +73,11 @@ class PostgresSink : public Sink {
   SequenceSet delivered_;
   std::int64_t version_ = 0;  // of our row in _iotcore_delivered
   std::map<std::string, PostgresTable, std::less<>> tables_;
+  std::uint64_t tables_version_ = 0;
   // Of this batch: tables that were looked up, and records whose outcome stands.
   std::map<std::string, bool, std::less<>> looked_up_;
   std::vector<bool> settled_;
+  PostgresWrites writes_;
 };
 
 }  // namespace iotcore::rules::actions

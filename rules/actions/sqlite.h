@@ -15,7 +15,8 @@ namespace iotcore::rules::actions {
 struct Sqlite {
   static constexpr std::string_view kName = "sqlite";
   static constexpr bool kIsAws = false;
-  static constexpr SinkDefaults kDefaults = {.batch_size = 1000, .concurrency_max = 1};
+  static constexpr SinkDefaults kDefaults = {
+      .batch_size = 5000, .batch_bytes = 4U << 20, .concurrency_max = 1};
 
   static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
   static Result<std::unique_ptr<Sink>> make_sink(

@@ -120,6 +120,7 @@ SqliteResult<void> run_to_end(SqliteStatement& statement) {
 void SqliteWriter::forget() {
   tables_.clear();
   inserts_.clear();
+  shapes_.clear();
 }
 
 SqliteResult<void> SqliteWriter::ensure_open() {
@@ -265,12 +266,107 @@ SqliteResult<void> SqliteWriter::write(const Record& record) {
   if (record.fields[0] == kStatementMode) {
     return run_statement(record);
   }
+  const ResultShape* known = find_shape(record);
+  if (known != nullptr) {
+    auto written = write_quickly(*known);
+    if (!written) {
+      return tl::unexpected(std::move(written).error());
+    }
+    if (*written) {
+      return {};
+    }
+  }
   boost::json::monotonic_resource memory;
   Result<json::value> row = parse_json(record.payload, {}, &memory);
   if (!row || !row->is_object()) {
     return refuse("the result is not an object, so it has no columns");
   }
-  return write_row(record.fields[1], row->get_object());
+  auto written = write_row(record.fields[1], row->get_object());
+  if (!written) {
+    return tl::unexpected(std::move(written).error());
+  }
+  if (known == nullptr) {
+    ResultShape shape{record.fields[1], {}, *std::move(written)};
+    for (const auto& member : row->get_object()) {
+      shape.members.emplace_back(member.key());
+    }
+    shapes_.add(std::move(shape));
+  }
+  return {};
+}
+
+const SqliteWriter::ResultShape* SqliteWriter::find_shape(const Record& record) {
+  if (shapes_.empty() || !tape_.parse(record.payload) ||
+      tape_.root().kind != sql::JsonKind::kObject) {
+    return nullptr;
+  }
+  return shapes_.find(record.fields[1], tape_);
+}
+
+SqliteResult<bool> SqliteWriter::write_quickly(const ResultShape& shape) {
+  auto statement = database_->prepare(shape.insert);
+  if (!statement) {
+    return tl::unexpected(std::move(statement).error());
+  }
+  texts_.clear();
+  std::uint32_t at = 1;
+  for (int i = 1; i <= static_cast<int>(shape.members.size()); ++i) {
+    if (!bind_node(**statement, i, at + 1)) {
+      return false;
+    }
+    at = tape_.node(at + 1).next;
+  }
+  if (auto done = run_to_end(**statement); !done) {
+    return tl::unexpected(std::move(done).error());
+  }
+  return true;
+}
+
+bool SqliteWriter::bind_node(SqliteStatement& statement, int at, std::uint32_t node) {
+  constexpr std::size_t kDigitsMax = 18;  // of what is in 64 bits for sure
+  const sql::JsonTape::Node& value = tape_.node(node);
+  const std::string_view raw = tape_.raw(value);
+  const char* const end = raw.data() + raw.size();
+  switch (value.kind) {
+    case sql::JsonKind::kNull:
+      statement.bind_null(at);
+      return true;
+    case sql::JsonKind::kTrue:
+    case sql::JsonKind::kFalse:
+      statement.bind(at, std::int64_t{value.kind == sql::JsonKind::kTrue ? 1 : 0});
+      return true;
+    case sql::JsonKind::kNumber: {
+      double number = 0;
+      std::int64_t whole = 0;
+      if (value.traits != 0 || raw.size() > kDigitsMax) {
+        return false;
+      }
+      if (raw.find('.') != std::string_view::npos) {
+        std::from_chars(raw.data(), end, number);
+        statement.bind(at, number);
+      } else {
+        std::from_chars(raw.data(), end, whole);
+        statement.bind(at, whole);
+      }
+      return true;
+    }
+    case sql::JsonKind::kString:
+      if (raw.find('\\') == std::string_view::npos) {
+        statement.bind(at, raw);
+      } else {
+        sql::append_unescaped(raw, texts_.emplace_back());
+        statement.bind(at, texts_.back());
+      }
+      return true;
+    case sql::JsonKind::kArray:
+    case sql::JsonKind::kObject:
+      if (value.traits != 0) {
+        return false;
+      }
+      statement.bind(at, raw);
+      return true;
+  }
+  return false;
 }
 
 SqliteResult<void> SqliteWriter::run_statement(const Record& record) {
@@ -284,7 +380,9 @@ SqliteResult<void> SqliteWriter::run_statement(const Record& record) {
   return run_to_end(**statement);
 }
 
-SqliteResult<void> SqliteWriter::write_row(const std::string& table, const json::object& row) {
+SqliteResult<std::string> SqliteWriter::write_row(
+    const std::string& table, const json::object& row
+) {
   std::string key = table;
   for (const auto& member : row) {
     key.push_back('\0');
@@ -293,7 +391,7 @@ SqliteResult<void> SqliteWriter::write_row(const std::string& table, const json:
   auto insert = inserts_.find(key);
   if (insert == inserts_.end()) {
     if (auto ready = ensure_columns(table, row); !ready) {
-      return ready;
+      return tl::unexpected(std::move(ready).error());
     }
     std::string columns;
     std::string values;
@@ -323,7 +421,10 @@ SqliteResult<void> SqliteWriter::write_row(const std::string& table, const json:
   for (const auto& member : row) {
     bind_value(**statement, ++at, member.value(), text);
   }
-  return run_to_end(**statement);
+  if (auto done = run_to_end(**statement); !done) {
+    return tl::unexpected(std::move(done).error());
+  }
+  return insert->second;
 }
 
 SqliteResult<SqliteWriter::Table*> SqliteWriter::find_table(const std::string& name) {

@@ -1,10 +1,13 @@
 #pragma once
 
 #include "base/json.h"
+#include "rules/actions/result_members.h"
 #include "rules/actions/sqlite_database.h"
 #include "rules/sequence_set.h"
 #include "rules/sink.h"
 
+#include <cstdint>
+#include <deque>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -37,8 +40,22 @@ class SqliteWriter final : public Sink {
   SqliteResult<void> read_delivered();
   SqliteResult<void> write_delivered();
   SqliteResult<void> write_batch(std::span<const Record* const> batch, std::span<Outcome> outcomes);
+
+  // A result of the same members as one before.
+  struct ResultShape {
+    std::string table;
+    std::vector<std::string> members;
+    std::string insert;
+  };
+
   SqliteResult<void> write(const Record& record);
-  SqliteResult<void> write_row(const std::string& table, const json::object& row);
+  // Parses the result of the record, and looks whether it is such a one.
+  const ResultShape* find_shape(const Record& record);
+  // False: one of its values is out of the ordinary, and nothing is written.
+  SqliteResult<bool> write_quickly(const ResultShape& shape);
+  bool bind_node(SqliteStatement& statement, int at, std::uint32_t node);
+  // Answers with the statement.
+  SqliteResult<std::string> write_row(const std::string& table, const json::object& row);
   SqliteResult<void> run_statement(const Record& record);
   // The table, made or widened so that it has the columns of `row`.
   SqliteResult<void> ensure_columns(const std::string& name, const json::object& row);
@@ -52,6 +69,9 @@ class SqliteWriter final : public Sink {
   SequenceSet delivered_;  // of our outbox, as the database has it
   std::map<std::string, Table, std::less<>> tables_;
   std::map<std::string, std::string, std::less<>> inserts_;  // by table and columns
+  ResultShapes<ResultShape> shapes_;
+  sql::JsonTape tape_;             // the result under way
+  std::deque<std::string> texts_;  // what is bound of it and stands otherwise there
 };
 
 }  // namespace iotcore::rules::actions

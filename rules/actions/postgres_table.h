@@ -1,0 +1,24 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+namespace iotcore::rules::actions {
+
+// A parameter or a column's value as text; nothing is NULL.
+using PostgresValue = std::optional<std::string>;
+
+// A column as PostgreSQL's catalog has it.
+struct PostgresColumn {
+  std::string type;     // "jsonb", "int4", "_text"
+  bool is_key = false;  // of the table's primary key
+  char category = 'S';  // pg_type.typcategory: N numbers, A arrays, B Boolean, D times
+};
+
+struct PostgresTable {
+  std::map<std::string, PostgresColumn, std::less<>> columns;
+};
+
+}  // namespace iotcore::rules::actions

@@ -1,0 +1,60 @@
+#pragma once
+
+#include "rules/actions/postgres.h"
+#include "rules/actions/postgres_quick_rows.h"
+#include "rules/actions/postgres_sink.h"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace iotcore::rules::actions {
+
+// The first field of a record: what the others are. kStatementMode is another.
+inline constexpr std::string_view kPostgresTableMode = "table";  // table, conflict, columns to take
+inline constexpr std::string_view kPostgresColumnsMode =
+    "columns";  // table, conflict, columns, a value each
+
+// What `conflict` may be besides the key's columns.
+inline constexpr std::string_view kPostgresIgnore = "ignore";
+inline constexpr std::string_view kPostgresPrimaryKey = "primary key";
+
+// Between names of columns that are one field.
+inline constexpr char kNamesSeparator = '\n';
+std::string joined_names(const std::vector<std::string>& names);
+
+// The sink of `postgres`: records become rows and statements.
+class PostgresWriter : public PostgresSink {
+ public:
+  using PostgresSink::PostgresSink;
+
+ protected:
+  PostgresResult<void> add_writes(const Record& record, PostgresWrites& writes) override;
+
+ private:
+  PostgresResult<void> add_row(const Record& record, bool is_plain, PostgresWrites& writes);
+  PostgresResult<const PostgresTable*> ensure_table(const std::string& name);
+  PostgresShapeRef shape_of(const std::string& table, const std::vector<std::string>& columns);
+
+  QuickRows quick_;
+  std::uint64_t tables_seen_ = 0;                                // the version that quick_ knows
+  std::map<std::string, PostgresShapeRef, std::less<>> shapes_;  // by table and columns
+};
+
+// Of records that another action has made.
+class BoundPostgresWriter final : public PostgresWriter {
+ public:
+  BoundPostgresWriter(
+      TargetRef target, const Targets& targets, std::string id, PostgresFormOf form_of
+  )
+      : PostgresWriter(std::move(target), targets, std::move(id)), form_of_(form_of) {}
+
+ private:
+  PostgresResult<void> add_writes(const Record& record, PostgresWrites& writes) override;
+
+  const PostgresFormOf form_of_;
+};
+
+}  // namespace iotcore::rules::actions

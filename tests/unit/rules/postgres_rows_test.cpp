@@ -1,0 +1,179 @@
+// What PostgreSQL is given, without PostgreSQL.
+#include "rules/actions/postgres_quick_rows.h"
+#include "rules/actions/postgres_row.h"
+
+#include <catch2/catch.hpp>
+
+#include <vector>
+
+namespace iotcore::rules::actions {
+namespace {
+
+TEST_CASE("rows: what COPY is given reads back the same") {
+  PostgresWrites writes;
+  const std::vector<std::string> columns = {"a", "B\"", "c"};
+  const auto shape = std::make_shared<PostgresShape>("s.t", columns);
+  CHECK(shape->into == R"("s"."t"("a", "B""", "c"))");
+  CHECK(shape->insert() == R"(INSERT INTO "s"."t"("a", "B""", "c") VALUES ($1, $2, $3))");
+  const std::vector<std::vector<PostgresValue>> rows = {
+      {"", "", ""},
+      {std::nullopt, "", std::nullopt},
+      {"\\N", "\\", "tab\tline\nreturn\r\\t\\n"},
+      {"plain", "\xC3\xA9", "ends with \\"}};
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    writes.begin();
+    // What was begun and not ended leaves nothing.
+    writes.append_value("dropped");
+    writes.add_row(shape);
+    writes.add_statement({"SELECT 1", {}});
+    writes.append_value("half");
+    writes.begin();
+    writes.append_value("undone");
+    writes.undo_row();
+    for (const PostgresValue& value : rows[i]) {
+      writes.append_value(value);
+    }
+    writes.add_row(shape);
+    writes.end(i);
+  }
+  REQUIRE(writes.items().size() == rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const PostgresWrites::Item& item = writes.items()[i];
+    REQUIRE(writes.is_row(item));
+    CHECK(writes.statement(writes.writes_of(item)[0]).values == rows[i]);
+  }
+  const auto& first = writes.writes_of(writes.items()[0])[0];
+  const auto& last = writes.writes_of(writes.items().back())[0];
+  CHECK(writes.text(first, last).substr(0, 9) == "\t\t\n\\N\t\t\\N");
+  CHECK(writes.text(first, last).ends_with("ends with \\\\\n"));
+}
+
+Record record_of(std::string payload) {
+  Record record;
+  record.fields = {"table", "t", "", ""};
+  record.payload = std::move(payload);
+  record.delivery_id = "id";
+  record.received_ms = 1'700'000'000'123;
+  return record;
+}
+
+PostgresResultShape shape_for(const PostgresColumn& column) {
+  PostgresResultShape shape;
+  shape.table = "t";
+  shape.members = {"v"};
+  shape.columns = {column};
+  shape.row = std::make_shared<PostgresShape>("t", shape.members);
+  return shape;
+}
+
+TEST_CASE("rows: the short way gives what the long way gives, and is taken for what is usual") {
+  const std::vector<PostgresColumn> columns = {
+      {"float8", false, 'N'},
+      {"int4", false, 'N'},
+      {"numeric", false, 'N'},
+      {"text", false, 'S'},
+      {"bool", false, 'B'},
+      {"timestamptz", false, 'D'},
+      {"jsonb", false, 'U'},
+      {"_text", false, 'A'}};
+  const std::vector<std::string> values = {
+      "1",
+      "-1",
+      "0",
+      "-0",
+      "0.5",
+      "10.0",
+      "1.50",
+      "1e3",
+      "1E-7",
+      "0.00000001",
+      "123456789012345",
+      "1234567890123456789",
+      "0.1234567890123456789",
+      "99999999999999999999",
+      "1700000000123",
+      "null",
+      "true",
+      "false",
+      R"("")",
+      R"("text")",
+      R"("tab\there")",
+      R"("a\\b")",
+      R"("\u00e9\ud83d\ude00")",
+      R"("é")",
+      R"({"a":1})",
+      R"({"a": 1.50})",
+      R"({"a":"x\ty"})",
+      "[1,2]",
+      "[ ]",
+      R"(["x","y\"z"])",
+      "{}"};
+  std::size_t quick_ones = 0;
+  for (const PostgresColumn& column : columns) {
+    QuickRows quick;
+    quick.learn(shape_for(column));
+    for (const std::string& value : values) {
+      const Record record = record_of(R"({"v":)" + value + "}");
+      PostgresWrites writes;
+      writes.begin();
+      if (!quick.add(record, writes)) {
+        continue;
+      }
+      ++quick_ones;
+      writes.end(0);
+      INFO(column.type << " " << value);
+      const json::value parsed = parse_json(value).value();
+      const std::vector<PostgresValue> row =
+          writes.statement(writes.writes_of(writes.items()[0])[0]).values;
+      REQUIRE(row.size() == 1);
+      if (is_json_column(column) && row[0]) {
+        // Digits that a double has no room for stay here.
+        CHECK(parse_json(*row[0]).value() == parsed);
+      } else {
+        CHECK(row[0] == to_postgres(parsed, column));
+      }
+    }
+  }
+  CHECK(quick_ones > columns.size() * values.size() / 2);
+}
+
+TEST_CASE("rows: the short way is for results of the same members, whole ones too") {
+  QuickRows quick;
+  PostgresWrites writes;
+  writes.begin();
+  PostgresResultShape shape = shape_for({"int4", false, 'N'});
+  shape.has_delivery_id = shape.has_received_at = true;
+  quick.learn(shape);
+  for (const char* other :
+       {R"({})", R"({"w":1})", R"({"v":1,"w":2})", R"({"v":1,"v":2})", R"([1])", R"({"v":1)", ""}) {
+    INFO(other);
+    CHECK(!quick.add(record_of(other), writes));
+  }
+  Record elsewhere = record_of(R"({"v":1})");
+  elsewhere.fields[1] = "u";
+  CHECK(!quick.add(elsewhere, writes));
+  REQUIRE(quick.add(record_of(R"({"v":1})"), writes));
+  writes.end(0);
+  CHECK(
+      writes.text(writes.writes_of(writes.items()[0])[0]) == "1\tid\t2023-11-14 22:13:20.123+00\n"
+  );
+  quick.forget();
+  CHECK(!quick.add(record_of(R"({"v":1})"), writes));
+
+  shape.columns.clear();
+  shape.has_delivery_id = shape.has_received_at = false;
+  quick.learn(shape);
+  REQUIRE(quick.add(record_of(R"({"v":{"a":"b"}})"), writes));
+  writes.end(1);
+  CHECK(writes.text(writes.writes_of(writes.items()[1])[0]) == "{\"v\":{\"a\":\"b\"}}\n");
+  CHECK(!quick.add(record_of(R"({"v": 1.50})"), writes));  // jsonb would keep the zero
+}
+
+TEST_CASE("rows: times as PostgreSQL reads them") {
+  CHECK(postgres_time(0) == "1970-01-01 00:00:00.000+00");
+  CHECK(postgres_time(-1) == "1969-12-31 23:59:59.999+00");
+  CHECK(postgres_time(951'782'399'007) == "2000-02-28 23:59:59.007+00");
+}
+
+}  // namespace
+}  // namespace iotcore::rules::actions
