@@ -202,6 +202,12 @@ Status ClientChannel::wait_for_tls(int returned) {
       return wait(POLLIN);
     case SSL_ERROR_WANT_WRITE:
       return wait(POLLOUT);
+    case SSL_ERROR_SSL:
+      // An alert, as when it wants a certificate of ours: in TLS 1.3 that comes after the handshake.
+      if (const char* reason = ERR_reason_error_string(ERR_peek_error()); reason != nullptr) {
+        return fail(Errc::kUnavailable, address() + " broke off: " + reason);
+      }
+      [[fallthrough]];
     default:
       return fail(Errc::kUnavailable, address() + " broke off");
   }

@@ -1,4 +1,5 @@
 """What tests of rules' targets have in common: a server of ours, rules applied from files, and load while the target is killed."""
+import base64
 import json
 import os
 import subprocess
@@ -69,3 +70,31 @@ class SinkCase(unittest.TestCase):
         made = Subscriber(self.server, topic, client_id="failures-" + topic.replace("/", "-"))
         self.addCleanup(made.close)
         return made
+
+
+class TlsCase(SinkCase):
+    """Targets over TLS."""
+    def deliver(self, name, target, action, more="", host="127.0.0.1"):
+        """One record by a target that trusts the server, and one by a target that trusts another authority."""
+        self.deliver_by({"right": f"ca = '{target.certificate}'", "wrong": f"ca = '{self.server.ca}'"}, name, name, target, action, more, host)
+
+    def deliver_known(self, kind, target, action, more="", host="127.0.0.1"):
+        """One record by a target that has the certificate that the server asks for, and one by a target that has none."""
+        ca = f"ca = '{target.certificate}'"
+        self.deliver_by({"right": f"{ca}, cert = '{target.client[1]}', key = '{target.client[2]}'", "wrong": ca}, kind + "known", kind, target, action,
+                        more, host)
+
+    def deliver_by(self, options, name, kind, target, action, more, host):
+        port = getattr(target, "tls_port", target.port)
+        for which, own in options.items():
+            self.apply(name + which, f"""
+                CREATE TARGET {name}{which} AS {kind}(host = '{host}', port = {port}, tls = TRUE, {own}, timeout = '5s'{more});
+                CREATE RULE {name}{which} AS SELECT v FROM '{name}/{which}' DO {action.format(target=name + which)} WITH (retryMax = 200, maxAttempts = 2)
+                ON ERROR DO republish(topic = 'failed/{name}', qos = 1);
+            """)
+        failed = self.failures("failed/" + name)
+        for which in options:
+            self.publish(f"{name}/{which}", {"v": which})
+        failure = json.loads(failed.wait(1)[0].payload)
+        self.assertIn(b"wrong", base64.b64decode(failure["base64OriginalPayload"]))
+        self.assertRegex(failure["failures"][0]["errorMessage"].lower(), "certificate|tls|ssl|handshake|closed")

@@ -8,7 +8,7 @@ import tempfile
 import time
 import unittest
 
-from certificates import make_certificate
+from certificates import make_certificate, make_client_certificate
 
 
 def free_port():
@@ -40,9 +40,10 @@ class Target:
     user = None
     start_timeout_s = 60
 
-    def __init__(self, tls=False):
-        """With TLS: `certificate` is the server's own, and who signed it."""
-        self.tls = tls
+    def __init__(self, tls=False, asks=False):
+        """With TLS: `certificate` is the server's own, and who signed it. `asks`: for the client's, of which `client` has (authority, certificate, key)."""
+        self.tls = tls or asks
+        self.asks = asks
         self.program = next((each for each in self.programs if os.path.exists(each)), None)
         if self.program is None:
             raise unittest.SkipTest(f"Debian's package {self.package} is not installed")
@@ -51,8 +52,10 @@ class Target:
         self.process = None
         if self.user and os.geteuid() == 0:
             shutil.chown(self.folder, self.user)
-        if tls:
+        if self.tls:
             self.certificate, self.key = make_certificate(self.folder, "127.0.0.1")
+        if asks:
+            self.client = make_client_certificate(self.folder)
         try:
             self.prepare()
             self.start()
@@ -183,6 +186,7 @@ class Nats(Target):
 
 
 class RabbitMq(Target):
+    """With TLS it has `tls_port` besides."""
     package = "rabbitmq-server"
     programs = ("/usr/lib/rabbitmq/bin/rabbitmq-server",)
     start_timeout_s = 240  # three seconds of a processor, which may be busy with other tests
@@ -190,6 +194,13 @@ class RabbitMq(Target):
     def prepare(self):
         self.distribution_port = free_port()
         self.names_port = free_port()
+        if self.tls:
+            self.tls_port = free_port()
+            with open(self.folder + "/tls.conf", "w") as file:
+                file.write(f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}\nssl_options.certfile = {self.certificate}\n"
+                           f"ssl_options.keyfile = {self.key}\nssl_options.cacertfile = {self.client[0] if self.asks else self.certificate}\n"
+                           f"ssl_options.verify = {'verify_peer' if self.asks else 'verify_none'}\n"
+                           f"ssl_options.fail_if_no_peer_cert = {str(self.asks).lower()}\n")
 
     def close(self):
         super().close()
@@ -201,7 +212,7 @@ class RabbitMq(Target):
         return dict(os.environ, HOME=self.folder, ERL_EPMD_PORT=str(self.names_port), RABBITMQ_NODENAME=f"iotcore{self.port}@localhost", RABBITMQ_NODE_IP_ADDRESS="127.0.0.1",
                     RABBITMQ_NODE_PORT=str(self.port), RABBITMQ_DIST_PORT=str(self.distribution_port),
                     RABBITMQ_MNESIA_BASE=self.folder + "/mnesia", RABBITMQ_LOG_BASE=self.folder + "/logs",
-                    RABBITMQ_ENABLED_PLUGINS_FILE=self.folder + "/plugins", RABBITMQ_CONFIG_FILE=self.folder + "/none",
+                    RABBITMQ_ENABLED_PLUGINS_FILE=self.folder + "/plugins", RABBITMQ_CONFIG_FILE=self.folder + ("/tls" if self.tls else "/none"),
                     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+S 1:1 -kernel inet_dist_use_interface {127,0,0,1}",
                     RABBITMQ_PID_FILE=self.folder + "/pid")
 
@@ -218,6 +229,10 @@ class Mosquitto(Target):
             file.write(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
                        f"persistence_location {self.folder}/\nautosave_interval 1\nautosave_on_changes true\nuser root\n"
                        "max_queued_messages 0\n")
+            if self.tls:
+                file.write(f"certfile {self.certificate}\nkeyfile {self.key}\n")
+            if self.asks:
+                file.write(f"cafile {self.client[0]}\nrequire_certificate true\n")
 
     def command(self):
         return [self.program, "-c", self.folder + "/conf"]

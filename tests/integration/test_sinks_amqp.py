@@ -1,18 +1,18 @@
-"""Rules that publish over AMQP: RabbitMQ, killed while messages are on their way."""
+"""Rules that publish over AMQP, also by TLS: RabbitMQ, killed while messages are on their way."""
 import json
 import subprocess
 import unittest
 
-from sinks import SinkCase, shut_out
+from sinks import TlsCase, shut_out
 import targets
 
 COUNT = 300
 
 
-class AmqpSink(SinkCase):
+class AmqpSink(TlsCase):
     @classmethod
     def setUpClass(cls):
-        cls.rabbit = targets.RabbitMq()
+        cls.rabbit = targets.RabbitMq(asks=True)
         cls.addClassCleanup(cls.rabbit.close)
         cls.start_server()
 
@@ -47,6 +47,17 @@ class AmqpSink(SinkCase):
         failed = self.failures("failed/exchange")
         self.publish("exchange/in", {"v": 1})
         self.assertIn(b"NOT_FOUND", failed.wait(1)[0].payload)
+
+    def test_tls_with_a_certificate_of_ours(self):
+        action = "amqp(target = '{target}', routingKey = 'tls')"
+        account = ", user = 'guest', password = 'guest'"
+        self.declare("tls")
+        self.deliver_known("amqp", self.rabbit, action, account, "localhost")
+        self.wait_equal(lambda: self.get("tls"), '{"v":"right"}')
+        # And who is not signed by whom we trust gets nothing of ours.
+        key = f", cert = '{self.rabbit.client[1]}', key = '{self.rabbit.client[2]}'"
+        self.deliver("amqp", self.rabbit, action, account + key, "localhost")
+        self.wait_equal(lambda: self.get("tls"), '{"v":"right"}')
 
     def test_nothing_is_lost_or_reordered_when_the_broker_is_killed(self):
         self.declare("kept")

@@ -1,34 +1,23 @@
-"""Targets over TLS: with the authority that they are told, and with another one, which nobody may pass for."""
-import json
+"""Targets over TLS: with the authority that they are told, and with another one, which nobody may pass for; and with a certificate of ours for servers that ask."""
+import ssl
 import unittest
 
-from sinks import SinkCase
+import paho.mqtt.client as mqtt
+
+from server import wait_until
+from sinks import TlsCase
 import targets
 
 
-class TlsSinks(SinkCase):
+class TlsSinks(TlsCase):
     @classmethod
     def setUpClass(cls):
         cls.start_server()
 
-    def start(self, kind):
-        made = kind(tls=True)
+    def start(self, kind, asks=False):
+        made = kind(tls=True, asks=asks)
         self.addCleanup(made.close)
         return made
-
-    def deliver(self, name, target, action, more=""):
-        """One record by a target that trusts the server, and one by a target that trusts another authority."""
-        for trust, ca in (("right", target.certificate), ("wrong", self.server.ca)):
-            self.apply(name + trust, f"""
-                CREATE TARGET {name}{trust} AS {name}(host = '127.0.0.1', port = {target.port}, tls = TRUE, ca = '{ca}', timeout = '5s'{more});
-                CREATE RULE {name}{trust} AS SELECT v FROM '{name}/{trust}' DO {action.format(target=name + trust)} WITH (retryMax = 200, maxAttempts = 2)
-                ON ERROR DO republish(topic = 'failed/{name}', qos = 1);
-            """)
-        failed = self.failures("failed/" + name)
-        for trust in ("right", "wrong"):
-            self.publish(f"{name}/{trust}", {"v": trust})
-        reason = json.loads(failed.wait(1)[0].payload)["failures"][0]["errorMessage"]
-        self.assertRegex(reason.lower(), "certificate|tls|ssl")
 
     def test_postgres(self):
         db = self.start(targets.Postgres)
@@ -45,6 +34,35 @@ class TlsSinks(SinkCase):
     def test_nats(self):
         nats = self.start(targets.Nats)
         self.deliver("nats", nats, "nats(target = '{target}', subject = 's')")
+
+    def listen(self, broker, topic):
+        """What comes from a mosquitto that has TLS."""
+        got = []
+        client = mqtt.Client(client_id="listener")
+        client.tls_set(ca_certs=broker.certificate, cert_reqs=ssl.CERT_REQUIRED, **(
+            {"certfile": broker.client[1], "keyfile": broker.client[2]} if broker.asks else {}))
+        ready = []
+        client.on_message = lambda client, data, message: got.append(message.payload)
+        client.on_connect = lambda client, *_: client.subscribe(topic, 1)
+        client.on_subscribe = lambda *_: ready.append(1)
+        client.connect("127.0.0.1", broker.port)
+        client.loop_start()
+        self.addCleanup(client.loop_stop)
+        self.addCleanup(client.disconnect)
+        wait_until(lambda: ready)
+        return got
+
+    def test_mqtt(self):
+        broker = self.start(targets.Mosquitto)
+        got = self.listen(broker, "bridged")
+        self.deliver("mqtt", broker, "mqtt(target = '{target}', topic = 'bridged')")
+        self.wait_equal(lambda: got, [b'{"v":"right"}'])
+
+    def test_mqtt_with_a_certificate(self):
+        broker = self.start(targets.Mosquitto, asks=True)
+        got = self.listen(broker, "bridged")
+        self.deliver_known("mqtt", broker, "mqtt(target = '{target}', topic = 'bridged')")
+        self.wait_equal(lambda: got, [b'{"v":"right"}'])
 
 
 if __name__ == "__main__":
