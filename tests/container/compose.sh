@@ -1,8 +1,9 @@
 # Sourced by run: deploy/compose.yaml for real, with the image just built and stand-ins of the others; in a network of its own, so that the file's ports
 # are free. A reading goes from a device through a rule into PostgreSQL, and Prometheus sees the server.
 step "what stands beside it: PostgreSQL, Prometheus, Grafana's place"
+cp -a /etc/apt "$work/apt"  # one that packages may write to
 stand_in() { # TARGET NAME
-  pod build --isolation chroot --pull=never --format docker --volume /etc/apt:/etc/apt:ro --volume /usr/share/keyrings:/usr/share/keyrings:ro \
+  pod build --isolation chroot --pull=never --format docker --volume "$work/apt:/etc/apt" --volume /usr/share/keyrings:/usr/share/keyrings:ro \
     --target "$1" -t "$2" tests/container/stand_ins >"$work/build.log" 2>&1 || { tail -30 "$work/build.log" >&2; fail "the stand-in for $1 does not build"; }
 }
 stand_in postgres docker.io/library/postgres:15
