@@ -295,3 +295,40 @@ class Client:
             if got is not None and got.kind == DISCONNECT:
                 reason = got.reason
         return (True if reason is None else reason) if self.closed else None
+
+
+class WebSocket:
+    """Frames on the development face's path for MQTT."""
+    version = 4
+
+    def __init__(self, server):
+        self.socket = socket.create_connection(("127.0.0.1", server.port("http")), timeout=20)
+        self.socket.sendall(b"GET /mqtt HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                            b"Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        self.buffer = b""
+        while b"\r\n\r\n" not in self.buffer:
+            self._more()
+        head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 101 "):
+            raise RuntimeError(head)
+
+    def _more(self):
+        data = self.socket.recv(65536)
+        if not data:
+            raise ConnectionError("the connection has ended")
+        self.buffer += data
+
+    def send(self, opcode, data):
+        """One small frame, masked with zeros."""
+        self.socket.sendall(bytes([0x80 | opcode, 0x80 | len(data)]) + bytes(4) + data)
+
+    def receive(self):
+        """(opcode, payload) of the next frame, a small one."""
+        while len(self.buffer) < 2 or len(self.buffer) < 2 + self.buffer[1]:
+            self._more()
+        end = 2 + self.buffer[1]
+        frame, self.buffer = self.buffer[:end], self.buffer[end:]
+        return frame[0] & 15, frame[2:]
+
+    def close(self):
+        self.socket.close()

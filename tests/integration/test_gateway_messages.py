@@ -5,7 +5,7 @@ import time
 import unittest
 
 from gateway_checks import BOTH, Checks
-from mqtt_wire import PUBCOMP, PUBLISH, PUBREC, packet, text
+from mqtt_wire import CONNACK, PUBCOMP, PUBLISH, PUBREC, Client, WebSocket, packet, text
 from server import wait_until
 
 
@@ -225,6 +225,25 @@ class Messages(Checks):
             if sent:
                 wait_until(lambda: any(each.topic == "g40/w" for each in will.messages))
             self.assertEqual(any(each.topic == "g40/w" for each in will.messages), sent)
+
+    def close_by_websocket(self, will_comes):
+        """A client with a Will sends nothing more than a WebSocket's close frame."""
+        will = self.listener("g40-ws/#")
+        websocket = WebSocket(self.server)
+        self.addCleanup(websocket.close)
+        websocket.send(2, Client.connect_packet(websocket, "g40-ws", ("g40-ws/w", "will", 1, False), True, 60, None, None, {}, {}))
+        opcode, frame = websocket.receive()
+        self.assertEqual((opcode, frame[0] >> 4, frame[3]), (2, CONNACK, 0))
+        websocket.send(8, b"\x03\xe8")
+        self.assertEqual(websocket.receive()[0], 8)
+        self.plain("g40-ws-after").published("g40-ws/mark", b"mark")
+        wait_until(lambda: any(each.topic == "g40-ws/mark" for each in will.messages))
+        if will_comes:
+            wait_until(lambda: any(each.topic == "g40-ws/w" for each in will.messages))
+        self.assertEqual(any(each.topic == "g40-ws/w" for each in will.messages), will_comes)
+
+    def test_g40_a_close_frame_alone_loses_the_connection(self):
+        self.close_by_websocket(will_comes=True)
 
     def test_g41_a_delayed_will_is_called_off(self):
         will = self.listener("g41")

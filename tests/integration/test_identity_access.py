@@ -206,6 +206,27 @@ class Access(Refusals, unittest.TestCase):
         other, reason = connect("somebody-else")
         self.assertEqual(reason, 0x87)
         other.loop_stop()
+        # What its policies say by now counts within a second, and the connection stays.
+        watcher = Subscriber(self.server, "from/#", "mark", client_id="watcher")
+
+        def delivered(topic):
+            watcher.messages.clear()
+            client.publish(topic, b"y", qos=1).wait_for_publish(20)
+            watcher.publish("mark", b"")
+            wait_until(lambda: "mark" in [each.topic for each in watcher.messages])
+            return topic in [each.topic for each in watcher.messages]
+
+        self.assertTrue(delivered("from/elsewhere"))
+        self.iot.create_policy_version(policyName="socket", setAsDefault=True, policyDocument=policy(
+            ("Allow", "iot:Connect", ARN + "client/socket"), ("Allow", "iot:Publish", ARN + "topic/from/socket")))
+        wait_until(lambda: not delivered("from/elsewhere"), 1)
+        self.assertTrue(delivered("from/socket"))
+        self.iot.detach_policy(policyName="socket", target="arn:aws:iam::000000000000:user/socket")
+        wait_until(lambda: not delivered("from/socket"), 1)
+        self.iot.attach_policy(policyName="socket", target="arn:aws:iam::000000000000:user/socket")
+        wait_until(lambda: delivered("from/socket"), 1)
+        self.assertEqual(lost, [])
+        watcher.close()
         # A key that is revoked takes its connections with it.
         self.assertEqual(self.signed("DELETE", f"/_iotcore/access-keys/{key['accessKeyId']}")[0], 200)
         wait_until(lambda: lost, 10)
