@@ -49,6 +49,21 @@ class Docs(unittest.TestCase):
     def test_operating_works_as_written(self):
         self.run_as_written((ROOT / "docs" / "operating.md").read_text())
 
+    def test_troubleshooting_works_as_written(self):
+        self.run_as_written((ROOT / "docs" / "troubleshooting.md").read_text())
+
+    def test_the_limits_that_are_named_are_keys(self):
+        keys, section = set(), ""
+        for line in subprocess.run([BINARY, "config", "print"], capture_output=True, text=True, check=True).stdout.splitlines():
+            if line.startswith("["):
+                section = line[1:-1] + "."
+            elif " = " in line and not line.startswith("#"):
+                keys.add(section + line.split(" = ")[0])
+        named = re.findall(r"`((?:mqtt|limits|rules|shadow|audit)\.[a-z_.A-Z]+)`", (ROOT / "docs" / "limits.md").read_text())
+        self.assertGreater(len(named), 15)
+        for name in named:
+            self.assertTrue(name.replace("FACE", "mqtts") in keys, name)
+
     def test_every_key_is_documented_with_its_default(self):
         document = (ROOT / "docs" / "configuration.md").read_text()
         printed = subprocess.run([BINARY, "config", "print"], capture_output=True, text=True, check=True, cwd="/").stdout
