@@ -135,6 +135,9 @@ void ClientSession::send_ack(
     at[1] = 2;
     at[2] = static_cast<char>(number >> 8U);
     at[3] = static_cast<char>(number);
+    if (traced_) [[unlikely]] {
+      trace_packet({at, 4}, mqtt::Sender::kServer);
+    }
     link_.flush_soon();
     return;
   }

@@ -33,6 +33,7 @@ void ClientSession::on_connect(const mqtt::FrameView& frame) {
     refuse_connect(mqtt::reason_of(fault.code), fault.why, CloseReason::kClientError);
     return;
   }
+  trace_connect(connect);
   problem_information_ =
       connect.properties.number_or(mqtt::Property::kRequestProblemInformation, 1) != 0;
   packet_bytes_max_ =
@@ -189,6 +190,9 @@ void ClientSession::authorized(Result<std::unique_ptr<Permissions>> answer) {
     return;
   }
   permissions_ = std::move(*answer);
+  if (traced_) [[unlikely]] {
+    trace(ClientTraceEvent::Kind::kAllowed, "Connect", {});
+  }
   if (permissions_ != nullptr) {
     if (const std::string_view found = permissions_->principal(); !found.empty()) {
       principal_ = found;
@@ -216,6 +220,9 @@ void ClientSession::refuse_connect(
     mqtt::Reason reason, std::string_view why, CloseReason close_reason
 ) {
   worker_.counters().connects_refused.add();
+  if (traced_) [[unlikely]] {
+    trace(ClientTraceEvent::Kind::kDenied, "Connect", std::string(why));
+  }
   // Nothing is said to who has not even begun with a CONNECT (MQTT5 4.13), nor where 3.1.1 has no code for it.
   const bool is_silent =
       !worker_.options().answer_refused && close_reason == CloseReason::kAuthError;

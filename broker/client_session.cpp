@@ -95,6 +95,9 @@ std::size_t ClientSession::on_bytes(std::string_view bytes) {
       on_fault(frame.fault);
       break;
     }
+    if (traced_) [[unlikely]] {
+      trace_packet(bytes.substr(taken, frame.size_bytes), mqtt::Sender::kClient);
+    }
     taken += frame.size_bytes;
     on_frame(frame);
   }
@@ -234,6 +237,9 @@ void ClientSession::end_session(CloseReason reason) {
   if (std::exchange(ended_, true)) {
     return;
   }
+  if (traced_) [[unlikely]] {
+    trace(ClientTraceEvent::Kind::kClosed, disconnect_reason_of(reason), {});
+  }
   worker_.keep_alives().cancel(keep_alive_timer_);
   if (session_ != nullptr) {
     worker_.clients().unbind_id(session_->client_id(), *this);
@@ -297,7 +303,7 @@ LifecycleSubject ClientSession::lifecycle_subject() const {
 }
 
 bool ClientSession::allows(Action action, std::string_view resource) {
-  return permissions_ == nullptr || permissions_->allows(action, resource, stable_hash(resource));
+  return allows(action, resource, permissions_ == nullptr ? 0 : stable_hash(resource));
 }
 
 // ---- Keep alive ----
@@ -342,11 +348,13 @@ bool ClientSession::deliver(
   }
   if (publish.has_expiry && publish.expires_at <= worker_.now()) {
     counters.dropped_expired.add();
+    trace_dropped(publish.topic, "expired");
     return false;
   }
   if (options.qos == Qos::kAtMostOnce) {
     if (out().size() > unsent_bytes_max(worker_.options())) {
       counters.dropped_slow.add();
+      trace_dropped(publish.topic, "the client reads too slowly");
       return false;
     }
     return send_publish(frames, options, message);
@@ -357,6 +365,7 @@ bool ClientSession::deliver(
   Rare& state = rare();
   if (!make_room(publish.payload.size())) {
     counters.dropped_queue_full.add();
+    trace_dropped(publish.topic, "its queue is full");
     return false;
   }
   if (!message) {
@@ -418,6 +427,7 @@ bool ClientSession::send_publish(
   if (packet_bytes_max_ != 0xFFFFFFFF && frames.packet_bytes(receiver) > packet_bytes_max_) {
     // MQTT-3.1.2-24, -25: as if it had been sent.
     worker_.counters().dropped_too_large.add();
+    trace_dropped(frames.publish().topic, "larger than the client's Maximum Packet Size");
     return false;
   }
   if (options.qos != Qos::kAtMostOnce) {
@@ -433,6 +443,9 @@ bool ClientSession::send_publish(
     use_alias(frames, receiver);
   }
   frames.append(out(), receiver);
+  if (traced_) [[unlikely]] {
+    trace_delivery(frames.publish(), receiver);
+  }
   link_.flush_soon();
   worker_.counters().delivered.add();
   return true;
@@ -448,6 +461,9 @@ void ClientSession::send_queued(
     use_alias(frames, receiver);
   }
   frames.append(out(), receiver);
+  if (traced_) [[unlikely]] {
+    trace_delivery(frames.publish(), receiver);
+  }
   link_.flush_soon();
   worker_.counters().delivered.add();
 }

@@ -5,6 +5,7 @@
 #include "broker/authorizer.h"
 #include "broker/client.h"
 #include "broker/client_table.h"
+#include "broker/client_traces.h"
 #include "broker/frame_cache.h"
 #include "broker/lifecycle_events.h"
 #include "broker/link.h"
@@ -75,6 +76,8 @@ class ClientSession final : public Client {
 
   ConnectionInfo info() const;
   void close_by_api(bool clean_session, bool prevent_will);
+  // Events go to the worker's trace of this client from now on, until that ends.
+  void start_trace(std::string_view client_id);
   void send_direct(const DirectMessage& direct, Function<void(Status)> done);
 
   // The time for which the client was not read is over.
@@ -162,6 +165,7 @@ class ClientSession final : public Client {
     std::unique_ptr<OutboundAliases> outbound_aliases;
     std::vector<Direct> direct;
     std::unique_ptr<RetainedReplay> retained;
+    std::string traced_as;  // the client id, which a refused CONNECT has too
     RateLimit publishes;
     RateLimit publish_bytes;
   };
@@ -185,8 +189,12 @@ class ClientSession final : public Client {
 
   template <typename Packet>
   void send(const Packet& packet) {
-    char* at = out().extend(mqtt::encoded_size(version_, packet));
+    const std::size_t size = mqtt::encoded_size(version_, packet);
+    char* at = out().extend(size);
     mqtt::write_packet(at, version_, packet);
+    if (traced_) [[unlikely]] {
+      trace_packet({at, size}, mqtt::Sender::kServer);
+    }
     link_.flush_soon();
   }
 
@@ -256,8 +264,20 @@ class ClientSession final : public Client {
   bool allows(Action action, std::string_view resource);
 
   bool allows(Action action, std::string_view resource, std::uint64_t hash) {
-    return permissions_ == nullptr || permissions_->allows(action, resource, hash);
+    const bool allowed = permissions_ == nullptr || permissions_->allows(action, resource, hash);
+    if (traced_) [[unlikely]] {
+      trace_decision(action, resource, allowed);
+    }
+    return allowed;
   }
+
+  // Of a client that somebody looks at; client_trace.cpp. One that is not costs a look at traced_.
+  void trace_connect(const mqtt::ConnectView& connect);
+  void trace_packet(std::string_view bytes, mqtt::Sender sender);
+  void trace_delivery(const PublishView& publish, const FrameCache::Receiver& receiver);
+  void trace_decision(Action action, std::string_view resource, bool allowed);
+  void trace_dropped(std::string_view topic, std::string_view why);
+  void trace(ClientTraceEvent::Kind kind, std::string_view what, std::string detail);
 
   // `message` is made if the client may leave it to other members of a shared subscription.
   bool send_publish(FrameCache& frames, const DeliveryOptions& options, Message::Ref& message);
@@ -310,6 +330,7 @@ class ClientSession final : public Client {
   bool ended_ = false;
   bool paused_ = false;     // nothing is taken from the socket for now
   bool throttled_ = false;  // because of a rate
+  bool traced_ = false;
   bool response_information_ = false;
   std::uint16_t alias_out_maximum_ = 0;
   std::uint16_t direct_count_ = 0;

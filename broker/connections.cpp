@@ -101,6 +101,19 @@ void Connections::remove(
   );
 }
 
+void Connections::trace(
+    std::string client_id, std::uint64_t after, Function<void(Result<ClientTrace::Page>)> done
+) {
+  const std::string& name = client_id;
+  on_owner(broker_, name, [client_id, after, done = std::move(done)](WorkerBroker& worker) mutable {
+    Result<ClientTrace::Page> page = worker.traces().read(client_id, after, worker.now());
+    if (ClientSession* client = worker.clients().find_by_id(client_id); page && client != nullptr) {
+      client->start_trace(client_id);
+    }
+    done(std::move(page));
+  });
+}
+
 void Connections::send(std::string client_id, DirectMessage message, Function<void(Status)> done) {
   const std::string& name = client_id;
   on_owner(

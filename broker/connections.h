@@ -2,6 +2,7 @@
 
 #include "base/function.h"
 #include "base/result.h"
+#include "broker/client_traces.h"
 #include "broker/link.h"
 #include "broker/message.h"
 
@@ -59,6 +60,10 @@ class Connections {
   );
   // To that client whatever it subscribes to; not queued, not kept. kForbidden: it may not receive the topic. kTimeout: no acknowledgement.
   void send(std::string client_id, DirectMessage message, Function<void(Status)> done);
+  // What that client and the server say to each other, from the first call on and for a while after the last; the client need not be there.
+  void trace(
+      std::string client_id, std::uint64_t after, Function<void(Result<ClientTrace::Page>)> done
+  );
 
  private:
   Broker& broker_;

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory_use.h"
 #include "broker/client_session.h"
+#include "broker/client_traces.h"
 #include "broker/consumer_table.h"
 #include "broker/housekeeper.h"
 #include "broker/reserved_topics.h"
@@ -74,6 +75,7 @@ WorkerBroker::WorkerBroker(Broker& broker, WorkerId id, TimerWheel& timers)
       keep_alives_(timers, broker.clock()),
       subscribers_(broker.tree(), id),
       sessions_(std::make_unique<WorkerSessions>(*this)),
+      traces_(std::make_unique<ClientTraces>()),
       cache_(broker.tree(), id, broker.options().topic_cache_entries),
       remote_(broker.workers().count()),
       session_number_(first_session_number(broker.clock())),

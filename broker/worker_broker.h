@@ -30,6 +30,7 @@
 namespace iotcore::broker {
 
 class ClientSession;
+class ClientTraces;
 class Housekeeper;
 class Session;
 class WorkerSessions;
@@ -126,6 +127,8 @@ class WorkerBroker {
   ClientTable& clients() { return clients_; }
 
   WorkerSessions& sessions() { return *sessions_; }
+
+  ClientTraces& traces() { return *traces_; }
 
   // Now, in both kinds of time.
   Instant instant();
@@ -360,6 +363,7 @@ class WorkerBroker {
   SubscriberTable subscribers_;
   ClientTable clients_;
   std::unique_ptr<WorkerSessions> sessions_;
+  std::unique_ptr<ClientTraces> traces_;
   TopicCache cache_;
   FrameCache::Arenas frame_arenas_;
   std::vector<RemoteBatch> remote_;

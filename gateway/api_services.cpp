@@ -7,6 +7,7 @@
 #include "proto/api/backups.pb.h"
 #include "proto/api/ca_certificates.pb.h"
 #include "proto/api/certificates.pb.h"
+#include "proto/api/client_traces.pb.h"
 #include "proto/api/connections.pb.h"
 #include "proto/api/data.pb.h"
 #include "proto/api/domain_configurations.pb.h"
@@ -50,6 +51,7 @@ Result<std::unique_ptr<OperationTable>> OperationTable::of_api() {
       api::DescribeEndpointRequest::descriptor()->file(),
       api::PublishRequest::descriptor()->file(),
       api::GetConnectionRequest::descriptor()->file(),
+      api::TraceClientRequest::descriptor()->file(),
   };
   std::vector<const google::protobuf::ServiceDescriptor*> services;
   for (const auto* file : files) {

@@ -91,6 +91,16 @@ struct TraceOptions {
 // What a rule makes of each message, as they come.
 Status trace_rule(const TraceOptions& options);
 
+struct ClientTraceOptions {
+  std::filesystem::path data_dir;
+  std::string client_id;
+  std::size_t count = 0;      // 0: until it is ended
+  std::uint32_t seconds = 0;  // the same
+};
+
+// `client trace`: the packets of one client and what is decided about it, as they come.
+Status trace_client(const ClientTraceOptions& options);
+
 // State, lag and last error of everything that rules deliver to.
 Status list_sinks(const std::filesystem::path& data_dir);
 

@@ -18,9 +18,18 @@ OperatorCommands::OperatorCommands(
   import_->add_option("file", transfer_.file, "the file (.json)")->required();
   import_->add_option("--name", transfer_.name, "of the rule, where the file does not say it");
   sinks_ = cli.add_subcommand("sinks", "State and lag of what rules deliver to");
+  CLI::App* client = cli.add_subcommand("client", "One MQTT client of a running server");
+  client->require_subcommand(1);
+  client_trace_command_ = client->add_subcommand(
+      "trace", "Show its packets and what is decided about it, as they come"
+  );
+  client_trace_command_->add_option("id", client_trace_.client_id, "client id")->required();
+  client_trace_command_->add_option("--count", client_trace_.count, "end after so many events");
+  client_trace_command_->add_option("--seconds", client_trace_.seconds, "end after that time");
   add_dead_letters(cli, add_config);
   add_secrets(cli, add_config);
-  for (CLI::App* command : {format_, trace_command_, export_, import_, sinks_}) {
+  for (CLI::App* command :
+       {format_, trace_command_, client_trace_command_, export_, import_, sinks_}) {
     add_config(*command);
   }
 }
@@ -67,10 +76,14 @@ void OperatorCommands::add_secrets(
 std::optional<Status> OperatorCommands::run(const Config& config) {
   transfer_.data_dir = config.data_dir;
   trace_.data_dir = config.data_dir;
+  client_trace_.data_dir = config.data_dir;
   letters_.data_dir = config.data_dir;
   secret_.data_dir = config.data_dir;
   if (*sinks_) {
     return list_sinks(config.data_dir);
+  }
+  if (*client_trace_command_) {
+    return trace_client(client_trace_);
   }
   if (std::optional<Status> done = run_rule()) {
     return done;

@@ -11,7 +11,7 @@
 
 namespace iotcore::server {
 
-// The subcommands of who runs the rules: `sinks`, `dead-letters`, `secret`, and of `rule`: `fmt`, `trace`, `export`, `import`.
+// The subcommands of who looks after a running server: `sinks`, `dead-letters`, `secret`, `client trace`, and of `rule`: `fmt`, `trace`, `export`, `import`.
 class OperatorCommands {
  public:
   // `add_config` adds the options by which a command finds its server.
@@ -32,10 +32,12 @@ class OperatorCommands {
   std::vector<std::filesystem::path> files_;
   RuleTransferOptions transfer_;
   TraceOptions trace_;
+  ClientTraceOptions client_trace_;
   DeadLetterOptions letters_;
   SecretOptions secret_;
   CLI::App* format_ = nullptr;
   CLI::App* trace_command_ = nullptr;
+  CLI::App* client_trace_command_ = nullptr;
   CLI::App* export_ = nullptr;
   CLI::App* import_ = nullptr;
   CLI::App* sinks_ = nullptr;
