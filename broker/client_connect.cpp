@@ -181,7 +181,7 @@ void ClientSession::authorized(Result<std::unique_ptr<Permissions>> answer) {
     const Error& error = answer.error();
     log(LogLevel::kInfo,
         "client.refused",
-        {{"client", client_id()}, {"principal", principal_}, {"why", error.message()}});
+        {{"client_id", client_id()}, {"principal", principal_}, {"why", error.message()}});
     if (error.code() == Errc::kNotAuthorized) {
       session_number_ = worker_.next_session_number();
       publish_connect_failed(worker_, lifecycle_subject());
@@ -327,7 +327,7 @@ void ClientSession::accept_connect() {
   publish_connected(worker_, lifecycle_subject());
   log(LogLevel::kDebug,
       "client.connected",
-      {{"client", client_id()}, {"source", source_ip_}, {"v5", is_v5()}});
+      {{"client_id", client_id()}, {"source_ip", source_ip_}, {"v5", is_v5()}});
   if (session_->is_persistent()) {
     session_->queue().attach();
   }

@@ -197,7 +197,7 @@ bool ClientSession::resolve_alias(mqtt::PublishView& packet) {
 void ClientSession::publish_refused(const mqtt::PublishView& packet, Errc code, const char* why) {
   log(LogLevel::kInfo,
       "publish.refused",
-      {{"client", client_id()}, {"topic", packet.topic}, {"why", why}});
+      {{"client_id", client_id()}, {"topic", packet.topic}, {"why", why}});
   // A topic of somebody else's `$` space is nobody's here: dropped, which is no reason to part (MQTT-3.3.5-2).
   const bool disconnect =
       worker_.options().disconnect_on_publish_denied && !is_foreign_topic(packet.topic);

@@ -148,7 +148,7 @@ void ClientSession::on_frame(const mqtt::FrameView& frame) {
 }
 
 void ClientSession::on_fault(const mqtt::Fault& fault) {
-  log(LogLevel::kDebug, "client.fault", {{"client", client_id()}, {"why", fault.why}});
+  log(LogLevel::kDebug, "client.fault", {{"client_id", client_id()}, {"why", fault.why}});
   if (state_ == State::kAwaitConnect) {
     refuse_connect(mqtt::reason_of(fault.code), fault.why, CloseReason::kClientError);
     return;
@@ -248,7 +248,7 @@ void ClientSession::end_session(CloseReason reason) {
     publish_disconnected(worker_, lifecycle_subject(), reason);
     log(LogLevel::kDebug,
         "client.disconnected",
-        {{"client", client_id()}, {"reason", disconnect_reason_of(reason)}});
+        {{"client_id", client_id()}, {"reason", disconnect_reason_of(reason)}});
     leave_session(reason);
   }
   session_.reset();

@@ -131,7 +131,7 @@ mqtt::Reason ClientSession::subscribe_one(
   if (!allows(Action::kSubscribe, wanted.filter)) {
     log(LogLevel::kInfo,
         "subscribe.refused",
-        {{"client", client_id()}, {"filter", wanted.filter}, {"why", "not allowed"}});
+        {{"client_id", client_id()}, {"filter", wanted.filter}, {"why", "not allowed"}});
     return mqtt::Reason::kNotAuthorized;
   }
   Subscriber subscriber;

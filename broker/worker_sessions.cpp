@@ -114,7 +114,7 @@ void WorkerSessions::arm_timers(Session& session) {
 
 void WorkerSessions::on_expired(SessionNumber number) {
   if (const Session* session = find(number); session != nullptr) {
-    log(LogLevel::kDebug, "session.expired", {{"client", session->client_id()}});
+    log(LogLevel::kDebug, "session.expired", {{"client_id", session->client_id()}});
     worker_.counters().sessions_expired.add();
     discard(take(session->client_id()));
   }

@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "net/http_message.h"
 #include "server/api_client.h"
 #include "server/commands.h"
@@ -49,7 +50,8 @@ Status trace_client(const ClientTraceOptions& options) {
   IOTCORE_ASSIGN(const ApiClient api, ApiClient::open(options.data_dir));
   const std::string target =
       "/_iotcore/clients/" + net::percent_encode(options.client_id) + "/trace?after=";
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(options.seconds);
+  const SystemClock clock;
+  const auto end = clock.now() + std::chrono::seconds(options.seconds);
   std::int64_t after = 0;
   std::size_t shown = 0;
   for (bool is_first = true;; is_first = false) {
@@ -71,7 +73,7 @@ Status trace_client(const ClientTraceOptions& options) {
     }
     std::fflush(stdout);
     after = static_cast<std::int64_t>(number_of(page.as_object(), "next"));
-    if (options.seconds != 0 && std::chrono::steady_clock::now() >= end) {
+    if (options.seconds != 0 && clock.now() >= end) {
       return {};
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(300));

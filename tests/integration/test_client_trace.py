@@ -11,7 +11,7 @@ import botocore.auth
 import botocore.awsrequest
 import paho.mqtt.client as mqtt
 
-from server import BINARY, Server, Subscriber
+from server import BINARY, Server, Subscriber, wait_until
 
 
 class ClientTrace(unittest.TestCase):
@@ -88,6 +88,16 @@ class ClientTrace(unittest.TestCase):
         status, page = self.call(self.key("--user", "boss", "--role", "administrator"), path)
         self.assertEqual((status, sorted(page)), (200, ["events", "missed", "next"]))
         self.assertEqual(self.call(self.key("--user", "boss2", "--role", "administrator"), path + "?after=-1")[0], 400)
+
+    def test_the_log_of_one_client(self):
+        """The same on the log, at a level of its own: SetV2LoggingLevel."""
+        self.server.api().set_v2_logging_options(roleArn="arn:aws:iam::000000000000:role/logs", defaultLogLevel="INFO")
+        self.server.api().set_v2_logging_level(logTarget={"targetType": "CLIENT_ID", "targetName": "watched"}, logLevel="DEBUG")
+        for name in ("watched", "unwatched"):
+            Subscriber(self.server, client_id=name).close()
+        wait_until(lambda: "client.disconnected client_id=watched" in self.server.read_log())
+        self.assertIn("client.connected client_id=watched", self.server.read_log())
+        self.assertNotIn("client_id=unwatched", self.server.read_log())
 
     def test_one_operator_may_look_at_one_client(self):
         self.server.api().create_policy(policyName="look", policyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
