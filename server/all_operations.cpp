@@ -24,6 +24,7 @@
 #include "registry/registry.h"
 #include "rules/destinations_api.h"
 #include "rules/rules_api.h"
+#include "server/client_trace_operations.h"
 
 namespace iotcore::server {
 namespace {
@@ -340,6 +341,7 @@ void register_operations(gateway::OperationRegistry& operations, const Operation
   gateway::register_connection_operations(
       operations, owners.broker, owners.pool, owners.http_authorizer
   );
+  register_client_trace_operations(operations, owners.broker);
   gateway::register_connectivity_operation(operations, owners.broker, owners.registry, owners.pool);
   gateway::register_retained_operations(operations, owners.broker, owners.http_authorizer);
   gateway::register_shadow_operations(

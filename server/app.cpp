@@ -39,7 +39,6 @@
 #include "server/backup.h"
 #include "server/backup_operations.h"
 #include "server/ca_operations.h"
-#include "server/client_trace_operations.h"
 #include "server/config_changes.h"
 #include "server/config_rules.h"
 #include "server/config_shadow.h"
@@ -304,7 +303,6 @@ Status App::Parts::make_api() {
       clock
   );
   register_backup_operations(*operations, *backups);
-  register_client_trace_operations(*operations, *broker);
   access = std::make_unique<ApiAccess>(*operators);
   if (config.audit_file != "off") {
     IOTCORE_ASSIGN(
