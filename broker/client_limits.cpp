@@ -1,6 +1,7 @@
 // The part of ClientSession that holds what the client sends against the limits.
 #include "base/log.h"
 #include "base/memory_use.h"
+#include "base/tracing.h"
 #include "broker/client_session.h"
 #include "broker/message_limits.h"
 #include "broker/reserved_topics.h"
@@ -36,8 +37,12 @@ bool ClientSession::may_publish(const mqtt::PublishView& packet) {
     return false;
   }
   const std::uint64_t topic_hash = permissions_ == nullptr ? 0 : stable_hash(packet.topic);
+  tracing::Scope span("authorize");
   if (!allows(Action::kPublish, packet.topic, topic_hash) ||
       (packet.retain && !allows(Action::kRetainPublish, packet.topic, topic_hash))) {
+    if (span.is_on()) [[unlikely]] {
+      span.set_error("not allowed to publish to this topic");
+    }
     publish_refused(packet, Errc::kNotAuthorized, "not allowed to publish to this topic");
     return false;
   }

@@ -1,5 +1,6 @@
 // The PUBLISH part of ClientSession: what the client sends.
 #include "base/log.h"
+#include "base/tracing.h"
 #include "broker/client_session.h"
 #include "broker/message_limits.h"
 #include "broker/mqtt/encoder.h"
@@ -19,6 +20,30 @@ void settle_receipt(ReceivedIds& received, PacketId id, bool failed) {
   } else {
     received.set_received(id);
   }
+}
+
+// A publish that is sampled, or whose publisher says in a user property that it is traced (W3C Trace Context for MQTT).
+void start_span(
+    tracing::RootScope& span,
+    tracing::Tracer& tracer,
+    const mqtt::PublishView& publish,
+    std::string_view client_id
+) {
+  std::optional<tracing::SpanContext> parent;
+  publish.properties.for_each_user_property([&parent](const mqtt::UserPropertyView& property) {
+    if (property.name == "traceparent") {
+      parent = tracing::parse_traceparent(property.value);
+    }
+  });
+  if (!parent && !tracer.samples()) {
+    return;
+  }
+  span.start("publish", parent);
+  span.set("messaging.system", "mqtt");
+  span.set("messaging.destination.name", std::string(publish.topic));
+  span.set("messaging.client_id", std::string(client_id));
+  span.set("messaging.message.body.size", std::to_string(publish.payload.size()));
+  span.set("mqtt.qos", std::to_string(static_cast<int>(publish.qos)));
 }
 
 }  // namespace
@@ -120,6 +145,10 @@ void ClientSession::on_publish(const mqtt::FrameView& frame) {
       std::max(unfinished, session_->received().size()) >= options.receive_maximum) {
     on_fault({Errc::kReceiveMaximumExceeded, "more unacknowledged publishes than Receive Maximum"});
     return;
+  }
+  tracing::RootScope span;
+  if (tracing::Tracer* tracer = tracing::Tracer::installed(); tracer != nullptr) [[unlikely]] {
+    start_span(span, *tracer, packet, client_id());
   }
   if (!within_rate(packet) || !may_publish(packet)) {
     return;

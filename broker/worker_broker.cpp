@@ -3,6 +3,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/memory_use.h"
+#include "base/tracing.h"
 #include "broker/client_session.h"
 #include "broker/client_traces.h"
 #include "broker/consumer_table.h"
@@ -163,6 +164,7 @@ PublishResult WorkerBroker::publish(
     const Publisher& publisher, const PublishView& publish, AckSource* acks
 ) {
   counters_.received.add();
+  tracing::Scope span("fan-out");
   PublishResult result;
   Context context(*this, publisher, publish, acks);
   const bool reserved = publish.topic.starts_with('$');
@@ -219,6 +221,9 @@ PublishResult WorkerBroker::publish(
       consumer->on_message(context);
       ++result.receivers;
     }
+  }
+  if (span.is_on()) [[unlikely]] {
+    span.set("iotcore.receivers", std::to_string(result.receivers));
   }
   result.deferred = context.deferred();
   return result;

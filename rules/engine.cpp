@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "base/tracing.h"
 #include "broker/worker_broker.h"
 #include "rules/keys.h"
 #include "rules/message_source.h"
@@ -62,6 +63,17 @@ class WorkerRandom final : public sql::Random {
 // Whether the publisher is told when the message is kept: over HTTP with 200, whatever its QoS.
 bool is_promised(const broker::PublishView& publish) {
   return publish.qos != broker::Qos::kAtMostOnce || publish.origin == broker::Origin::kHttp;
+}
+
+void describe_evaluation(
+    tracing::Scope& span, const std::string& rule, const Result<std::optional<sql::Output>>& output
+) {
+  span.set("iotcore.rule", rule);
+  if (!output) {
+    span.set_error(output.error().message());
+  } else {
+    span.set("iotcore.rule.fired", *output ? "true" : "false");
+  }
 }
 
 void append_hex(std::string& out, std::uint64_t number, unsigned digits) {
@@ -484,6 +496,7 @@ void Engine::execute(
 void Engine::run(const LiveRule& live, broker::PublishContext& context, WorkerState& worker) {
   const Rule& rule = *live.rule;
   const broker::PublishView& publish = context.publish();
+  tracing::Scope span("rule");
   UnreachedFunctions unreached(external_.decoder());
   sql::Evaluation evaluation(
       rule.program, worker.source.view(), worker.payload, unreached, worker.random, options_.limits
@@ -495,6 +508,9 @@ void Engine::run(const LiveRule& live, broker::PublishContext& context, WorkerSt
   if (unreached.were_reached() || (output && *output && rule.templates_call_external())) {
     defer(live, context, worker);
     return;
+  }
+  if (span.is_on()) [[unlikely]] {
+    describe_evaluation(span, rule.definition.name, output);
   }
   std::optional<TraceEvent> trace =
       traces_.begin(rule.definition.name, worker.source.view(), publish.payload);

@@ -1,5 +1,6 @@
 #include "rules/firing.h"
 
+#include "base/tracing.h"
 #include "rules/firings.h"
 #include "rules/keys.h"
 
@@ -79,6 +80,9 @@ void Firing::queue(std::size_t index, const ActionInput& input, Action::Fields f
       .append(record->rule)
       .append(":")
       .append(std::to_string(index));
+  if (tracing::Scope::current() != nullptr) [[unlikely]] {
+    tracing::Tracer::installed()->follow(record->delivery_id);
+  }
   SinkQueue* queue = live_.lanes[index].of(
       [&] { return action.action->order_key(fields); }, origin_.message.client_id.value_or("")
   );

@@ -1,6 +1,7 @@
 #include "rules/sink_queue.h"
 
 #include "base/log.h"
+#include "rules/delivery_spans.h"
 
 #include <algorithm>
 #include <limits>
@@ -310,7 +311,10 @@ void SinkQueue::deliver(std::vector<std::unique_ptr<Record>> batch, bool from_as
   std::vector<Outcome> outcomes(batch.size());
   metrics_.batches.add();
   metrics_.batch_records.add(batch.size());
-  sink_->deliver(records, outcomes);
+  {
+    const DeliverySpans spans(id_, records, outcomes);
+    sink_->deliver(records, outcomes);
+  }
 
   Delivered all;
   all.alone = batch.size() == 1;

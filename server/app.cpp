@@ -62,7 +62,6 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
-#include <functional>
 #include <future>
 #include <optional>
 #include <unistd.h>
@@ -81,6 +80,7 @@ struct App::Parts {
   std::filesystem::path ready_file;
   SystemClock clock;
   Metrics metrics;
+  std::unique_ptr<TraceExport> traces;
   std::optional<DataDir> data;
   std::unique_ptr<gateway::WorkerThreads> workers;  // the store hands completions to their loops
   std::unique_ptr<store::Store> store;
@@ -135,6 +135,7 @@ struct App::Parts {
 };
 
 Status App::Parts::open_data() {
+  IOTCORE_ASSIGN(traces, start_traces(metrics));
   IOTCORE_ASSIGN(DataDir opened, DataDir::open(config.data_dir));
   data.emplace(std::move(opened));
   IOTCORE_ASSIGN(store, open_store(config, *data, metrics));

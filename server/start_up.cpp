@@ -4,6 +4,8 @@
 #include "registry/pki/certificate_authority.h"
 #include "store/rocksdb_store.h"
 
+#include <charconv>
+#include <cstdlib>
 #include <unistd.h>
 
 namespace iotcore::server {
@@ -33,6 +35,35 @@ Result<std::unique_ptr<store::Store>> open_store(
   options.block_cache_bytes = config.store_cache_bytes;
   options.metrics = &metrics;
   return store::open_rocksdb_store(data.store(), options);
+}
+
+Result<std::unique_ptr<TraceExport>> start_traces(Metrics& metrics) {
+  const auto variable = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  };
+  TraceExportOptions options;
+  options.endpoint = variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+  if (const std::string base = variable("OTEL_EXPORTER_OTLP_ENDPOINT");
+      options.endpoint.empty() && !base.empty()) {
+    options.endpoint = base + (base.ends_with('/') ? "v1/traces" : "/v1/traces");
+  }
+  if (options.endpoint.empty()) {
+    return std::unique_ptr<TraceExport>();
+  }
+  options.ca_file = variable("OTEL_EXPORTER_OTLP_CERTIFICATE");
+  options.instance = host_name();
+  if (const std::string ratio = variable("OTEL_TRACES_SAMPLER_ARG"); !ratio.empty()) {
+    const auto [end, error] =
+        std::from_chars(ratio.data(), ratio.data() + ratio.size(), options.ratio);
+    if (error != std::errc() || end != ratio.data() + ratio.size() || options.ratio < 0 ||
+        options.ratio > 1) {
+      return fail(
+          Errc::kInvalidRequest, "OTEL_TRACES_SAMPLER_ARG is not a number from 0 to 1: " + ratio
+      );
+    }
+  }
+  return TraceExport::start(std::move(options), metrics);
 }
 
 std::string host_name() {

@@ -7,6 +7,7 @@
 #include "registry/options.h"
 #include "server/config.h"
 #include "server/data_dir.h"
+#include "server/trace_export.h"
 #include "store/store.h"
 
 #include <memory>
@@ -22,6 +23,9 @@ std::unique_ptr<broker::WorkerBroker> make_worker_broker(
 Result<std::unique_ptr<store::Store>> open_store(
     const Config& config, const DataDir& data, Metrics& metrics
 );
+// Null: no collector is named. By OpenTelemetry's own variables of the environment, which its operators know: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or
+// OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_CERTIFICATE, OTEL_TRACES_SAMPLER_ARG.
+Result<std::unique_ptr<TraceExport>> start_traces(Metrics& metrics);
 std::string host_name();
 registry::Options registry_options(const Config& config);
 
