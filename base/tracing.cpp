@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/crypto.h"
 
 #include <chrono>
@@ -56,10 +57,8 @@ std::uint64_t new_span_id() {
 }
 
 std::int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::system_clock::now().time_since_epoch()
-  )
-      .count();
+  const WallTime now = SystemClock().wall();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count();
 }
 
 std::optional<SpanContext> parse_traceparent(std::string_view text) {

@@ -1,4 +1,5 @@
 """What `iotcore doctor` sees, and what it says to do."""
+import datetime
 import os
 import resource
 import shutil
@@ -6,6 +7,10 @@ import socket
 import subprocess
 import tempfile
 import unittest
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from certificates import make_certificate
 from server import BINARY, Server
@@ -57,7 +62,7 @@ class Doctor(unittest.TestCase):
         self.assertIn("does not have the address", self.doctor("--set", "listen.mqtts=192.0.2.1:8883")[1])
 
     def test_certificates(self):
-        certificate, key = make_certificate(self.folder, "localhost")
+        certificate, key = make_certificate(self.folder, "127.0.0.1")
         code, out = self.doctor("--set", f"tls.certificate_file={certificate}", "--set", f"tls.key_file={key}")
         self.assertIn(f"{certificate} is valid for another", out)
         soon = os.path.join(self.folder, "soon.pem")
@@ -71,8 +76,12 @@ class Doctor(unittest.TestCase):
 
     def test_an_expired_certificate(self):
         past = os.path.join(self.folder, "server.pem")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "/dev/null", "-out", past,
-                        "-subj", "/CN=localhost", "-days", "-1"], check=True, capture_output=True)
+        now = datetime.datetime.utcnow()
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+        made = x509.CertificateBuilder(name, name, key.public_key(), 7, now - datetime.timedelta(days=9), now - datetime.timedelta(days=2)).sign(key, hashes.SHA256())
+        with open(past, "wb") as file:
+            file.write(made.public_bytes(serialization.Encoding.PEM))
         code, out = self.doctor()
         self.assertEqual(code, 1)
         self.assertIn(f"BAD    {past} has expired", out)
