@@ -149,7 +149,7 @@ class Tracing(unittest.TestCase):
         self.collector.status = 200
         self.publish(client, "in/a", '{"v": 1}')
         wait_until(lambda: self.collector.named("deliver"))
-        self.assertIn("tracing.up", server.read_log())
+        wait_until(lambda: "tracing.up" in server.read_log())
         self.assertEqual(server.stop(), 0)
 
     def test_a_wrong_setting_is_refused(self):
