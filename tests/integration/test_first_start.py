@@ -6,7 +6,7 @@ import tempfile
 import unittest
 import urllib.request
 
-from server import BINARY, Server
+from server import BINARY, Server, wait_until
 
 
 class FirstStart(unittest.TestCase):
@@ -24,7 +24,7 @@ class FirstStart(unittest.TestCase):
             credentials = file.read()
         self.assertIn("[default]", credentials)
         secret = credentials.split("aws_secret_access_key = ")[1].split()[0]
-        self.assertIn(secret, server.read_log())
+        wait_until(lambda: secret in server.read_log())  # said after the ready file is there
         with open(server.ca) as file:
             ca = file.read()
         self.assertEqual(server.stop(), 0)
