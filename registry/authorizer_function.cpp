@@ -1,6 +1,7 @@
 #include "registry/authorizer_function.h"
 
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "net/http_client.h"
 
 #include <array>
@@ -66,7 +67,10 @@ bool is_url(std::string_view text) {
 }
 
 Result<std::string> call_url(
-    const AuthorizerFunctions& functions, std::string_view text, const std::string& event
+    const AuthorizerFunctions& functions,
+    std::string_view authorizer,
+    std::string_view text,
+    const std::string& event
 ) {
   IOTCORE_ASSIGN(Url url, parse_url(text));
   url.server.ca_pem = functions.ca_pem;
@@ -75,6 +79,9 @@ Result<std::string> call_url(
   request.target = url.target;
   request.headers.set("Content-Type", "application/json");
   request.body = event;
+  if (const auto secret = functions.secret ? functions.secret(authorizer) : std::nullopt) {
+    request.headers.set("x-signature", to_hex(as_text(hmac_sha256(*secret, event))));
+  }
   IOTCORE_ASSIGN(
       net::HttpResponse response,
       net::http_call(url.server, std::move(request), functions.time_limit)
@@ -252,10 +259,13 @@ Status check_function_arn(std::string_view arn) {
 }
 
 Result<std::string> call_authorizer_function(
-    const AuthorizerFunctions& functions, std::string_view arn, const std::string& event
+    const AuthorizerFunctions& functions,
+    std::string_view authorizer,
+    std::string_view arn,
+    const std::string& event
 ) {
   if (is_url(arn)) {
-    return call_url(functions, arn, event);
+    return call_url(functions, authorizer, arn, event);
   }
   const std::string_view name = function_name(arn);
   const auto target = functions.targets.find(name);
@@ -269,7 +279,7 @@ Result<std::string> call_authorizer_function(
             " (authorizers.functions)"
     );
   }
-  return is_url(target->second) ? call_url(functions, target->second, event)
+  return is_url(target->second) ? call_url(functions, authorizer, target->second, event)
                                 : run_program(functions, target->second, event);
 }
 

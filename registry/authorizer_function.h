@@ -5,6 +5,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,20 +18,28 @@ struct AuthorizerFunctions {
       std::string_view name, const std::string& event, std::chrono::milliseconds limit
   )>;
 
+  // What the targets of an authorizer that are URLs know this server by; nothing: it has none.
+  using Secret = std::function<std::optional<std::string>(std::string_view authorizer)>;
+
   // By the function's name: "https://…", "http://…", or the path of a program with its arguments, separated by spaces.
   std::map<std::string, std::string, std::less<>> targets;
   std::string ca_pem;  // who must have signed the certificates of https targets
   std::chrono::milliseconds time_limit = std::chrono::seconds(5);
-  Local local;  // asked about names that `targets` has not; may be empty
+  Local local;    // asked about names that `targets` has not; may be empty
+  Secret secret;  // may be empty
 };
 
 // Whether it can stand for a function: "arn:aws:lambda:REGION:ACCOUNT:function:NAME", "https://…" or "http://…". kInvalidRequest.
 Status check_function_arn(std::string_view arn);
 
-// Hands the event to the function and returns its answer, both JSON. A program gets the event on its standard input and answers on its standard output.
+// Hands the event to the function and returns its answer, both JSON. A URL gets it with the header x-signature, if the authorizer has a secret: the
+// HMAC-SHA256 of the body under it, in hexadecimal digits. A program gets the event on its standard input and answers on its standard output.
 // Blocks for at most the time limit. kUnavailable, kTimeout, kInvalidResponse, kNotFound: no target for that name.
 Result<std::string> call_authorizer_function(
-    const AuthorizerFunctions& functions, std::string_view arn, const std::string& event
+    const AuthorizerFunctions& functions,
+    std::string_view authorizer,
+    std::string_view arn,
+    const std::string& event
 );
 
 }  // namespace iotcore::registry

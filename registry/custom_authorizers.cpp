@@ -186,7 +186,10 @@ Result<CustomAuthorizers::Asked> CustomAuthorizers::question(
     event.certificate_pem = pki::pem_from_der(request.certificate_der);
   }
   // The connection's id is in the question, and no two are equal; without it, the same credentials are the same question.
-  const std::string same = name + '\n' + request.source_ip + '\n' + to_json_text(event);
+  // What an authorizer answered before it was changed counts no more.
+  const std::string same = name + '\n' + authorizer.function_arn() + '\n' +
+                           std::to_string(authorizer.modified_ms()) + '\n' + request.source_ip +
+                           '\n' + to_json_text(event);
   event.connection_id = new_uuid();
   return Asked{
       name,
@@ -218,7 +221,8 @@ Result<AuthorizerAnswer> CustomAuthorizers::ask(const Asked& asked) {
 }
 
 Result<AuthorizerAnswer> CustomAuthorizers::call(const Asked& asked) {
-  const auto text = call_authorizer_function(functions_, asked.function_arn, asked.event);
+  const auto text =
+      call_authorizer_function(functions_, asked.authorizer, asked.function_arn, asked.event);
   auto answer = text ? parse_authorizer_answer(*text, asked.certificate_id)
                      : Result<AuthorizerAnswer>(fail(text.error()));
   if (!answer) {
@@ -340,12 +344,24 @@ std::optional<MonotonicTime> CustomAuthorizers::refresh_due() {
   }
 }
 
+Result<AuthorizerAnswer> CustomAuthorizers::ask_again(Asked asked) {
+  IOTCORE_ASSIGN(const record::Authorizer authorizer, authorizers_.find(asked.authorizer));
+  if (!authorizer.active()) {
+    return refuse("CUSTOM_AUTHORIZER_NOT_FOUND", asked.authorizer + " is not active any more");
+  }
+  if (asked.function_arn != authorizer.function_arn()) {
+    asked.function_arn = authorizer.function_arn();
+    asked.digest += '\n' + asked.function_arn;
+  }
+  return ask(asked);
+}
+
 void CustomAuthorizers::refresh(const Due& due) {
   const std::shared_ptr<LiveDevice> device = due.device.lock();
   if (device == nullptr) {
     return;
   }
-  auto answer = ask(due.asked);
+  auto answer = ask_again(due.asked);
   if (const auto& added = device->facts().added; added != nullptr) {
     added->set(answer ? std::optional(std::move(answer->policies)) : std::nullopt);
     devices_.reread(device);  // which cuts it off if it has lost its rights
@@ -425,8 +441,9 @@ Result<api::TestInvokeAuthorizerResponse> CustomAuthorizers::test(
     event.server_name = asked.server_name;
   }
   event.connection_id = new_uuid();
-  const auto text =
-      call_authorizer_function(functions_, authorizer.function_arn(), to_json_text(event));
+  const auto text = call_authorizer_function(
+      functions_, request.authorizer_name(), authorizer.function_arn(), to_json_text(event)
+  );
   if (!text) {
     return fail(Errc::kInvalidResponse, text.error().message());
   }

@@ -116,6 +116,8 @@ class CustomAuthorizers {
   );
   // Equal questions that come meanwhile get the same answer.
   Result<AuthorizerAnswer> ask(const Asked& asked);
+  // The authorizer as it is by now; one that has gone or is not ACTIVE refuses.
+  Result<AuthorizerAnswer> ask_again(Asked asked);
   Result<AuthorizerAnswer> call(const Asked& asked);
   Result<Grants> grants_of(const AuthorizerAnswer& answer, const DeviceFacts& facts) const;
   // The device of the certificate that was shown, as yet with the certificate's rights only.

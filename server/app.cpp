@@ -199,12 +199,7 @@ Status App::Parts::make_broker() {
       registry->authorizers(),
       registry->domains(),
       registry->devices(),
-      authorizer_functions(
-          config,
-          [this](std::string_view name, const std::string& event, std::chrono::milliseconds limit) {
-            return call_for_authorizer(rules->environment(), name, event, limit);
-          }
-      ),
+      authorizer_functions(config, rules, secrets),
       clock,
       registry->options(),
       metrics

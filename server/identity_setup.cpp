@@ -9,23 +9,9 @@
 
 namespace iotcore::server {
 
-registry::AuthorizerFunctions authorizer_functions(
-    const Config& config, registry::AuthorizerFunctions::Local local
-) {
-  registry::AuthorizerFunctions functions;
-  functions.local = std::move(local);
-  for (const std::string& entry : config.authorizer_functions) {
-    const std::size_t equals = std::min(entry.find('='), entry.size());
-    functions.targets[entry.substr(0, equals)] = entry.substr(std::min(equals + 1, entry.size()));
-  }
-  const auto file = config.authorizer_ca_file.empty()
-                        ? std::filesystem::path("/etc/ssl/certs/ca-certificates.crt")
-                        : config.authorizer_ca_file;
-  functions.ca_pem = read_file(file).value_or(std::string());
-  return functions;
-}
+namespace {
 
-Result<std::string> call_for_authorizer(
+Result<std::string> call_local(
     const rules::SinkEnvironment& environment,
     std::string_view name,
     const std::string& event,
@@ -45,6 +31,33 @@ Result<std::string> call_for_authorizer(
     );
   }
   return std::move(answer.payload);
+}
+
+}  // namespace
+
+registry::AuthorizerFunctions authorizer_functions(
+    const Config& config,
+    const std::unique_ptr<rules::Engine>& rules,
+    const std::unique_ptr<Secrets>& secrets
+) {
+  registry::AuthorizerFunctions functions;
+  functions.local =
+      [&rules](std::string_view name, const std::string& event, std::chrono::milliseconds limit) {
+        return call_local(rules->environment(), name, event, limit);
+      };
+  functions.secret = [&secrets](std::string_view authorizer) -> std::optional<std::string> {
+    auto secret = secrets->secret("authorizer/" + std::string(authorizer));
+    return secret ? std::optional(*std::move(secret)) : std::nullopt;
+  };
+  for (const std::string& entry : config.authorizer_functions) {
+    const std::size_t equals = std::min(entry.find('='), entry.size());
+    functions.targets[entry.substr(0, equals)] = entry.substr(std::min(equals + 1, entry.size()));
+  }
+  const auto file = config.authorizer_ca_file.empty()
+                        ? std::filesystem::path("/etc/ssl/certs/ca-certificates.crt")
+                        : config.authorizer_ca_file;
+  functions.ca_pem = read_file(file).value_or(std::string());
+  return functions;
 }
 
 void watch_certificate_ends(Metrics& metrics, store::Store& store, const Clock& clock) {

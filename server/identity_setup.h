@@ -3,22 +3,21 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "registry/authorizer_function.h"
-#include "rules/sink.h"
+#include "rules/engine.h"
 #include "server/config.h"
+#include "server/secrets.h"
 #include "store/store.h"
+
+#include <memory>
 
 namespace iotcore::server {
 
-// What the configuration says of the functions of custom authorizers; `local` stands for those that it does not name.
+// The functions of custom authorizers: what the configuration says of them; those that it does not name are local functions, which rules know, too.
+// An authorizer's secret is called authorizer/NAME. Rules and secrets are there before the first call.
 registry::AuthorizerFunctions authorizer_functions(
-    const Config& config, registry::AuthorizerFunctions::Local local
-);
-// What such a function, which rules know too, answers.
-Result<std::string> call_for_authorizer(
-    const rules::SinkEnvironment& environment,
-    std::string_view name,
-    const std::string& event,
-    std::chrono::milliseconds limit
+    const Config& config,
+    const std::unique_ptr<rules::Engine>& rules,
+    const std::unique_ptr<Secrets>& secrets
 );
 
 // A gauge of the certificates that end soon. All of it outlives the last scrape.

@@ -1,5 +1,6 @@
 """Custom authorizers: their records, their functions behind HTTP and as programs, over MQTT, WebSocket and HTTPS."""
 import base64
+import hmac
 import http.client
 import http.server
 import json
@@ -26,10 +27,13 @@ print(json.dumps({"isAuthenticated": user.startswith("good"), "principalId": "pr
 class Function(http.server.BaseHTTPRequestHandler):
     """Answers what the test has set; keeps what it was asked."""
     events = []
+    signatures = []
     answer = {}
 
     def do_POST(self):
-        Function.events.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        text = self.rfile.read(int(self.headers["Content-Length"]))
+        Function.events.append(json.loads(text))
+        Function.signatures.append((self.headers.get("x-signature"), text))
         body = json.dumps(Function.answer).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -94,6 +98,40 @@ class Authorizers(Refusals, unittest.TestCase):
     def sign(self, token):
         done = subprocess.run(["openssl", "dgst", "-sha256", "-sign", self.pki.path("token.key")], input=token.encode(), capture_output=True, check=True)
         return base64.b64encode(done.stdout).decode()
+
+    def test_a_function_knows_who_asks(self):
+        self.create("signed")
+        self.create("unsigned")
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port("http"), timeout=30)
+        connection.request("PUT", "/_iotcore/secrets/authorizer/signed", json.dumps({"secretString": "shared by both"}))
+        self.assertEqual(connection.getresponse().status, 200)
+        connection.close()
+        for name in ("signed", "unsigned"):
+            Function.signatures.clear()
+            self.assertEqual(self.connect(f"u?x-amz-customauthorizer-name={name}", client_id=f"knows-{name}")[1], 0)
+            self.iot.test_invoke_authorizer(authorizerName=name)
+            self.assertEqual(len(Function.signatures), 2)
+            for signature, text in Function.signatures:
+                wanted = hmac.new(b"shared by both", text, "sha256").hexdigest() if name == "signed" else None
+                self.assertEqual(signature, wanted)
+
+    def test_what_was_answered_before_a_change_counts_no_more(self):
+        self.create("cached", enableCachingForHttp=True)
+
+        def publish():
+            connection = http.client.HTTPSConnection("localhost", self.server.port("https"), context=ssl.create_default_context(cafile=self.server.ca))
+            connection.request("POST", "/topics/dev%2Ft?qos=1", b"x", {"x-amz-customauthorizer-name": "cached"})
+            status = connection.getresponse().status
+            connection.close()
+            return status
+        Function.answer["policyDocuments"] = [json.loads(policy(("Allow", "iot:Publish", "*")))]
+        self.assertEqual([publish(), publish()], [200, 200])
+        self.assertEqual(len(Function.events), 1)
+        Function.answer["policyDocuments"] = [json.loads(policy(("Allow", "iot:Connect", "*")))]
+        self.assertEqual(publish(), 200)
+        self.iot.update_authorizer(authorizerName="cached", authorizerFunctionArn=f"http://127.0.0.1:{self.function.server_port}/other")
+        self.assertEqual(publish(), 403)
+        self.assertEqual(len(Function.events), 2)
 
     def test_records(self):
         keys = {"first": self.pki.read("token.pub")}
