@@ -29,8 +29,8 @@ struct Logger {
   std::atomic<LogFormat> format = LogFormat::kText;
   std::atomic<LogLevel> all = LogLevel::kInfo;
   std::atomic<LogLevel> least = LogLevel::kInfo;  // of all targets and everything else
-  // Null: no targets. Second owner: whoever is just logging.
-  std::atomic<std::shared_ptr<const std::vector<LogTarget>>> targets;
+  // Null: all lines are alike. Second owner: whoever is just logging.
+  std::atomic<std::shared_ptr<const LogLevels>> by_line;
 
   std::mutex mutex;  // and what follows
   LogLevel configured = LogLevel::kInfo;
@@ -43,10 +43,11 @@ struct Logger {
     for (const LogTarget& target : levels.targets) {
       lowest = std::min(lowest, target.level);
     }
-    targets.store(
-        levels.targets.empty() ? nullptr
-                               : std::make_shared<const std::vector<LogTarget>>(levels.targets)
-    );
+    if (levels.of_client) {
+      lowest = std::min(lowest, levels.clients_least);
+    }
+    const bool alike = levels.targets.empty() && !levels.of_client;
+    by_line.store(alike ? nullptr : std::make_shared<const LogLevels>(levels));
     least = lowest;
   }
 };
@@ -73,12 +74,18 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
 // From which level on a line with these fields is logged.
 LogLevel level_for(std::initializer_list<LogField> fields) {
   const LogLevel all = logger().all.load(std::memory_order_relaxed);
-  const auto targets = logger().targets.load();
-  if (targets == nullptr) {
+  const auto by_line = logger().by_line.load();
+  if (by_line == nullptr) {
     return all;
   }
   std::optional<LogLevel> least;
-  for (const LogTarget& target : *targets) {
+  if (by_line->of_client) {
+    const auto client = std::find_if(fields.begin(), fields.end(), [](const LogField& field) {
+      return field.key() == "client_id" || field.key() == "client";
+    });
+    least = client == fields.end() ? std::nullopt : by_line->of_client(client->value());
+  }
+  for (const LogTarget& target : by_line->targets) {
     const bool fits = std::any_of(fields.begin(), fields.end(), [&target](const LogField& field) {
       return field.key() == target.field && field.value() == target.value;
     });

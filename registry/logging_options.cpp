@@ -1,15 +1,19 @@
 #include "registry/logging_options.h"
 
 #include "base/log_levels.h"
+#include "registry/group_log_levels.h"
 #include "registry/keys.h"
 #include "registry/page.h"
 
+#include <algorithm>
+#include <memory>
 #include <utility>
 
 namespace iotcore::registry {
 namespace {
 
 constexpr std::string_view kDefaultTarget = "DEFAULT";
+constexpr std::string_view kGroupTarget = "THING_GROUP";
 constexpr std::size_t kLevelsMax = 1000;
 
 LogLevel level_of(std::string_view name) {
@@ -19,15 +23,22 @@ LogLevel level_of(std::string_view name) {
                           : LogLevel::kError;
 }
 
-// The field of the log by which a target is known, or empty.
-std::string_view field_of(std::string_view target_type) {
-  return target_type == "CLIENT_ID"      ? "client_id"
-         : target_type == "SOURCE_IP"    ? "source_ip"
-         : target_type == "PRINCIPAL_ID" ? "principal"
-                                         : "";
+// The fields of the log by which a target is known.
+std::vector<const char*> fields_of(std::string_view target_type) {
+  using Fields = std::vector<const char*>;
+  return target_type == "CLIENT_ID"      ? Fields{"client_id", "client"}
+         : target_type == "SOURCE_IP"    ? Fields{"source_ip", "source"}
+         : target_type == "PRINCIPAL_ID" ? Fields{"principal"}
+                                         : Fields{};
 }
 
 }  // namespace
+
+LoggingOptions::~LoggingOptions() {
+  if (asks_store_) {
+    set_log_levels({});
+  }
+}
 
 Status LoggingOptions::apply() {
   store::Batch unused;
@@ -45,19 +56,30 @@ Status LoggingOptions::apply() {
         const std::vector<store::Entry> rows,
         store_.scan(keys::kRegistry, keys::logging_levels(), {}, kLevelsMax)
     );
+    GroupLogLevels::Levels groups;
     for (const store::Entry& row : rows) {
       const std::string type = segment_of(row.key, 0);
+      const LogLevel level = level_of(row.value);
       if (type == kDefaultTarget) {
-        levels.all = level_of(row.value);
-      } else if (!field_of(type).empty() && !v2.disable_all_logs()) {
-        levels.targets.push_back(
-            {std::string(field_of(type)), segment_of(row.key, 1), level_of(row.value)}
-        );
+        levels.all = level;
+      } else if (type == kGroupTarget && !v2.disable_all_logs()) {
+        groups[segment_of(row.key, 1)] = level;
+        levels.clients_least = std::min(levels.clients_least, level);
+      } else if (!v2.disable_all_logs()) {
+        for (const char* field : fields_of(type)) {
+          levels.targets.push_back({field, segment_of(row.key, 1), level});
+        }
       }
+    }
+    if (!groups.empty()) {
+      // Second owner: whoever is just logging when the levels change.
+      auto shared = std::make_shared<GroupLogLevels>(store_, std::move(groups));
+      levels.of_client = [shared](std::string_view client) { return shared->of_client(client); };
     }
   } else if (options.has_v1() && options.v1().has_log_level()) {
     levels.all = level_of(options.v1().log_level());
   }
+  asks_store_ = asks_store_ || levels.of_client;
   set_log_levels(std::move(levels));
   return {};
 }

@@ -4,13 +4,19 @@
 #include "proto/record/registry.pb.h"
 #include "registry/rows.h"
 
+#include <atomic>
+
 namespace iotcore::registry {
 
 // The operations on logging options, both generations. Once they are set, they say what the server logs, and its configuration does not: DISABLED leaves
-// the errors, the targets CLIENT_ID, SOURCE_IP and PRINCIPAL_ID have levels of their own, THING_GROUP is kept without effect. Blocking; any thread.
+// the errors; the targets CLIENT_ID, SOURCE_IP, PRINCIPAL_ID and THING_GROUP have levels of their own. Blocking; any thread.
 class LoggingOptions {
  public:
   explicit LoggingOptions(store::Store& store) : store_(store) {}
+
+  ~LoggingOptions();
+  LoggingOptions(const LoggingOptions&) = delete;
+  LoggingOptions& operator=(const LoggingOptions&) = delete;
 
   // Puts what is stored in force: at start, and when the account has been emptied.
   Status apply();
@@ -36,6 +42,7 @@ class LoggingOptions {
   Result<record::LoggingOptions> read_configured(store::Batch& batch);
 
   store::Store& store_;
+  std::atomic<bool> asks_store_ = false;  // the levels in force look things up
 };
 
 }  // namespace iotcore::registry

@@ -151,6 +151,39 @@ class Registry(unittest.TestCase):
         iot.set_logging_options(loggingOptionsPayload={"roleArn": "arn:aws:iam::123456789012:role/log", "logLevel": "INFO"})
         self.assertEqual(iot.get_logging_options()["logLevel"], "INFO")
 
+    def test_what_is_logged_of_the_things_of_a_group(self):
+        server = Server()
+        self.addCleanup(server.close)
+        iot = server.api()
+        iot.create_thing_group(thingGroupName="watched")
+        iot.create_thing_group(thingGroupName="below", parentGroupName="watched")
+        for name in ("member", "other"):
+            iot.create_thing(thingName=name)
+        iot.add_thing_to_thing_group(thingGroupName="below", thingName="member")
+        iot.set_v2_logging_options(roleArn="arn:aws:iam::123456789012:role/log", defaultLogLevel="ERROR")
+        iot.set_v2_logging_level(logTarget={"targetType": "THING_GROUP", "targetName": "watched"}, logLevel="DEBUG")
+
+        def lines_of(name):
+            """What is logged while that client comes and goes."""
+            before = len(server.read_log())
+            Subscriber(server, client_id=name).close()
+            Subscriber(server, "$aws/events/presence/#", client_id="after").close()
+            return [line for line in server.read_log()[before:].splitlines() if f"client={name}" in line]
+        wait_until(lambda: any("client.connected" in line for line in lines_of("member")))
+        self.assertEqual(lines_of("other"), [])
+        self.assertEqual(lines_of("nobody"), [])
+        # Membership counts within a second, either way.
+        iot.add_thing_to_thing_group(thingGroupName="watched", thingName="other")
+        wait_until(lambda: lines_of("other"), 5)
+        iot.remove_thing_from_thing_group(thingGroupName="below", thingName="member")
+        wait_until(lambda: not lines_of("member"), 5)
+        # So after a restart, and no more once the level has gone.
+        self.assertEqual(server.stop(), 0)
+        server.start()
+        self.assertTrue(lines_of("other"))
+        server.api().delete_v2_logging_level(targetType="THING_GROUP", targetName="watched")
+        self.assertEqual(lines_of("other"), [])
+
     def test_dynamic_groups_outlive_a_restart(self):
         server = Server()
         self.addCleanup(server.close)
