@@ -68,6 +68,10 @@ std::string_view DevicePermissions::thing_name() const {
   return grants_ == nullptr ? std::string_view() : std::string_view(grants_->thing_name);
 }
 
+std::string_view DevicePermissions::message_properties() const {
+  return grants_ == nullptr ? std::string_view() : std::string_view(grants_->message_properties);
+}
+
 bool DevicePermissions::allows(
     broker::Action action, std::string_view resource, std::uint64_t hash
 ) {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/metrics.h"
-#include "broker/authorizer.h"
+#include "broker/enriched_permissions.h"
 #include "registry/live_devices.h"
 
 #include <array>
@@ -13,13 +13,14 @@ namespace iotcore::registry {
 
 // What one device may do on one connection. Lives on the connection's worker. Current answers cost a load and a comparison: the last decisions are
 // remembered until the device's rights change.
-class DevicePermissions : public broker::Permissions {
+class DevicePermissions : public broker::EnrichedPermissions {
  public:
   // `denied`: counts refusals.
   DevicePermissions(std::shared_ptr<LiveDevice> device, Counter& denied);
 
   bool allows(broker::Action action, std::string_view resource, std::uint64_t hash) override;
   std::string_view thing_name() const override;
+  std::string_view message_properties() const override;
 
  private:
   struct Remembered {

@@ -1,5 +1,6 @@
 #include "registry/grants.h"
 
+#include "broker/mqtt/properties.h"
 #include "proto/record/registry.pb.h"
 #include "registry/builtin_policies.h"
 #include "registry/group_rows.h"
@@ -168,14 +169,52 @@ Result<Grants> GrantReader::read(const DeviceFacts& facts) {
     IOTCORE_ASSIGN(thing, associated_thing(targets.front(), facts.client_id));
   }
   std::string thing_name = thing ? thing->name : std::string();
+  std::string thing_type = thing ? thing->type.value_or("") : std::string();
+  std::string properties;
   if (thing) {
+    IOTCORE_ASSIGN(properties, message_properties(facts, *thing));
     IOTCORE_TRY(add_groups_of(thing_name, targets));
   }
   IOTCORE_ASSIGN(const std::vector<std::string> names, policy_names(targets));
   IOTCORE_ASSIGN(const Compiled policies, compiled_for(facts, names));
   const policy::Context context = context_of(facts, &found->record, std::move(thing), clock_);
   targets.erase(targets.begin());
-  return Grants{policies->bind(context), std::move(thing_name), not_after, std::move(targets)};
+  return Grants{
+      policies->bind(context),
+      std::move(thing_name),
+      not_after,
+      std::move(targets),
+      std::move(properties),
+      std::move(thing_type)};
+}
+
+Result<std::string> GrantReader::message_properties(
+    const DeviceFacts& facts, const policy::ThingFacts& thing
+) {
+  std::string out;
+  if (!thing.type) {
+    return out;
+  }
+  IOTCORE_ASSIGN(
+      const auto type,
+      find_record<record::ThingType>(store_, keys::kRegistry, keys::thing_type(*thing.type))
+  );
+  if (!type) {
+    return out;
+  }
+  const auto& propagating =
+      type->record.properties().mqtt5_configuration().propagating_attributes();
+  for (const api::PropagatingAttribute& each : propagating) {
+    const auto attribute = thing.attributes.find(each.thing_attribute());
+    if (attribute != thing.attributes.end()) {
+      broker::mqtt::append_user_property(out, each.user_property_key(), attribute->second);
+    } else if (each.connection_attribute() == "iot:ClientId") {
+      broker::mqtt::append_user_property(out, each.user_property_key(), facts.client_id);
+    } else if (each.connection_attribute() == "iot:Thing.ThingName") {
+      broker::mqtt::append_user_property(out, each.user_property_key(), thing.name);
+    }
+  }
+  return out;
 }
 
 Result<std::optional<policy::ThingFacts>> GrantReader::associated_thing(

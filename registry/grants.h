@@ -65,6 +65,9 @@ struct Grants {
   WallTime not_after;      // of the certificate; an operator's have no end
   // Of the thing, as policy targets: a change of theirs changes these.
   std::vector<std::string> groups;
+  // What the thing's type has put into each message of the device (propagatingAttributes): user properties, encoded as in a property block.
+  std::string message_properties = {};
+  std::string thing_type = {};  // or empty
 };
 
 // Works out what a device may do from the rows of its certificate, things, groups and policies. Blocking; any thread.
@@ -97,6 +100,7 @@ class GrantReader {
 
  private:
   Status check(const record::Certificate& certificate) const;
+  Result<std::string> message_properties(const DeviceFacts& facts, const policy::ThingFacts& thing);
   Result<Grants> read_operator(const DeviceFacts& facts);
   // Of one device: with what an authorizer has added.
   Result<Compiled> compiled_for(

@@ -49,6 +49,11 @@ bool has_group(const LiveDevice& device, std::string_view name) {
          std::find(grants->groups.begin(), grants->groups.end(), name) != grants->groups.end();
 }
 
+bool has_thing_type(const LiveDevice& device, std::string_view type) {
+  const auto grants = device.grants();
+  return grants == nullptr || grants->thing_type == type;
+}
+
 }  // namespace
 
 LiveDevice::~LiveDevice() {
@@ -87,6 +92,21 @@ LiveDevices::LiveDevices(store::Store& store, GrantReader& reader, Executor& poo
       keys::things(),
       pool,
       [this](const store::Change& change) { on_thing_row(change); }
+  ));
+  // A type says what goes with the messages of its things.
+  watches_.push_back(store.watch(
+      keys::kRegistry,
+      keys::thing_types(),
+      pool,
+      [this](const store::Change& change) {
+        Devices concerned = by_certificate_.all();
+        if (change.kind != store::Change::Kind::kRangeErased) {
+          std::erase_if(concerned, [type = segment_of(change.key, 0)](const auto& device) {
+            return !has_thing_type(*device, type);
+          });
+        }
+        refresh(std::move(concerned));
+      }
   ));
   // Attaching a policy to a group writes the group's row.
   watches_.push_back(store.watch(

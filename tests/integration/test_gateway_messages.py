@@ -1,4 +1,5 @@
 """Gateway checks 18 to 48: messaging."""
+import http.client
 import json
 import struct
 import time
@@ -273,6 +274,38 @@ class Messages(Checks):
         self.assertEqual(sub.subscribe("g45/a", "$invalid/x"), [1, 0x8F])
         sub.published("g45/a", b"x")
         self.assertEqual(sub.receive(PUBLISH).payload, b"x")
+
+    def test_g48_a_type_propagates_attributes(self):
+        propagating = [{"userPropertyKey": "who", "connectionAttribute": "iot:ClientId"}, {"userPropertyKey": "where", "thingAttribute": "site"}]
+        self.operator_call("POST", "/thing-types/g48", {"thingTypeProperties": {"mqtt5Configuration": {"propagatingAttributes": propagating}}})
+        name, tls, _ = self.device()
+        self.iot.update_thing(thingName=name, thingTypeName="g48", attributePayload={"attributes": {"site": "s1"}})
+        sub = self.plain("g48-sub", version=5)
+        sub.subscribe("g48/#")
+        for version in BOTH:
+            got = self.client(name, tls, version=version)
+            got.published("g48/t", b"x", **({"user": [("own", "o")]} if version == 5 else {}))
+            own = [("own", "o")] if version == 5 else []
+            self.assertEqual(sub.receive(PUBLISH).properties["user"], own + [("who", name), ("where", "s1")])
+        # A change of the thing, and of its type, is felt by who is connected.
+        self.iot.update_thing(thingName=name, attributePayload={"attributes": {"site": "s2"}, "merge": True})
+
+        def properties():
+            got.published("g48/t", b"x")
+            return sub.receive(PUBLISH).properties.get("user", [])
+        self.eventually(lambda: properties() == [("who", name), ("where", "s2")])
+        self.operator_call("PATCH", "/thing-types/g48", {"thingTypeProperties": {"mqtt5Configuration": {"propagatingAttributes": propagating[:1]}}})
+        self.eventually(lambda: properties() == [("who", name)])
+        # A client of no certificate has nothing to say of a thing.
+        self.plain("g48-plain").published("g48/t", b"x")
+        self.assertNotIn("user", sub.receive(PUBLISH).properties)
+
+    def operator_call(self, method, path, body):
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port("http"), timeout=30)
+        connection.request(method, path, json.dumps(body))
+        reply = connection.getresponse()
+        self.assertEqual(reply.status, 200, reply.read())
+        connection.close()
 
     def test_g47_shadow_answers_go_to_all_who_subscribe(self):
         topic = "$aws/things/g47/shadow/update/accepted"
