@@ -81,7 +81,7 @@ LogLevel level_for(std::initializer_list<LogField> fields) {
   std::optional<LogLevel> least;
   if (by_line->of_client) {
     const auto client = std::find_if(fields.begin(), fields.end(), [](const LogField& field) {
-      return field.key() == "client_id" || field.key() == "client";
+      return field.key() == "client_id";
     });
     least = client == fields.end() ? std::nullopt : by_line->of_client(client->value());
   }

@@ -20,7 +20,7 @@ struct LogTarget {
 struct LogLevels {
   std::optional<LogLevel> all;  // nothing: as configure_log() had it
   std::vector<LogTarget> targets;
-  // What holds for the client of a line ("client_id" or "client"), by what is known of it elsewhere; nothing: no more than for others. Never less than
+  // What holds for the client of a line ("client_id"), by what is known of it elsewhere; nothing: no more than for others. Never less than
   // `clients_least`. May be empty; called by whoever logs.
   std::function<std::optional<LogLevel>(std::string_view client_id)> of_client;
   LogLevel clients_least = LogLevel::kError;

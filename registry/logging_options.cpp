@@ -23,13 +23,12 @@ LogLevel level_of(std::string_view name) {
                           : LogLevel::kError;
 }
 
-// The fields of the log by which a target is known.
-std::vector<const char*> fields_of(std::string_view target_type) {
-  using Fields = std::vector<const char*>;
-  return target_type == "CLIENT_ID"      ? Fields{"client_id", "client"}
-         : target_type == "SOURCE_IP"    ? Fields{"source_ip", "source"}
-         : target_type == "PRINCIPAL_ID" ? Fields{"principal"}
-                                         : Fields{};
+// The field of the log by which a target is known, or empty.
+std::string_view field_of(std::string_view target_type) {
+  return target_type == "CLIENT_ID"      ? "client_id"
+         : target_type == "SOURCE_IP"    ? "source_ip"
+         : target_type == "PRINCIPAL_ID" ? "principal"
+                                         : "";
 }
 
 }  // namespace
@@ -65,10 +64,8 @@ Status LoggingOptions::apply() {
       } else if (type == kGroupTarget && !v2.disable_all_logs()) {
         groups[segment_of(row.key, 1)] = level;
         levels.clients_least = std::min(levels.clients_least, level);
-      } else if (!v2.disable_all_logs()) {
-        for (const char* field : fields_of(type)) {
-          levels.targets.push_back({field, segment_of(row.key, 1), level});
-        }
+      } else if (!field_of(type).empty() && !v2.disable_all_logs()) {
+        levels.targets.push_back({std::string(field_of(type)), segment_of(row.key, 1), level});
       }
     }
     if (!groups.empty()) {

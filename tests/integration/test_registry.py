@@ -168,7 +168,7 @@ class Registry(unittest.TestCase):
             before = len(server.read_log())
             Subscriber(server, client_id=name).close()
             Subscriber(server, "$aws/events/presence/#", client_id="after").close()
-            return [line for line in server.read_log()[before:].splitlines() if f"client={name}" in line]
+            return [line for line in server.read_log()[before:].splitlines() if f"client_id={name}" in line]
         wait_until(lambda: any("client.connected" in line for line in lines_of("member")))
         self.assertEqual(lines_of("other"), [])
         self.assertEqual(lines_of("nobody"), [])
