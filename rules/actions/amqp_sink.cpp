@@ -1,6 +1,7 @@
 #include "rules/actions/amqp_sink.h"
 
 #include "base/clock.h"
+#include "net/tls_address.h"
 
 #include <fmt/format.h>
 
@@ -95,7 +96,7 @@ Status AmqpSink::ensure_open() {
 }
 
 Result<amqp_socket_t*> AmqpSink::make_socket(
-    amqp_connection_state_t state, const TlsOptions& options
+    amqp_connection_state_t state, const TlsOptions& options, const std::string& host
 ) {
   if (!options.on) {
     return amqp_tcp_socket_new(state);
@@ -109,7 +110,10 @@ Result<amqp_socket_t*> AmqpSink::make_socket(
     return fail(Errc::kUnavailable, "AMQP: no memory for TLS");
   }
   amqp_ssl_socket_set_verify_peer(socket, tls.verify ? 1 : 0);
-  amqp_ssl_socket_set_verify_hostname(socket, tls.verify ? 1 : 0);
+  // The library compares names only.
+  const bool is_address =
+      tls.verify && net::expect_address(amqp_ssl_socket_get_context(socket), host);
+  amqp_ssl_socket_set_verify_hostname(socket, tls.verify && !is_address ? 1 : 0);
   if (tls.verify) {
     IOTCORE_TRY(check_status(
         amqp_ssl_socket_set_cacert(socket, ca_.path().empty() ? kSystemCas : ca_.path().c_str()),
@@ -130,7 +134,7 @@ Status AmqpSink::connect(const AmqpOptions& options) {
   timeout_ = options.timeout;
   connection_.reset(amqp_new_connection());
   amqp_connection_state_t state = connection_.get();
-  IOTCORE_ASSIGN(amqp_socket_t * socket, make_socket(state, options.server.tls));
+  IOTCORE_ASSIGN(amqp_socket_t * socket, make_socket(state, options.server.tls, address.host));
   if (socket == nullptr) {
     return fail(Errc::kUnavailable, "AMQP: no memory for a socket");
   }

@@ -64,7 +64,9 @@ class AmqpSink : public Sink {
 
   Status ensure_open();
   Status connect(const AmqpOptions& options);
-  Result<amqp_socket_t*> make_socket(amqp_connection_state_t state, const TlsOptions& tls);
+  Result<amqp_socket_t*> make_socket(
+      amqp_connection_state_t state, const TlsOptions& options, const std::string& host
+  );
   Status publish_all(Batch& batch);
   Status publish(const Record& record, const AmqpMessage& message);
   Status take_confirms(Batch& batch);

@@ -52,7 +52,7 @@ class AmqpSink(TlsCase):
         action = "amqp(target = '{target}', routingKey = 'tls')"
         account = ", user = 'guest', password = 'guest'"
         self.declare("tls")
-        self.deliver_known("amqp", self.rabbit, action, account, "localhost")
+        self.deliver_known("amqp", self.rabbit, action, account)
         self.wait_equal(lambda: self.get("tls"), '{"v":"right"}')
         # And who is not signed by whom we trust gets nothing of ours.
         key = f", cert = '{self.rabbit.client[1]}', key = '{self.rabbit.client[2]}'"

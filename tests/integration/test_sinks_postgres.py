@@ -1,4 +1,5 @@
 """Rules that write to PostgreSQL: the real server, killed while rows are on their way, and rows that it refuses."""
+import json
 import signal
 import unittest
 
@@ -68,6 +69,20 @@ class PostgresSink(SinkCase):
         reasons = b"".join(message.payload for message in failed.wait(2))
         self.assertIn(b"checked_v_check", reasons)
         self.assertIn(b"invalid input syntax", reasons)
+
+    def test_rows_that_are_refused_in_a_large_batch_are_found_and_the_others_written_in_order(self):
+        self.db.ask("CREATE TABLE large(id serial, n int, UNIQUE (n) DEFERRABLE INITIALLY DEFERRED)")
+        self.rule("large", "SELECT n FROM 'large/in' DO postgres(target = 'largedb', table = 'large') WITH (lingerMs = 3000, batchSize = 5000)"
+                           " ON ERROR DO republish(topic = 'large/failed', qos = 1)")
+        failed = self.failures("large/failed")
+        wrong = {500: "text", 501: "text", 1700: "text", 2500: 40}  # the last is found by the commit alone
+        infos = [self.client.client.publish("large/in", json.dumps({"n": wrong.get(n, n)}), qos=1) for n in range(3000)]
+        for info in infos:
+            info.wait_for_publish(60)
+        self.wait_equal(lambda: self.db.ask("SELECT count(*), array_agg(n ORDER BY id) = array_agg(n ORDER BY n) FROM large"), "2996|t")
+        reasons = b"".join(message.payload for message in failed.wait(4))
+        self.assertEqual((reasons.count(b"invalid input syntax"), reasons.count(b"large_n_key")), (3, 1))
+        self.assertEqual(self.db.ask("SELECT count(DISTINCT xmin::text) < 200 FROM large"), "t")  # and not row by row
 
     def test_nothing_is_lost_repeated_or_reordered_when_the_server_is_killed(self):
         self.db.ask("CREATE TABLE kept(id serial, n int)")
