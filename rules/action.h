@@ -7,6 +7,7 @@
 #include "rules/sink.h"
 #include "rules/sql/evaluation.h"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,6 +23,9 @@ struct ActionInput {
   std::string_view payload;     // what goes out
   bool is_json = true;
 };
+
+// Messages of one request, where an action asks for that: of one topic, or of any.
+enum class Batching : std::uint8_t { kNone, kByTopic, kAcrossTopics };
 
 // One action of one rule, checked and compiled. Immutable, any thread.
 class Action {
@@ -39,8 +43,14 @@ class Action {
   // What the action itself says of batches, where its delivery options say nothing.
   virtual void fill_in(DeliveryOptions& /*delivery*/) const {}
 
-  // Records of one key are delivered in order (`concurrency`): a partition key, a topic, a table's key. Empty: the key is the publisher's client id.
-  virtual std::string_view order_key(const Fields& /*fields*/) const { return {}; }
+  // Whether the action itself asks for several messages in one request.
+  virtual Batching batching() const { return Batching::kNone; }
+
+  // Records of one key are delivered in order, also with several batches under way (`concurrency`): a partition key, a topic, a row's key.
+  // Empty: the key is the publisher's client id. `payload`: what goes out.
+  virtual std::string order_key(const Fields& /*fields*/, std::string_view /*payload*/) const {
+    return {};
+  }
 
   // Actions that are a publish in this server: done on the worker, in the turn and the commit of the message itself. Nothing: this one
   // goes through its sink.

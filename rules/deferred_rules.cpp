@@ -246,8 +246,9 @@ void DeferredRules::finish(const Item& item, Firing& firing) {
   firing.write(batch, item.message);
   Function<void()> after;
   if (!firing.failures.empty() && firing.has_error_action() && firing.durable.empty()) {
+    const FailedMessage failed{item.message, std::move(firing.failures)};
     after = parts_.firings.fire_error_action(
-        item.rule, item.message, std::move(firing.failures), item.sequence != 0 ? &batch : nullptr
+        item.rule, std::span(&failed, 1), item.sequence != 0 ? &batch : nullptr
     );
   }
   if (!batch.empty()) {

@@ -292,20 +292,20 @@ void Engine::fail_all(
     // What it asks may take its time, which a worker has not: nobody is promised that it is told.
     runner_->post([this,
                    rule = firing.rule(),
-                   message = std::move(message),
-                   failures = std::move(firing.failures)]() mutable {
-      firings_.fire_error_action(rule, message, std::move(failures), nullptr);
+                   failed = FailedMessage{std::move(message), std::move(firing.failures)}] {
+      firings_.fire_error_action(rule, std::span(&failed, 1), nullptr);
     });
-  } else if (firing.is_durable(error_action)) {
+    return;
+  }
+  const FailedMessage failed{std::move(message), std::move(firing.failures)};
+  const std::span<const FailedMessage> one(&failed, 1);
+  if (firing.is_durable(error_action)) {
     auto* committing = new CommittingFiring(context.hold(), worker.engine_is_there);
     committing->after = firings_.fire_error_action(
-        firing.rule(),
-        message,
-        std::move(firing.failures),
-        &context.worker().durable_batch(committing->hold())
+        firing.rule(), one, &context.worker().durable_batch(committing->hold())
     );
   } else {
-    firings_.fire_error_action(firing.rule(), message, std::move(firing.failures), nullptr);
+    firings_.fire_error_action(firing.rule(), one, nullptr);
   }
 }
 

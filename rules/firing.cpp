@@ -84,7 +84,8 @@ void Firing::queue(std::size_t index, const ActionInput& input, Action::Fields f
     tracing::Tracer::installed()->follow(record->delivery_id);
   }
   SinkQueue* queue = live_.lanes[index].of(
-      [&] { return action.action->order_key(fields); }, origin_.message.client_id.value_or("")
+      [&] { return action.action->order_key(fields, input.payload); },
+      origin_.message.client_id.value_or("")
   );
   record->fields = std::move(fields);
   record->payload = input.payload;

@@ -6,6 +6,7 @@
 #include "rules/keys.h"
 #include "rules/message_source.h"
 
+#include <algorithm>
 #include <cctype>
 #include <utility>
 
@@ -40,6 +41,26 @@ bool is_lane_of(std::string_view lane, std::string_view sink) {
          target_of_sink_id(lane) == target_of_sink_id(sink);
 }
 
+record::ActionFailure::Batching to_row(Batching batching) {
+  switch (batching) {
+    case Batching::kNone:
+      break;
+    case Batching::kByTopic:
+      return record::ActionFailure::BY_TOPIC;
+    case Batching::kAcrossTopics:
+      return record::ActionFailure::ACROSS_TOPICS;
+  }
+  return record::ActionFailure::NONE;
+}
+
+// Others may have gone out with it, and are told with it.
+bool is_of_batch(const Record& record, const FailedMessage& failed) {
+  return record.request != 0 &&
+         std::ranges::any_of(failed.failures, [](const record::ActionFailure& failure) {
+           return failure.batching() != record::ActionFailure::NONE;
+         });
+}
+
 template <typename Row>
 Result<std::optional<Row>> read_row(store::Store& store, std::string_view key) {
   IOTCORE_ASSIGN(const std::optional<store::Row> found, store.get(keys::kOutbox, key));
@@ -53,37 +74,7 @@ Result<std::optional<Row>> read_row(store::Store& store, std::string_view key) {
   return row;
 }
 
-void append_member(std::string& out, std::string_view name, std::string_view text) {
-  out += ",\"";
-  out += name;
-  out += "\":";
-  append_json_string(out, text);
-}
-
 }  // namespace
-
-std::string error_payload(
-    const std::string& rule,
-    const record::OutboxMessage& message,
-    const std::vector<record::ActionFailure>& failures
-) {
-  std::string out = "{\"ruleName\":";
-  append_json_string(out, rule);
-  append_member(out, "topic", message.topic());
-  append_member(out, "cloudwatchTraceId", message.trace_id());
-  append_member(out, "clientId", message.has_client_id() ? message.client_id() : "N/A");
-  append_member(out, "sourceIp", message.source_ip());
-  append_member(out, "base64OriginalPayload", to_base64(message.payload()));
-  out += ",\"failures\":[";
-  for (std::size_t i = 0; i < failures.size(); ++i) {
-    out += i == 0 ? "{\"failedAction\":" : ",{\"failedAction\":";
-    append_json_string(out, failures[i].action());
-    append_member(out, "failedResource", failures[i].resource());
-    append_member(out, "errorMessage", failures[i].message());
-    out += '}';
-  }
-  return out + "]}";
-}
 
 void MemoryFiring::add_failure(record::ActionFailure failure) {
   const std::lock_guard lock(mutex_);
@@ -127,6 +118,7 @@ record::ActionFailure Firings::failure_of(
   if (action != nullptr && is_lane_of(sink, action->sink)) {
     failure.set_action(action->label);
     failure.set_resource(action->action->resource(record.fields));
+    failure.set_batching(to_row(action->action->batching()));
   } else {
     failure.set_action(std::string(kind_name_of_sink(sink)));
     failure.set_resource(std::string(target_of_sink_id(sink)));
@@ -206,7 +198,12 @@ Function<void()> Firings::end_in_memory(
   }
   if (firing->end_one()) {
     if (auto failures = firing->take_failures(); !failures.empty()) {
-      fire_error_action(record.rule, firing->message(), std::move(failures), nullptr);
+      FailedMessage failed{firing->message(), std::move(failures)};
+      if (is_of_batch(record, failed)) {
+        tell_together(sink, record, std::move(failed));
+      } else {
+        fire_error_action(record.rule, std::span(&failed, 1), nullptr);
+      }
     }
   }
   return {};
@@ -273,29 +270,68 @@ Function<void()> Firings::end_durable(
     dead_letters_.bury(sink, record, std::move(failures), batch);
     return {};
   }
-  return fire_error_action(record.rule, **message, std::move(failures), &batch);
+  FailedMessage failed{std::move(**message), std::move(failures)};
+  if (is_of_batch(record, failed)) {
+    tell_together(sink, record, std::move(failed));
+    return {};
+  }
+  return fire_error_action(record.rule, std::span(&failed, 1), &batch);
+}
+
+void Firings::tell_together(const std::string& sink, const Record& record, FailedMessage failed) {
+  const std::lock_guard lock(mutex_);
+  std::vector<Request>& requests = ended_[sink];
+  auto found = std::ranges::find_if(requests, [&](const Request& each) {
+    return each.number == record.request && each.rule == record.rule &&
+           each.is_durable == record.is_durable();
+  });
+  if (found == requests.end()) {
+    found = requests.insert(requests.end(), {record.request, record.rule, record.is_durable(), {}});
+  }
+  found->failed.push_back(std::move(failed));
+}
+
+void Firings::on_batch_end(
+    const std::string& sink, store::Batch& batch, std::vector<Function<void()>>& after
+) {
+  std::vector<Request> requests;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = ended_.find(sink); found != ended_.end()) {
+      requests = std::move(found->second);
+      ended_.erase(found);
+    }
+  }
+  for (const Request& request : requests) {
+    Function<void()> then =
+        fire_error_action(request.rule, request.failed, request.is_durable ? &batch : nullptr);
+    if (then) {
+      after.push_back(std::move(then));
+    }
+  }
 }
 
 Function<void()> Firings::fire_error_action(
-    const std::string& rule,
-    const record::OutboxMessage& message,
-    std::vector<record::ActionFailure> failures,
-    store::Batch* batch
+    const std::string& rule, std::span<const FailedMessage> failed, store::Batch* batch
 ) {
+  const record::OutboxMessage& message = failed.front().message;
   auto record = std::make_unique<Record>();
   record->rule = rule;
   record->action = Record::kErrorAction;
   record->delivery_id = message.trace_id() + ":" + rule + ":error";
-  record->payload = error_payload(rule, message, failures);
+  record->payload = error_payload(rule, failed);
   record->hops = static_cast<std::uint8_t>(message.hops());
   record->received_ms = to_epoch_ms(clock_.wall());
 
   const LiveRuleRef live = rules_->find(rule);
   const auto give_up = [&](const std::string& reason) -> Function<void()> {
-    record::ActionFailure failure;
-    failure.set_action("errorAction");
-    failure.set_message(reason);
-    failures.push_back(std::move(failure));
+    std::vector<record::ActionFailure> failures;
+    for (const FailedMessage& each : failed) {
+      failures.insert(failures.end(), each.failures.begin(), each.failures.end());
+    }
+    record::ActionFailure& last = failures.emplace_back();
+    last.set_action("errorAction");
+    last.set_message(reason);
     metrics_.of(rule).error_action_ended(false);
     store::Batch own;
     dead_letters_.bury("", *record, std::move(failures), batch == nullptr ? own : *batch);

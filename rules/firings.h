@@ -2,6 +2,7 @@
 
 #include "proto/record/rules.pb.h"
 #include "rules/dead_letters.h"
+#include "rules/error_payload.h"
 #include "rules/log_limit.h"
 #include "rules/outbox.h"
 #include "rules/rule_metrics.h"
@@ -59,13 +60,14 @@ class Firings final : public RecordEnds {
   void on_delivered(const std::string& sink, std::span<const std::unique_ptr<Record>> records)
       override;
 
-  // All actions of a rule and message have failed or ended: writes the errorAction's record to `batch`, to be delivered by calling the
+  void on_batch_end(
+      const std::string& sink, store::Batch& batch, std::vector<Function<void()>>& after
+  ) override;
+
+  // All actions of a rule and message (or messages, see error_payload.h) have failed or ended: writes the errorAction's record to `batch`, to be delivered by calling the
   // result when it is durable; without `batch` it is delivered from memory.
   Function<void()> fire_error_action(
-      const std::string& rule,
-      const record::OutboxMessage& message,
-      std::vector<record::ActionFailure> failures,
-      store::Batch* batch
+      const std::string& rule, std::span<const FailedMessage> failed, store::Batch* batch
   );
 
  private:
@@ -74,12 +76,21 @@ class Firings final : public RecordEnds {
     std::uint64_t version = 0;
   };
 
+  // Messages that failed in one request.
+  struct Request {
+    std::uint32_t number;
+    std::string rule;
+    bool is_durable;
+    std::vector<FailedMessage> failed;
+  };
+
   using FiringKey = std::pair<std::string, std::string>;  // message, rule
 
   Function<void()> end_durable(
       const std::string& sink, Record& record, const RecordEnd& end, store::Batch& batch
   );
   Function<void()> end_in_memory(const std::string& sink, Record& record, const RecordEnd& end);
+  void tell_together(const std::string& sink, const Record& record, FailedMessage failed);
   record::ActionFailure failure_of(
       const std::string& sink, const Record& record, const std::string& reason
   ) const;
@@ -94,18 +105,12 @@ class Firings final : public RecordEnds {
   sql::ExternalFunctions* external_ = nullptr;
   std::string account_;
   LogLimit log_limit_;
-  std::mutex mutex_;                      // and what follows
-  std::map<FiringKey, OpenFiring> open_;  // what the store may not show yet
+  std::mutex mutex_;                                   // and what follows
+  std::map<FiringKey, OpenFiring> open_;               // what the store may not show yet
+  std::map<std::string, std::vector<Request>> ended_;  // by sink, until on_batch_end()
 };
 
 // How long and how often it is tried: for a day, or a few times if nobody was promised anything, or in the strict profile, as AWS does.
 void set_patience(Record& record, const DeliveryOptions& delivery, bool durable, bool is_strict);
-
-// The errorAction's payload (rules-sql.md 16).
-std::string error_payload(
-    const std::string& rule,
-    const record::OutboxMessage& message,
-    const std::vector<record::ActionFailure>& failures
-);
 
 }  // namespace iotcore::rules

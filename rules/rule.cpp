@@ -1,5 +1,6 @@
 #include "rules/rule.h"
 
+#include "rules/bindings.h"
 #include "rules/member_reader.h"
 #include "rules/sql/source_error.h"
 
@@ -27,6 +28,12 @@ std::string label_of(std::string_view kind) {
   std::string label(kind);
   label[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(label[0])));
   return label + "Action";
+}
+
+// The limit is the built-in target's; others take what is asked for.
+std::size_t concurrency_max_of(const ActionKind& kind, std::string_view target) {
+  const bool is_bound = kind.is_aws && target != kBuiltInTarget && target != kBoundByRecord;
+  return is_bound ? SinkDefaults().concurrency_max : kind.defaults.concurrency_max;
 }
 
 Checked<RuleAction> compile_action(
@@ -68,15 +75,19 @@ Checked<RuleAction> compile_action(
   compiled.delivery = std::move(*delivery);
   compiled.action->fill_in(compiled.delivery);
   compiled.calls_external = members.calls_external();
-  if (compiled.delivery.concurrency > compiled.kind->defaults.concurrency_max) {
+  const std::string target = compiled.action->target();
+  const std::size_t concurrency_max = concurrency_max_of(*compiled.kind, target);
+  if (compiled.kind->is_aws) {
+    // The same rule goes elsewhere when a target takes its action over: what it says holds there.
+    compiled.delivery.concurrency = std::min(compiled.delivery.concurrency, concurrency_max);
+  }
+  if (compiled.delivery.concurrency > concurrency_max) {
     return tl::unexpected(DefinitionError{
         Errc::kInvalidRequest,
         pointer + "/" + std::string(kDelivery) + "/concurrency",
-        fmt::format(
-            "{} takes at most {}", compiled.kind->name, compiled.kind->defaults.concurrency_max
-        )});
+        fmt::format("{} takes at most {}", compiled.kind->name, concurrency_max)});
   }
-  compiled.sink = sink_id(compiled.kind->name, compiled.action->target());
+  compiled.sink = sink_id(compiled.kind->name, target);
   compiled.label = label_of(compiled.kind->name);
   return compiled;
 }

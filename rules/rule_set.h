@@ -33,8 +33,9 @@ class Lanes {
     if (!is_ordered_) {
       return queues_[next_.fetch_add(1, std::memory_order_relaxed) % queues_.size()];
     }
-    const std::string_view own = key();
-    return queues_[std::hash<std::string_view>()(own.empty() ? client_id : own) % queues_.size()];
+    const auto own = key();
+    const std::string_view by = own.empty() ? client_id : std::string_view(own);
+    return queues_[std::hash<std::string_view>()(by) % queues_.size()];
   }
 
  private:

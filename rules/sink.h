@@ -43,6 +43,7 @@ struct Record {
   // The queue's own.
   std::uint32_t attempts = 0;
   std::uint32_t strikes = 0;  // failed alone, or while others of its batch succeeded
+  std::uint32_t request = 0;  // Outcome::request of the last attempt
   MonotonicTime queued_at = {};
   MonotonicTime not_before = {};
   Record* next = nullptr;
@@ -68,6 +69,8 @@ struct Outcome {
   Duration retry_after{0};  // kRetry: not before that, if the target has said so
   std::string reason;
   bool is_own = false;  // kRetry: the target is well, this record alone is to wait
+  // Records of one number went out in one request of a batching action, and are told to the errorAction together; 0: by itself.
+  std::uint32_t request = 0;
 
   static Outcome retry(std::string reason, Duration after = {}) {
     return {Kind::kRetry, after, std::move(reason)};
@@ -100,6 +103,7 @@ struct SinkEnvironment {
   const Targets* targets = nullptr;  // what names in actions mean; nullptr: none is known
   LocalFunctions* functions = nullptr;
   std::string outbox_id;  // with a record's sequence and sink it names the record for ever
+  std::string lane;       // "@2" of the second of several for one target; part of outbox_id
   broker::Workers* workers = nullptr;
   BuiltIns* built_ins = nullptr;  // nullptr where rules are only checked
   const Clock* clock = nullptr;
@@ -110,7 +114,8 @@ struct SinkDefaults {
   std::size_t batch_size = 100;
   std::size_t batch_bytes = 1U << 20;
   std::chrono::milliseconds linger{0};
-  std::size_t concurrency_max = 64;  // 1: two of them for one target would be in each other's way
+  // 1: two of them for one target would be in each other's way. Of AWS's actions, as far as they go to what is built in.
+  std::size_t concurrency_max = 64;
 };
 
 }  // namespace iotcore::rules

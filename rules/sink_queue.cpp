@@ -328,6 +328,7 @@ void SinkQueue::deliver(std::vector<std::unique_ptr<Record>> batch, bool from_as
       delivered.push_back(std::move(batch[i]));
       continue;
     }
+    batch[i]->request = outcome.request;
     if (outcome.kind == Outcome::Kind::kRetry && outcome.is_own) {
       all.any = true;
       retry_alone(std::move(batch[i]), outcome);
@@ -380,6 +381,7 @@ void SinkQueue::note_result(bool up, const std::string& reason) {
 }
 
 void SinkQueue::end(std::unique_ptr<Record> record, const RecordEnd& end) {
+  has_requests_ended_ = has_requests_ended_ || record->request != 0;
   Function<void()> after = ends_.on_end(id_, *record, end, ended_);
   if (after) {
     after_commit_.push_back(std::move(after));
@@ -421,6 +423,9 @@ std::uint64_t SinkQueue::first_waiting() const {
 }
 
 void SinkQueue::commit_ends() {
+  if (std::exchange(has_requests_ended_, false)) {
+    ends_.on_batch_end(id_, ended_, after_commit_);
+  }
   if (ended_sequences_.empty() && after_commit_.empty() && ended_.empty()) {
     return;
   }

@@ -72,6 +72,11 @@ class RecordEnds {
   virtual void on_delivered(
       const std::string& sink, std::span<const std::unique_ptr<Record>> records
   ) = 0;
+
+  // After the on_end() of a batch's records, with the same `batch`: what was to be told of several together. Adds to `after` what on_end() would answer.
+  virtual void on_batch_end(
+      const std::string& /*sink*/, store::Batch& /*batch*/, std::vector<Function<void()>>& /*after*/
+  ) {}
 };
 
 struct QueueOptions {
@@ -256,6 +261,7 @@ class SinkQueue {
   store::Batch ended_;
   std::vector<std::uint64_t> ended_sequences_;
   std::vector<Function<void()>> after_commit_;
+  bool has_requests_ended_ = false;  // there may be something to tell of several records
 };
 
 }  // namespace iotcore::rules

@@ -96,6 +96,7 @@ void SinkQueue::retry_alone(std::unique_ptr<Record> record, const Outcome& outco
 }
 
 void SinkQueue::set_aside(std::unique_ptr<Record> record, Duration at_least) {
+  record->request = 0;
   const Duration wait =
       backoff_.wait(now_options_.retry_base, now_options_.retry_max, record->strikes);
   record->not_before = clock_.now() + std::max(at_least, wait);
@@ -104,6 +105,9 @@ void SinkQueue::set_aside(std::unique_ptr<Record> record, Duration at_least) {
 }
 
 void SinkQueue::put_back(std::vector<std::unique_ptr<Record>> records) {
+  for (const std::unique_ptr<Record>& record : records) {
+    record->request = 0;
+  }
   pending_.insert(
       pending_.begin(),
       std::make_move_iterator(records.begin()),

@@ -45,8 +45,8 @@ SinkEnvironment Sinks::environment_for(std::string_view sink) const {
   SinkEnvironment environment = environment_;
   // Each lane has sequences of its own.
   const std::string_view kind = sink.substr(0, sink.find(' '));
-  environment.outbox_id = outbox_.id();
-  environment.outbox_id += kind.substr(kind_name_of_sink(kind).size());
+  environment.lane = kind.substr(kind_name_of_sink(kind).size());
+  environment.outbox_id = outbox_.id() + environment.lane;
   return environment;
 }
 

@@ -36,7 +36,10 @@ constexpr auto kMetricFields = std::to_array<FieldSpec>({
 static_assert(kMetricFields.size() == kCloudwatchMetricFieldCount);
 
 constexpr ActionSpec kMetricSpec = {
-    .kind = CloudwatchMetric::kName, .fields = kMetricFields, .name = kMetricNamespace};
+    .kind = CloudwatchMetric::kName,
+    .fields = kMetricFields,
+    .name = kMetricNamespace,
+    .order_by = kMetricName};
 
 SqliteResult<void> write_metric(SqliteDatabase& database, const Record& record) {
   const Action::Fields& fields = record.fields;
@@ -138,7 +141,10 @@ constexpr auto kAlarmFields = std::to_array<FieldSpec>({
 static_assert(kAlarmFields.size() == kCloudwatchAlarmFieldCount);
 
 constexpr ActionSpec kAlarmSpec = {
-    .kind = CloudwatchAlarm::kName, .fields = kAlarmFields, .name = kAlarmName};
+    .kind = CloudwatchAlarm::kName,
+    .fields = kAlarmFields,
+    .name = kAlarmName,
+    .order_by = kAlarmName};
 
 struct AlarmState {
   std::string value{kNoState};

@@ -9,7 +9,7 @@ namespace iotcore::rules::actions {
 struct CloudwatchMetric {
   static constexpr std::string_view kName = "cloudwatchMetric";
   static constexpr bool kIsAws = true;
-  static constexpr SinkDefaults kDefaults = {.batch_size = 500};
+  static constexpr SinkDefaults kDefaults = {.batch_size = 500, .concurrency_max = 1};
 
   static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
   static Result<std::unique_ptr<Sink>> make_sink(
@@ -21,7 +21,7 @@ struct CloudwatchMetric {
 struct CloudwatchAlarm {
   static constexpr std::string_view kName = "cloudwatchAlarm";
   static constexpr bool kIsAws = true;
-  static constexpr SinkDefaults kDefaults = {};
+  static constexpr SinkDefaults kDefaults = {.concurrency_max = 1};
 
   static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
   static Result<std::unique_ptr<Sink>> make_sink(

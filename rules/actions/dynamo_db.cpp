@@ -86,7 +86,11 @@ Status check_key(const Action::Fields& fields) {
 }
 
 constexpr ActionSpec kSpec = {
-    .kind = DynamoDb::kName, .fields = kFields, .name = kTable, .check = check_key};
+    .kind = DynamoDb::kName,
+    .fields = kFields,
+    .name = kTable,
+    .check = check_key,
+    .order_by = kHashValue};
 
 // What is not JSON is kept in base64, as DynamoDB's JSON shows bytes.
 Result<json::value> payload_of(const Record& record) {

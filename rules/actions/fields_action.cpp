@@ -177,18 +177,29 @@ void add_list_field(FieldsAction& action, MemberReader& reader, const FieldSpec&
 }
 
 void FieldsAction::fill_in(DeliveryOptions& delivery) const {
-  if (!batches_) {
+  actions::fill_in(delivery, batches_);
+}
+
+void fill_in(DeliveryOptions& delivery, const std::optional<BatchConfig>& config) {
+  if (!config) {
     return;
   }
   if (!delivery.linger) {
-    delivery.linger = std::chrono::milliseconds(batches_->open_ms);
+    delivery.linger = std::chrono::milliseconds(config->open_ms);
   }
   if (!delivery.batch_size) {
-    delivery.batch_size = static_cast<std::size_t>(batches_->size);
+    delivery.batch_size = static_cast<std::size_t>(config->size);
   }
   if (!delivery.batch_bytes) {
-    delivery.batch_bytes = static_cast<std::size_t>(batches_->bytes);
+    delivery.batch_bytes = static_cast<std::size_t>(config->bytes);
   }
+}
+
+Batching batching_of(const std::optional<BatchConfig>& config) {
+  if (!config) {
+    return Batching::kNone;
+  }
+  return config->across_topics ? Batching::kAcrossTopics : Batching::kByTopic;
 }
 
 BatchConfig read_batch_config(MemberReader& members, const BatchBounds& bounds) {

@@ -53,6 +53,10 @@ struct BatchBounds {
 // The member `batchConfig`.
 BatchConfig read_batch_config(MemberReader& members, const BatchBounds& bounds);
 
+Batching batching_of(const std::optional<BatchConfig>& config);
+// What `config` says where the delivery options say nothing.
+void fill_in(DeliveryOptions& delivery, const std::optional<BatchConfig>& config);
+
 // What an action is whose records hold its members. `fields` gives their order.
 struct ActionSpec {
   std::string_view kind;  // by which targets match it
@@ -63,6 +67,8 @@ struct ActionSpec {
   void (*read_lists)(MemberReader& members, FieldsAction& action) = nullptr;
   // Of all fields of one message together.
   Status (*check)(const Action::Fields& fields) = nullptr;
+  // The field whose records are kept in order; none: those of one client.
+  std::optional<std::size_t> order_by = {};
 };
 
 // An action whose record has its members as fields, each resolved and checked.
@@ -76,7 +82,13 @@ class FieldsAction final : public Action {
 
   Result<Fields> resolve(const ActionInput& input) const override;
 
+  std::string order_key(const Fields& fields, std::string_view /*payload*/) const override {
+    return spec_.order_by ? fields[*spec_.order_by] : std::string();
+  }
+
   void fill_in(DeliveryOptions& delivery) const override;
+
+  Batching batching() const override { return batching_of(batches_); }
 
   // Of an action that delivers to what it names by itself.
   void set_target(std::string target) { target_ = std::move(target); }

@@ -163,11 +163,14 @@ class HttpSink final : public Sink {
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
     Outcome outcome;
+    std::uint32_t number = 0;
     for (const Request& request : requests_of(batch, outcomes)) {
       // What is behind one that has to come again waits for it, so that the order is kept. Headers of the last message, as AWS has it.
       if (outcome.kind != Outcome::Kind::kRetry) {
         outcome = send(*batch[request.records.back()], request);
       }
+      const bool is_batch = batch[request.records.front()]->fields[kEnableBatching] == kOn;
+      outcome.request = is_batch ? ++number : 0;
       for (const std::size_t i : request.records) {
         outcomes[i] = outcome;
       }

@@ -1,6 +1,7 @@
 #include "rules/actions/influx_db.h"
 
 #include "rules/actions/aws_sinks.h"
+#include "rules/actions/fields_action.h"
 #include "rules/actions/influx_sink.h"
 #include "rules/actions/line_protocol.h"
 #include "rules/actions/transaction_sink.h"
@@ -113,6 +114,7 @@ class InfluxAction final : public Action {
     PointTemplate table;
     std::vector<std::pair<std::string, PointTemplate>> tags;
     std::string unit;
+    std::optional<BatchConfig> batches;
   };
 
   explicit InfluxAction(Members members) : members_(std::move(members)) {}
@@ -120,6 +122,12 @@ class InfluxAction final : public Action {
   std::string target() const override { return members_.target; }
 
   std::string resource(const Fields& fields) const override { return fields[kDatabase]; }
+
+  void fill_in(DeliveryOptions& delivery) const override {
+    actions::fill_in(delivery, members_.batches);
+  }
+
+  Batching batching() const override { return batching_of(members_.batches); }
 
   Result<Fields> resolve(const ActionInput& input) const override {
     Result<json::value> result = parse_json(input.payload);
@@ -298,18 +306,12 @@ Result<std::unique_ptr<Sink>> make_bound(
 
 constexpr AwsSinks kSinks = {kBindingKind, &field_of<kDatabase>, &make_built_in, &make_bound};
 
-void check_batch_config(MemberReader& members) {
-  const json::object* config = members.optional_object("batchConfig");
-  if (config == nullptr) {
-    return;
-  }
-  MemberReader inner = members.inner(*config, members.pointer_to("batchConfig"));
-  inner.optional_integer("maxBatchSize", 1, 500);
-  inner.optional_integer("maxBatchOpenMs", 5, 1000);
-  inner.optional_integer("maxBatchSizeBytes", 100, 131'072);
-  inner.optional_boolean("batchAcrossTopics");
-  members.take_error(inner);
-}
+constexpr BatchBounds kBatchBounds = {
+    .open_ms_min = 5,
+    .open_ms_max = 1000,
+    .size_min = 1,
+    .size_max = 500,
+    .absent = {.open_ms = 0, .size = 500, .bytes = 131'072}};
 
 std::vector<std::pair<std::string, PointTemplate>> read_tags(MemberReader& members) {
   std::vector<std::pair<std::string, PointTemplate>> tags;
@@ -340,7 +342,10 @@ ParsedAction InfluxDb::parse(MemberReader& members, const SinkEnvironment& envir
   std::optional<PointTemplate> table = read_template(members, "tableName");
   auto tags = read_tags(members);
   std::string unit = members.choice("timestampUnit", kUnits, "ms");
-  check_batch_config(members);
+  std::optional<BatchConfig> batches;
+  if (members.has("batchConfig")) {
+    batches = read_batch_config(members, kBatchBounds);
+  }
   if (members.failed()) {
     return nullptr;
   }
@@ -351,7 +356,8 @@ ParsedAction InfluxDb::parse(MemberReader& members, const SinkEnvironment& envir
       std::move(organization),
       *std::move(table),
       std::move(tags),
-      std::move(unit)});
+      std::move(unit),
+      batches});
 }
 
 Result<std::unique_ptr<Sink>> InfluxDb::make_sink(

@@ -10,7 +10,8 @@ namespace iotcore::rules::actions {
 struct InfluxDb {
   static constexpr std::string_view kName = "influxDB";
   static constexpr bool kIsAws = true;
-  static constexpr SinkDefaults kDefaults = {.batch_size = 500, .batch_bytes = 1U << 20};
+  static constexpr SinkDefaults kDefaults = {
+      .batch_size = 500, .batch_bytes = 1U << 20, .concurrency_max = 1};
 
   static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
   static Result<std::unique_ptr<Sink>> make_sink(

@@ -128,7 +128,8 @@ void InfluxSink::write(std::span<const Item> items, std::span<Outcome> outcomes)
     write(items.subspan(half), outcomes);
     return;
   }
-  const Outcome all = response ? outcome_of(*response, kWho) : outcome_of(response.error(), kWho);
+  Outcome all = response ? outcome_of(*response, kWho) : outcome_of(response.error(), kWho);
+  all.request = ++requests_;
   for (const Item& item : items) {
     outcomes[item.place] = all;
   }

@@ -5,6 +5,7 @@
 #include "rules/sink.h"
 #include "rules/targets.h"
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -65,6 +66,7 @@ class InfluxSink : public Sink {
   const Targets& targets_;
   std::optional<InfluxOptions> options_;
   std::optional<net::HttpConnection> connection_;
+  std::uint32_t requests_ = 0;
 };
 
 }  // namespace iotcore::rules::actions

@@ -69,6 +69,10 @@ class KafkaAction final : public Action {
 
   std::string resource(const Fields& fields) const override { return fields[kTopic]; }
 
+  std::string order_key(const Fields& fields, std::string_view /*payload*/) const override {
+    return fields[kKey].empty() ? fields[kPartition] : fields[kKey];
+  }
+
   Result<Fields> resolve(const ActionInput& input) const override {
     Fields fields(kFirstHeader);
     if (!members_.properties.empty()) {

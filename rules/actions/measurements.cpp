@@ -474,7 +474,8 @@ constexpr ActionSpec kLocationSpec = {
     .kind = Location::kName,
     .fields = kLocationFields,
     .name = kTracker,
-    .check = check_location_time};
+    .check = check_location_time,
+    .order_by = kDeviceId};
 
 SqliteResult<void> write_location(SqliteDatabase& database, const Record& record) {
   const Action::Fields& fields = record.fields;

@@ -21,7 +21,7 @@ struct Sqs {
 struct IotEvents {
   static constexpr std::string_view kName = "iotEvents";
   static constexpr bool kIsAws = true;
-  static constexpr SinkDefaults kDefaults = {};
+  static constexpr SinkDefaults kDefaults = {.concurrency_max = 1};
 
   static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
   static Result<std::unique_ptr<Sink>> make_sink(

@@ -31,6 +31,10 @@ class MqttAction final : public Action {
     return target_ + "/" + fields[kMqttTopic];
   }
 
+  std::string order_key(const Fields& fields, std::string_view /*payload*/) const override {
+    return fields[kMqttTopic];
+  }
+
   Result<Fields> resolve(const ActionInput& input) const override {
     IOTCORE_ASSIGN(std::string topic, input.evaluation.render(topic_));
     IOTCORE_TRY(check_topic(topic));
@@ -68,8 +72,10 @@ Result<std::unique_ptr<Sink>> Mqtt::make_sink(
     std::string_view target, const SinkEnvironment& environment
 ) {
   IOTCORE_ASSIGN(TargetRef found, target_of_sink(target, environment));
-  std::string client_id = fmt::format("iotcore-{}-{}", environment.outbox_id, found->name);
-  return std::make_unique<MqttBridge>(std::move(found), *environment.targets, std::move(client_id));
+  MqttBridge::ClientIds ids;
+  ids.own = fmt::format("iotcore-{}-{}", environment.outbox_id, found->name);
+  ids.suffix = environment.lane;
+  return std::make_unique<MqttBridge>(std::move(found), *environment.targets, std::move(ids));
 }
 
 }  // namespace iotcore::rules::actions

@@ -45,7 +45,9 @@ Status MqttBridge::ensure_open() {
   IOTCORE_ASSIGN(const MqttOptions options, open_target(*target_, targets_, read_mqtt));
   IOTCORE_ASSIGN(
       client_,
-      MqttClient::connect(options, options.client_id.empty() ? own_client_id_ : options.client_id)
+      MqttClient::connect(
+          options, options.client_id.empty() ? ids_.own : options.client_id + ids_.suffix
+      )
   );
   if (!client_->session_present || in_flight_.size() > kInFlightMax) {
     in_flight_.clear();

@@ -19,9 +19,13 @@ enum MqttField : std::size_t { kMqttTopic, kMqttQos, kMqttRetain, kMqttFieldCoun
 // The sink of `mqtt`: one session at another broker.
 class MqttBridge final : public Sink {
  public:
-  // `client_id`: where the target gives none.
-  MqttBridge(TargetRef target, const Targets& targets, std::string client_id)
-      : target_(std::move(target)), targets_(targets), own_client_id_(std::move(client_id)) {}
+  struct ClientIds {
+    std::string own;     // where the target gives none
+    std::string suffix;  // of the target's: two sessions of one id would end each other
+  };
+
+  MqttBridge(TargetRef target, const Targets& targets, ClientIds ids)
+      : target_(std::move(target)), targets_(targets), ids_(std::move(ids)) {}
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override;
   Status probe() override;
@@ -53,7 +57,7 @@ class MqttBridge final : public Sink {
 
   const TargetRef target_;
   const Targets& targets_;
-  const std::string own_client_id_;
+  const ClientIds ids_;
   std::unique_ptr<MqttClient> client_;
   std::map<std::string, InFlight, std::less<>> in_flight_;  // by deliveryId
   std::map<std::uint16_t, std::string> delivery_of_;        // by packet id

@@ -80,6 +80,10 @@ class DocumentAction final : public Action {
 
   std::string resource(const Fields& fields) const override { return fields[kIndex]; }
 
+  std::string order_key(const Fields& fields, std::string_view /*payload*/) const override {
+    return fields[kId];
+  }
+
   Result<Fields> resolve(const ActionInput& input) const override {
     if (!input.is_json) {
       return fail(Errc::kInvalidRequest, "the result is not JSON, so it is no document");

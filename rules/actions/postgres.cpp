@@ -16,6 +16,31 @@ namespace {
 constexpr std::string_view kOurs = "_iotcore_";
 constexpr std::size_t kColumnsMax = 1600;  // PostgreSQL's own
 
+// What a row is overwritten by: the values of these columns, in fields or in the payload.
+std::string key_of_row(
+    const std::vector<std::string>& key, const Action::Fields& fields, std::string_view payload
+) {
+  constexpr std::size_t kFirstValue = 4;
+  const std::vector<std::string> columns = split_names(fields[3]);
+  json::value result;
+  if (!key.empty() && fields.size() == kFirstValue) {
+    result = parse_json(payload).value_or(nullptr);
+  }
+  std::string joined;
+  for (const std::string& name : key) {
+    const auto column = std::ranges::find(columns, name);
+    const auto at = kFirstValue + static_cast<std::size_t>(column - columns.begin());
+    if (column != columns.end() && at < fields.size()) {
+      joined += fields[at];
+    } else if (const json::object* object = result.if_object(); object != nullptr) {
+      const json::value* value = find_member(*object, name);
+      joined += value == nullptr ? "" : to_json(*value);
+    }
+    joined += kNamesSeparator;
+  }
+  return joined;
+}
+
 class RowAction final : public Action {
  public:
   struct Column {
@@ -39,6 +64,11 @@ class RowAction final : public Action {
   std::string target() const override { return target_; }
 
   std::string resource(const Fields& fields) const override { return target_ + "/" + fields[1]; }
+
+  std::string order_key(const Fields& fields, std::string_view payload) const override {
+    return conflict_ == kPostgresIgnore ? std::string()
+                                        : key_of_row(split_names(conflict_), fields, payload);
+  }
 
   Result<Fields> resolve(const ActionInput& input) const override {
     IOTCORE_ASSIGN(std::string table, input.evaluation.render(table_));

@@ -15,16 +15,6 @@ namespace {
 constexpr std::size_t kShapesMax = 256;
 constexpr std::string_view kNoColumn = "42703";
 
-std::vector<std::string> split_names(std::string_view joined) {
-  std::vector<std::string> names;
-  while (!joined.empty()) {
-    const std::size_t end = joined.find(kNamesSeparator);
-    names.emplace_back(joined.substr(0, end));
-    joined.remove_prefix(end == std::string_view::npos ? joined.size() : end + 1);
-  }
-  return names;
-}
-
 tl::unexpected<PostgresError> refuse(std::string message) {
   return tl::unexpected(PostgresError{"22000", std::move(message), 0});
 }
@@ -190,6 +180,16 @@ PostgresResultShape result_shape(
 }
 
 }  // namespace
+
+std::vector<std::string> split_names(std::string_view joined) {
+  std::vector<std::string> names;
+  while (!joined.empty()) {
+    const std::size_t end = joined.find(kNamesSeparator);
+    names.emplace_back(joined.substr(0, end));
+    joined.remove_prefix(end == std::string_view::npos ? joined.size() : end + 1);
+  }
+  return names;
+}
 
 std::string joined_names(const std::vector<std::string>& names) {
   return fmt::format("{}", fmt::join(names, std::string(1, kNamesSeparator)));

@@ -24,6 +24,7 @@ inline constexpr std::string_view kPostgresPrimaryKey = "primary key";
 // Between names of columns that are one field.
 inline constexpr char kNamesSeparator = '\n';
 std::string joined_names(const std::vector<std::string>& names);
+std::vector<std::string> split_names(std::string_view joined);
 
 // The sink of `postgres`: records become rows and statements.
 class PostgresWriter : public PostgresSink {

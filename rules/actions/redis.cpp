@@ -34,6 +34,10 @@ class RedisAction final : public Action {
 
   std::string resource(const Fields& fields) const override { return target_ + "/" + fields[kKey]; }
 
+  std::string order_key(const Fields& fields, std::string_view /*payload*/) const override {
+    return fields[kKey];
+  }
+
   Result<Fields> resolve(const ActionInput& input) const override {
     Fields fields = fixed_;
     IOTCORE_ASSIGN(fields[kKey], input.evaluation.render(key_));

@@ -81,9 +81,10 @@ constexpr auto kFieldsInOldSpelling = std::to_array<FieldSpec>({
      .check = check_acl},
 });
 
-constexpr ActionSpec kSpec = {.kind = S3::kName, .fields = kFields, .name = kBucket};
+constexpr ActionSpec kSpec = {
+    .kind = S3::kName, .fields = kFields, .name = kBucket, .order_by = kObjectKey};
 constexpr ActionSpec kSpecInOldSpelling = {
-    .kind = S3::kName, .fields = kFieldsInOldSpelling, .name = kBucket};
+    .kind = S3::kName, .fields = kFieldsInOldSpelling, .name = kBucket, .order_by = kObjectKey};
 
 class ObjectFolder final : public Sink {
  public:

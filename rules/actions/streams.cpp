@@ -52,7 +52,7 @@ constexpr auto kKinesisFields = std::to_array<FieldSpec>({
 static_assert(kKinesisFields.size() == kKinesisFieldCount);
 
 constexpr ActionSpec kKinesisSpec = {
-    .kind = Kinesis::kName, .fields = kKinesisFields, .name = kStream};
+    .kind = Kinesis::kName, .fields = kKinesisFields, .name = kStream, .order_by = kPartitionKey};
 
 Outcome format_stream(const Record& record, WallTime now, LineLogSink::Lines& lines) {
   if (record.fields.size() != kKinesisFieldCount) {

@@ -566,6 +566,41 @@ class HttpAction(unittest.TestCase):
         self.assertEqual(sum(batches, []), list(range(7)))
         self.assertTrue(all(len(batch) <= 3 for batch in batches) and len(batches) < 7, batches)
 
+    def test_batches_that_fail_make_one_error_message_each(self):
+        for across_topics, qos in ((False, 1), (True, 1), (False, 0)):
+            with self.subTest(across_topics=across_topics, qos=qos):
+                url = f"{self.receiver.url}/{across_topics}{qos}"
+                config = {"maxBatchOpenMs": 200, "maxBatchSize": 3, "batchAcrossTopics": across_topics}
+                self.iot.create_topic_rule(ruleName=self.name, topicRulePayload={
+                    "sql": f"SELECT v FROM '{self.name}/#'", "awsIotSqlVersion": "2016-03-23",
+                    "actions": [{"http": {"url": url, "enableBatching": True, "batchConfig": config}}],
+                    "errorAction": {"republish": {"topic": f"errors/{self.name}", "roleArn": ROLE, "qos": 1}}})
+                self.iot.confirm_topic_rule_destination(
+                    confirmationToken=json.loads(self.confirmation()[2])["confirmationToken"])
+                self.receiver.answers = [400] * 20
+                seen = len(self.client.payloads())
+                for i in range(6):
+                    self.client.client.publish(f"{self.name}/{i if across_topics else 't'}", json.dumps({"v": i}), qos=qos)
+                told = lambda: [json.loads(each) for each in self.client.payloads()[seen:]]
+                wait_until(lambda: sum(len(each["payloadsWithMetadata"]) for each in told()) == 6)
+                errors = told()
+                self.assertTrue(2 <= len(errors) < 6, errors)
+                originals = [json.loads(base64.b64decode(payload["base64OriginalPayload"]))["v"]
+                             for error in errors for payload in error["payloadsWithMetadata"]]
+                self.assertEqual(originals, list(range(6)))
+                for error in errors:
+                    payloads = error["payloadsWithMetadata"]
+                    ids = list(range(1, len(payloads) + 1))
+                    self.assertEqual([each["id"] for each in payloads], ids)
+                    members = {"id", "cloudwatchTraceId", "clientId", "sourceIp", "base64OriginalPayload"}
+                    self.assertTrue(all(set(each) == members | ({"topic"} if across_topics else set()) for each in payloads))
+                    self.assertEqual(set(error), {"ruleName", "payloadsWithMetadata", "failures"} | (set() if across_topics else {"topic"}))
+                    failure, = error["failures"]
+                    self.assertEqual((failure["failedAction"], failure["failedResource"], failure["affectedIds"]),
+                                     ("HttpAction", url, ids))
+                self.iot.delete_topic_rule(ruleName=self.name)
+                self.receiver.answers, self.receiver.requests = [], []
+
     def test_what_may_not_be_called(self):
         for action, contains in (({"url": "ftp://x/"}, "https://"), ({"url": "https://u@x/"}, "user"),
                                  ({"url": "https://x/${a}"}, "confirmationUrl"),

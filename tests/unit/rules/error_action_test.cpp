@@ -1,4 +1,5 @@
 #include "proto/record/rules.pb.h"
+#include "rules/error_payload.h"
 #include "tests/unit/rules/engine_fixture.h"
 
 #include <catch2/catch.hpp>
@@ -147,6 +148,47 @@ TEST_CASE("An errorAction that fails too becomes a dead letter") {
       fixture.metrics.to_text().find("iotcore_error_action_failure_total{rule=\"keep\"} 1") !=
       std::string::npos
   );
+}
+
+TEST_CASE("What failed in one request is told in AWS's batch form") {
+  const auto failed = [](std::string_view topic, std::vector<std::string> reasons, auto batching) {
+    FailedMessage made;
+    made.message.set_topic(std::string(topic));
+    made.message.set_trace_id("t");
+    made.message.set_payload("x");
+    for (std::string& reason : reasons) {
+      record::ActionFailure& failure = made.failures.emplace_back();
+      failure.set_action("HttpAction");
+      failure.set_resource("u");
+      failure.set_message(std::move(reason));
+      failure.set_batching(batching);
+    }
+    return made;
+  };
+  const auto of = [&](const std::vector<FailedMessage>& all) {
+    return error_of(error_payload("r", all));
+  };
+  using record::ActionFailure;
+  const std::vector<FailedMessage> by_topic = {
+      failed("a", {"400"}, ActionFailure::BY_TOPIC),
+      failed("a", {"400", "other"}, ActionFailure::BY_TOPIC)};
+  CHECK(
+      of(by_topic) == parse_json(R"({"ruleName":"r","topic":"a","payloadsWithMetadata":[
+      {"id":1,"cloudwatchTraceId":"t","clientId":"N/A","sourceIp":"","base64OriginalPayload":"eA=="},
+      {"id":2,"cloudwatchTraceId":"t","clientId":"N/A","sourceIp":"","base64OriginalPayload":"eA=="}],
+      "failures":[
+      {"failedAction":"HttpAction","failedResource":"u","errorMessage":"400","affectedIds":[1,2]},
+      {"failedAction":"HttpAction","failedResource":"u","errorMessage":"other","affectedIds":[2]}]})"
+                      )
+                          ->as_object()
+  );
+  const json::object across = of({failed("a", {"400"}, ActionFailure::ACROSS_TOPICS)});
+  CHECK_FALSE(across.contains("topic"));
+  CHECK(across.at("payloadsWithMetadata").at(0).at("topic") == "a");
+  const json::object plain = of({failed("a", {"400"}, ActionFailure::NONE)});
+  CHECK(plain.at("topic") == "a");
+  CHECK(plain.at("clientId") == "N/A");
+  CHECK_FALSE(plain.at("failures").at(0).as_object().contains("affectedIds"));
 }
 
 }  // namespace
