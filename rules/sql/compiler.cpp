@@ -1,6 +1,7 @@
 #include "rules/sql/compiler.h"
 
 #include "rules/sql/lexer.h"
+#include "rules/sql/reach.h"
 #include "rules/sql/topic_filter.h"
 
 #include <algorithm>
@@ -89,9 +90,8 @@ void Compiler::statement(const Statement& statement) {
   topic_filter(statement.from);
   if (statement.where != nullptr) {
     code_.where = expression(*statement.where, {});
-    const Op op = code_.nodes[code_.where].op;
-    if (op == Op::kConstant && !code_.constants[code_.nodes[code_.where].a].is_true()) {
-      note(statement.where->offset, "WHERE is never true, so the rule never fires");
+    if (const std::string why = error_ ? "" : why_never_true(code_); !why.empty()) {
+      note(statement.where->offset, why);
     }
   }
   selection(*statement.select, {}, code_.select);
@@ -113,6 +113,16 @@ void Compiler::topic_filter(const Token& from) {
   }
   if (*from.data == '"') {
     note(from.offset, "AWS writes the topic filter in single quotes");
+  }
+  // What no message's topic begins with.
+  if (filter.starts_with("$aws/rules/")) {
+    note(
+        from.offset,
+        "no message comes by this filter: $aws/rules/<name> reaches the rule of that name, "
+        "whatever its FROM says"
+    );
+  } else if (filter.starts_with("$share/")) {
+    note(from.offset, "no message comes by this filter: rules have no shared subscriptions");
   }
   code_.topic_filter = std::move(filter);
 }

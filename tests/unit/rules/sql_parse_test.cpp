@@ -172,6 +172,41 @@ TEST_CASE("Every function is listed with its name, signature and purpose") {
   }
 }
 
+TEST_CASE("A rule that can never fire is noted") {
+  const auto notes = [](std::string_view sql) {
+    const auto program = compile(sql, Version::k2016_03_23);
+    REQUIRE(program);
+    return program->notes().empty() ? std::string() : program->notes().front().message;
+  };
+  const std::pair<std::string_view, std::string_view> never[] = {
+      {"1 = 2", "never true"},
+      {"temp > 80 AND FALSE", "never true"},
+      {"FALSE OR upper('a') = 'a'", "never true"},
+      {"temp", ""},
+      {"FALSE OR temp > 80", ""},
+      {"topic(1) = 'b'", "FROM says 'a'"},
+      {"temp > 1 AND 'b' = topic(3)", "FROM says 'c'"},
+      {"topic(4) = 'x'", "no such level"},
+      {"topic(0) = 'x'", "no such level"},
+      {"topic(2) = 7", "is a String"},
+      {"topic(2) = 'x' AND topic(1) = 'a'", ""},
+      {"a.b = 1 AND x > 0 AND a.b = 2", "a.b cannot be two things"},
+      {"a.b = 1 AND a.c = 2", ""},
+      {"a = 'x' AND a = 'y'", "a cannot be two things"},
+      {"a = 1 AND a = '1'", "a cannot be two things"},
+      {"a = 1 OR a = 2", ""},
+  };
+  for (const auto& [where, expected] : never) {
+    CAPTURE(where);
+    const std::string note = notes("SELECT * FROM 'a/+/c' WHERE " + std::string(where));
+    CHECK(note.find(expected) != std::string::npos);
+    CHECK(note.empty() == expected.empty());
+  }
+  CHECK(notes("SELECT * FROM 'a/#' WHERE topic(9) = 'x'").empty());
+  CHECK(notes("SELECT * FROM '$aws/rules/r/x'").find("no message comes") == 0);
+  CHECK(notes("SELECT * FROM '$share/g/x'").find("no message comes") == 0);
+}
+
 TEST_CASE("Words are keywords only where they can be") {
   CHECK(
       error_of("SELECT a.from, a.end.case AS x, value, value.x AS y FROM 'a' WHERE value > 1") ==
