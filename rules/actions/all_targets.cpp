@@ -1,5 +1,6 @@
 // The kinds of targets there are: one line each.
 #include "rules/actions/amqp_sink.h"
+#include "rules/actions/aws_service.h"
 #include "rules/actions/dynamo_db.h"
 #include "rules/actions/influx_sink.h"
 #include "rules/actions/kafka_settings.h"
@@ -9,12 +10,12 @@
 #include "rules/actions/postgres_client.h"
 #include "rules/actions/redis_client.h"
 #include "rules/actions/s3_endpoint.h"
-#include "rules/actions/signing_options.h"
 #include "rules/actions/smtp_client.h"
 #include "rules/actions/sns.h"
 #include "rules/actions/target_options.h"
 #include "rules/functions/local_functions.h"
 #include "rules/functions/remote_function.h"
+#include "rules/series/retention.h"
 #include "rules/targets.h"
 
 #include <algorithm>
@@ -27,7 +28,7 @@ using actions::check_with;
 
 constexpr auto kKinds = std::to_array<TargetKind>({
     {"amqp", check_with<actions::read_amqp>},
-    {"aws", check_with<actions::read_signing>},
+    {"aws", check_with<actions::read_aws>},
     {FunctionTarget::kName, FunctionTarget::check},
     {"influx", check_with<actions::read_influx>},
     {"kafka", check_with<actions::read_kafka>},
@@ -38,6 +39,7 @@ constexpr auto kKinds = std::to_array<TargetKind>({
     {"postgres", check_with<actions::read_postgres>},
     {"redis", check_with<actions::read_redis>},
     {"s3", check_with<actions::read_s3>},
+    {SeriesTarget::kName, SeriesTarget::check},
     {"smtp", check_with<actions::read_smtp>},
     {actions::SnsTarget::kName, &actions::SnsTarget::check},
     {StateMachineTarget::kName, StateMachineTarget::check},

@@ -5,6 +5,7 @@
 #include "rules/actions/fields_action.h"
 #include "rules/actions/influx_sink.h"
 #include "rules/actions/line_protocol.h"
+#include "rules/actions/measurement_targets.h"
 #include "rules/actions/postgres.h"
 #include "rules/actions/transaction_sink.h"
 #include "rules/series/series_store.h"
@@ -434,7 +435,10 @@ SqliteResult<void> write_properties(SqliteDatabase& database, const Record& reco
 }
 
 constexpr AwsSinks kSiteWiseSinks = {
-    IotSiteWise::kName, &field_of<kAlias>, &make_series_sink<&write_properties>};
+    IotSiteWise::kName,
+    &field_of<kAlias>,
+    &make_series_sink<&write_properties>,
+    &make_bound_site_wise};
 
 // location
 
@@ -497,7 +501,7 @@ SqliteResult<void> write_location(SqliteDatabase& database, const Record& record
 }
 
 constexpr AwsSinks kLocationSinks = {
-    Location::kName, &field_of<kTracker>, &make_series_sink<&write_location>};
+    Location::kName, &field_of<kTracker>, &make_series_sink<&write_location>, &make_bound_location};
 
 }  // namespace
 

@@ -7,6 +7,9 @@
 
 #include <fmt/format.h>
 
+#include <deque>
+#include <vector>
+
 namespace iotcore::rules::actions {
 namespace {
 
@@ -93,9 +96,46 @@ class ToAmqp final : public AmqpSink {
   const RouteOf route_;
 };
 
-}  // namespace
+// Gives records another body on their way.
+class Rewriting final : public Sink {
+ public:
+  Rewriting(std::unique_ptr<Sink> inner, BodyOf body) : inner_(std::move(inner)), body_(body) {}
 
-Result<std::unique_ptr<Sink>> make_message_sink(
+  void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
+    std::deque<Record> changed;
+    std::vector<const Record*> records;
+    std::vector<std::size_t> places;
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      Result<std::optional<std::string>> body = body_(*batch[i]);
+      if (!body) {
+        outcomes[i] = Outcome::permanent(body.error().message());
+        continue;
+      }
+      const Record* record = batch[i];
+      if (*body) {
+        Record& copy = changed.emplace_back(*record);
+        copy.payload = **std::move(body);
+        copy.is_json = false;
+        record = &copy;
+      }
+      records.push_back(record);
+      places.push_back(i);
+    }
+    std::vector<Outcome> ends(records.size());
+    inner_->deliver(records, ends);
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      outcomes[places[i]] = std::move(ends[i]);
+    }
+  }
+
+  Status probe() override { return inner_->probe(); }
+
+ private:
+  const std::unique_ptr<Sink> inner_;
+  const BodyOf body_;
+};
+
+Result<std::unique_ptr<Sink>> make_plain(
     std::string_view kind,
     const TargetRef& target,
     const SinkEnvironment& environment,
@@ -117,6 +157,22 @@ Result<std::unique_ptr<Sink>> make_message_sink(
   return fail(
       Errc::kNotImplemented, fmt::format("{} has no way to targets of kind {}", kind, target->kind)
   );
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Sink>> make_message_sink(
+    std::string_view kind,
+    const TargetRef& target,
+    const SinkEnvironment& environment,
+    RouteOf route,
+    BodyOf body
+) {
+  IOTCORE_ASSIGN(std::unique_ptr<Sink> sink, make_plain(kind, target, environment, route));
+  if (body == nullptr) {
+    return sink;
+  }
+  return std::make_unique<Rewriting>(std::move(sink), body);
 }
 
 }  // namespace iotcore::rules::actions

@@ -4,6 +4,7 @@
 #include "rules/targets.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,8 @@ struct RoutedMessage {
 };
 
 using RouteOf = Result<RoutedMessage> (*)(const Record& record);
+// What goes there instead of the record's payload; nothing: the payload.
+using BodyOf = Result<std::optional<std::string>> (*)(const Record& record);
 
 // The sink of actions that put messages into queues and streams, for a target of kind `kafka` (topic), `nats` (subject), `redis` (stream, by XADD) or `amqp`
 // (queue). `kind` is the action's, for what is said of targets of other kinds.
@@ -23,7 +26,8 @@ Result<std::unique_ptr<Sink>> make_message_sink(
     std::string_view kind,
     const TargetRef& target,
     const SinkEnvironment& environment,
-    RouteOf route
+    RouteOf route,
+    BodyOf body = nullptr
 );
 
 }  // namespace iotcore::rules::actions

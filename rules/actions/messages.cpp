@@ -4,6 +4,7 @@
 #include "base/crypto.h"
 #include "base/json.h"
 #include "broker/topic.h"
+#include "rules/actions/aws_service.h"
 #include "rules/actions/aws_sinks.h"
 #include "rules/actions/fields_action.h"
 #include "rules/actions/message_targets.h"
@@ -38,6 +39,19 @@ static_assert(kSqsFields.size() == kSqsFieldCount);
 
 constexpr ActionSpec kSqsSpec = {.kind = Sqs::kName, .fields = kSqsFields, .name = kQueueUrl};
 
+// What is sent.
+Outcome queue_body(const Record& record, std::string& body) {
+  if (record.fields.size() != kSqsFieldCount) {
+    return Outcome::permanent("not a record of this kind");
+  }
+  body = record.fields[kUseBase64] == kOn ? to_base64(record.payload) : record.payload;
+  if (body.empty() || body.size() > kBodyBytesMax) {
+    return Outcome::permanent(fmt::format("a message of {} bytes cannot be sent", body.size()));
+  }
+  return is_valid_utf8(body) ? Outcome()
+                             : Outcome::permanent("the result is not text; useBase64 can send it");
+}
+
 class QueueSink final : public Sink {
  public:
   explicit QueueSink(MessageQueues& queues) : queues_(queues) {}
@@ -46,7 +60,7 @@ class QueueSink final : public Sink {
     std::map<std::string, std::vector<std::size_t>> by_queue;
     std::vector<std::string> bodies(batch.size());
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      outcomes[i] = prepare(*batch[i], bodies[i]);
+      outcomes[i] = queue_body(*batch[i], bodies[i]);
       if (outcomes[i].kind == Outcome::Kind::kDelivered) {
         by_queue[MessageQueues::name_in(batch[i]->fields[kQueueUrl]).value_or("")].push_back(i);
       }
@@ -70,19 +84,6 @@ class QueueSink final : public Sink {
   Status probe() override { return {}; }
 
  private:
-  static Outcome prepare(const Record& record, std::string& body) {
-    if (record.fields.size() != kSqsFieldCount) {
-      return Outcome::permanent("not a record of this kind");
-    }
-    body = record.fields[kUseBase64] == kOn ? to_base64(record.payload) : record.payload;
-    if (body.empty() || body.size() > kBodyBytesMax) {
-      return Outcome::permanent(fmt::format("a message of {} bytes cannot be sent", body.size()));
-    }
-    return is_valid_utf8(body)
-               ? Outcome()
-               : Outcome::permanent("the result is not text; useBase64 can send it");
-  }
-
   MessageQueues& queues_;
 };
 
@@ -93,7 +94,7 @@ Result<std::unique_ptr<Sink>> make_queues(const SinkEnvironment& environment) {
   return std::make_unique<QueueSink>(environment.built_ins->queues);
 }
 
-// The queue's name is the last part of its URL. Bytes need no base64 there.
+// The queue's name is the last part of its URL.
 Result<RoutedMessage> route_of_queue(const Record& record) {
   if (record.fields.size() != kSqsFieldCount) {
     return fail(Errc::kInvalidRequest, "not a record of this kind");
@@ -102,10 +103,40 @@ Result<RoutedMessage> route_of_queue(const Record& record) {
   return RoutedMessage{url.substr(url.rfind('/') + 1), {}};
 }
 
+Result<std::optional<std::string>> body_of_queue(const Record& record) {
+  if (record.fields.size() != kSqsFieldCount || record.fields[kUseBase64] != kOn) {
+    return std::nullopt;
+  }
+  return to_base64(record.payload);
+}
+
+Result<json::object> entry_of_queue(const Record& record, const std::string& id) {
+  std::string body;
+  if (const Outcome made = queue_body(record, body); made.kind != Outcome::Kind::kDelivered) {
+    return fail(Errc::kInvalidRequest, made.reason);
+  }
+  return json::object{{"Id", id}, {"MessageBody", body}};
+}
+
+constexpr AwsService kSqsService = {
+    .name = "sqs",
+    .operation = "AmazonSQS.SendMessageBatch",
+    .content_type = "application/x-amz-json-1.0",
+    .entries_max = 10,
+    .bytes_max = 250'000,
+    .destination = "QueueUrl",
+    .entries = "Entries",
+    .results = {},
+    .destination_of = &field_of<kQueueUrl>,
+    .entry_of = &entry_of_queue};
+
 Result<std::unique_ptr<Sink>> make_bound_queue(
     const TargetRef& target, const SinkEnvironment& environment
 ) {
-  return make_message_sink(Sqs::kName, target, environment, &route_of_queue);
+  if (target->kind == "aws") {
+    return make_aws_service_sink(kSqsService, target, environment);
+  }
+  return make_message_sink(Sqs::kName, target, environment, &route_of_queue, &body_of_queue);
 }
 
 constexpr AwsSinks kSqsSinks = {Sqs::kName, &field_of<kQueueUrl>, &make_queues, &make_bound_queue};

@@ -37,6 +37,7 @@ struct PostgresForm {
   Action::Fields fields;               // made by one of those below
   std::optional<std::string> payload;  // instead of the record's
   std::string create;  // of a table that is not there; empty: as the postgres action makes it
+  std::string table;   // that one, where the form is a statement
 };
 
 using PostgresFormOf = Result<PostgresForm> (*)(const Record& record);

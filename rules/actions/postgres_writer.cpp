@@ -313,12 +313,13 @@ PostgresResult<void> BoundPostgresWriter::add_writes(const Record& record, Postg
     return refuse(form.error().message());
   }
   if (!form->create.empty()) {
-    auto found = find_table(form->fields[1], false);
+    const std::string& table = form->table.empty() ? form->fields[1] : form->table;
+    auto found = find_table(table, false);
     if (found && *found == nullptr) {
       if (auto made = run(form->create); !made) {
         return tl::unexpected(std::move(made).error());
       }
-      found = find_table(form->fields[1], true);
+      found = find_table(table, true);
     }
     if (!found) {
       return tl::unexpected(std::move(found).error());

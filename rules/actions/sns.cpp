@@ -5,6 +5,7 @@
 #include "broker/topic.h"
 #include "rules/actions/aws_sinks.h"
 #include "rules/actions/fields_action.h"
+#include "rules/actions/message_targets.h"
 #include "rules/actions/smtp_client.h"
 #include "rules/actions/target_options.h"
 #include "rules/built_ins.h"
@@ -293,13 +294,27 @@ Result<std::unique_ptr<Sink>> make_built_in(const SinkEnvironment& environment) 
   return make_topics({}, {}, environment);
 }
 
+Result<RoutedMessage> route_of_topic(const Record& record) {
+  if (record.fields.size() != kSnsFieldCount) {
+    return fail(Errc::kInvalidRequest, "not a record of this kind");
+  }
+  return RoutedMessage{std::string(topic_name(record.fields[kTargetArn])), {}};
+}
+
+// With messageFormat JSON what is meant for all protocols.
+Result<std::optional<std::string>> body_of_topic(const Record& record) {
+  if (record.fields.size() != kSnsFieldCount || record.fields[kMessageFormat] != kJson) {
+    return std::nullopt;
+  }
+  IOTCORE_ASSIGN(std::string text, message_for(record, "default"));
+  return text;
+}
+
 Result<std::unique_ptr<Sink>> make_bound(
     const TargetRef& target, const SinkEnvironment& environment
 ) {
   if (target->kind != SnsTarget::kName) {
-    return fail(
-        Errc::kInvalidRequest, fmt::format("sns has no way to targets of kind {}", target->kind)
-    );
+    return make_message_sink(Sns::kName, target, environment, &route_of_topic, &body_of_topic);
   }
   MemberReader options(target->options, "", nullptr);
   std::string mail_target = options.optional_text("mail").value_or("");

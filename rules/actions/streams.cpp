@@ -2,6 +2,7 @@
 
 #include "base/crypto.h"
 #include "base/ids.h"
+#include "rules/actions/aws_service.h"
 #include "rules/actions/aws_sinks.h"
 #include "rules/actions/fields_action.h"
 #include "rules/actions/line_log.h"
@@ -82,9 +83,35 @@ Result<RoutedMessage> route_of_stream(const Record& record) {
   return RoutedMessage{record.fields[kStream], record.fields[kPartitionKey]};
 }
 
+Result<json::object> entry_of_stream(const Record& record, const std::string& /*id*/) {
+  constexpr std::size_t kDataBytesMax = 1U << 20;
+  if (record.fields.size() != kKinesisFieldCount || record.payload.size() > kDataBytesMax) {
+    return fail(Errc::kInvalidRequest, "not a record of this kind, or larger than 1 MiB");
+  }
+  const std::string& key = record.fields[kPartitionKey];
+  return json::object{
+      {"Data", to_base64(record.payload)},
+      {"PartitionKey", key.empty() ? record.delivery_id : key}};
+}
+
+constexpr AwsService kKinesisService = {
+    .name = "kinesis",
+    .operation = "Kinesis_20131202.PutRecords",
+    .content_type = "application/x-amz-json-1.1",
+    .entries_max = 500,
+    .bytes_max = 4U << 20,
+    .destination = "StreamName",
+    .entries = "Records",
+    .results = "Records",
+    .destination_of = &field_of<kStream>,
+    .entry_of = &entry_of_stream};
+
 Result<std::unique_ptr<Sink>> make_bound_stream(
     const TargetRef& target, const SinkEnvironment& environment
 ) {
+  if (target->kind == "aws") {
+    return make_aws_service_sink(kKinesisService, target, environment);
+  }
   return make_message_sink(Kinesis::kName, target, environment, &route_of_stream);
 }
 

@@ -1,4 +1,5 @@
 """AWS's actions whose names targets take over: the rule stays as it is, and what it says arrives in PostgreSQL, Redis, NATS or InfluxDB."""
+import base64
 import json
 import unittest
 
@@ -49,6 +50,52 @@ class Bindings(SinkCase):
         for temp in (20.5, 21.5):
             self.publish("stream/a", {"temp": temp, "t": 1700000000})
         self.wait_equal(lambda: self.db.ask("SELECT extract(epoch FROM time)::int, device, temp FROM measures"), "1700000000|a|21.5")
+
+    def test_positions_are_rows_of_postgresql(self):
+        self.apply("location", f"""
+            CREATE TARGET fleet AS postgres(match = 'location:fleet', host = '127.0.0.1', port = {self.db.port}, dbname = 'postgres', user = 'iot');
+            CREATE RULE location AS SELECT * FROM 'location/+'
+            DO location(trackerName = 'fleet', deviceId = '${{topic(2)}}', latitude = '${{lat}}', longitude = '${{lon}}',
+                        timestamp.value = '${{t}}', timestamp.unit = 'SECONDS');
+        """)
+        for t, lat in ((1700000001, 48.5), (1700000000, 48.0), (1700000001, 49.0)):
+            self.publish("location/a", {"lat": lat, "lon": 11.5, "t": t})
+        self.wait_equal(lambda: self.db.ask("SELECT device, extract(epoch FROM time)::int, latitude, longitude FROM fleet ORDER BY time"),
+                        "a|1700000000|48|11.5\na|1700000001|49|11.5")
+
+    def test_properties_of_sitewise_are_rows_of_postgresql(self):
+        self.apply("sitewise", f"""
+            CREATE TARGET plant AS postgres(match = 'iotSiteWise:*', host = '127.0.0.1', port = {self.db.port}, dbname = 'postgres', user = 'iot');
+            CREATE RULE sitewise AS SELECT * FROM 'sitewise/+'
+            DO iotSiteWise(putAssetPropertyValueEntries = [
+              {{'propertyAlias': '/${{topic(2)}}/temp', 'propertyValues': [
+                {{'timestamp': {{'timeInSeconds': '${{t}}', 'offsetInNanos': '500000000'}}, 'value': {{'doubleValue': '${{temp}}'}}, 'quality': 'GOOD'}}]}},
+              {{'propertyAlias': '/${{topic(2)}}/on', 'propertyValues': [
+                {{'timestamp': {{'timeInSeconds': '${{t}}'}}, 'value': {{'booleanValue': '${{on}}'}}}}]}}]);
+        """)
+        for temp in (20.5, 21.5):
+            self.publish("sitewise/m1", {"temp": temp, "on": True, "t": 1700000000})
+        self.wait_equal(lambda: self.db.ask("SELECT series, extract(epoch FROM time)::float8, quality, number, flag FROM property_values ORDER BY series"),
+                        "/m1/on|1700000000|||t\n/m1/temp|1700000000.5|GOOD|21.5|")
+
+    def test_notifications_and_queues_are_subjects_of_nats(self):
+        listeners = []
+        for subject in ("alarms", "jobs"):
+            listeners.append(NatsClient(self.nats.port))
+            self.addCleanup(listeners[-1].close)
+            listeners[-1].subscribe(subject)
+        self.apply("sns", f"""
+            CREATE TARGET news AS nats(match = 'sns:arn:aws:sns:*', host = '127.0.0.1', port = {self.nats.port});
+            CREATE TARGET work AS nats(match = 'sqs:*', host = '127.0.0.1', port = {self.nats.port});
+            CREATE RULE sns AS SELECT * FROM 'sns/in'
+            DO sns(targetArn = 'arn:aws:sns:us-east-1:000000000000:alarms', messageFormat = 'JSON');
+            CREATE RULE sqs AS SELECT * FROM 'sqs/in'
+            DO sqs(queueUrl = 'https://sqs.us-east-1.amazonaws.com/000000000000/jobs', useBase64 = TRUE);
+        """)
+        self.publish("sns/in", {"default": "for all", "email": "for mail"})
+        self.assertEqual(listeners[0].next()[::2], ("alarms", b"for all"))
+        self.publish("sqs/in", {"v": 1})
+        self.assertEqual(listeners[1].next()[::2], ("jobs", base64.b64encode(b'{"v": 1}')))
 
     def test_streams_of_kinesis_are_streams_of_redis_or_subjects_of_nats(self):
         listener = NatsClient(self.nats.port)

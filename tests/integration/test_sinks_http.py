@@ -5,6 +5,7 @@ import http.server
 import json
 import re
 import ssl
+import subprocess
 import threading
 import unittest
 import urllib.parse
@@ -14,6 +15,7 @@ import botocore.awsrequest
 import botocore.credentials
 
 from certificates import make_certificate
+from server import BINARY
 from sinks import SinkCase
 import targets
 
@@ -109,6 +111,109 @@ class HttpSinks(SinkCase):
         body, headers = objects["/raw-1/by device/m1/ä=1+2 &.json"]
         self.assertEqual((body, headers["Content-Type"], headers["x-amz-acl"]), (b'{"v":7}', "application/json", "private"))
         self.assertEqual(objects["/raw-m1/k"][0], b'{"v":7}')
+
+    def test_firehose_s_batches_are_objects(self):
+        objects = {}
+
+        def answer(request):
+            if not signature_is_right(request):
+                return 403, b"SignatureDoesNotMatch"
+            objects[urllib.parse.unquote(request.path)] = request.body
+            return 200, b""
+
+        s3 = self.stand_in(answer)
+        self.apply("hose", f"""
+            CREATE TARGET hose AS s3(match = 'firehose:hose-*', endpoint = 'http://127.0.0.1:{s3.port}', region = 'eu-west-1',
+                                     accessKey = 'AKIDEXAMPLE', secretKey = 'secret/key+x');
+            CREATE RULE hose AS SELECT v FROM 'hose/+'
+            DO firehose(deliveryStreamName = 'hose-1', separator = ',') WITH (lingerMs = 300, batchSize = 3);
+        """)
+        for value in range(6):
+            self.publish("hose/a", {"v": value})
+        self.wait_equal(lambda: b"".join(objects[path] for path in sorted(objects)).count(b"},"), 6)
+        self.assertEqual(sorted(b"".join(objects.values()).split(b",")), sorted([b'{"v":%d}' % value for value in range(6)] + [b""]))
+        for path in objects:
+            self.assertRegex(path, r"^/hose-1/\d{4}/\d\d/\d\d/\d\d/hose-1-")
+
+    def test_aws_s_own_services_take_batches(self):
+        """SQS, Kinesis and Firehose as botocore speaks to them: what AWS throttles comes again, what it refuses fails."""
+        taken = {"sqs": [], "kinesis": [], "firehose": []}
+        throttle = {"sqs": 1, "kinesis": 1, "firehose": 1}
+
+        def is_signed(request, service):
+            found = re.match(r"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/\d{8}/eu-west-1/([^/]+)/aws4_request, ?SignedHeaders=([^,]+), ?Signature=(\w+)",
+                             request.headers.get("Authorization", ""))
+            if not found or found[1] != service:
+                return False
+            again = botocore.awsrequest.AWSRequest(
+                "POST", f"http://{request.headers['Host']}{request.path}", data=request.body,
+                headers={name: request.headers[name] for name in found[2].split(";") if name != "host"})
+            again.context["timestamp"] = request.headers["x-amz-date"]
+            signer = botocore.auth.SigV4Auth(CREDENTIALS, service, "eu-west-1")
+            return signer.signature(signer.string_to_sign(again, signer.canonical_request(again)), again) == found[3]
+
+        def answer(request):
+            body = json.loads(request.body)
+            service = {"AmazonSQS.SendMessageBatch": "sqs", "Kinesis_20131202.PutRecords": "kinesis",
+                       "Firehose_20150804.PutRecordBatch": "firehose"}[request.headers["X-Amz-Target"]]
+            if not is_signed(request, service):
+                return 403, b'{"__type": "InvalidSignatureException"}'
+            if throttle[service] > 0:
+                throttle[service] -= 1
+                return 400, b'{"__type": "com.amazonaws#ThrottlingException", "message": "Rate exceeded"}'
+            if service == "sqs":
+                entries = {each["Id"]: json.loads(base64.b64decode(each["MessageBody"]))["v"] for each in body["Entries"]}
+                if body["QueueUrl"] != "https://sqs.eu-west-1.amazonaws.com/000000000000/jobs" or len(entries) > 10:
+                    return 400, b'{"__type": "InvalidRequest"}'
+                taken[service] += [value for value in entries.values() if value != 13]
+                failed = [{"Id": id, "Code": "InvalidMessageContents", "SenderFault": True, "Message": "no thirteen"}
+                          for id, value in entries.items() if value == 13]
+                return 200, json.dumps({"Successful": [], "Failed": failed}).encode()
+            taken[service] += [json.loads(base64.b64decode(record["Data"]))["v"] for record in body["Records"]]
+            results = [{"SequenceNumber": "1"}] * len(body["Records"])
+            return 200, json.dumps({"Records" if service == "kinesis" else "RequestResponses": results}).encode()
+
+        aws = self.stand_in(answer)
+        where = f"endpoint = 'http://127.0.0.1:{aws.port}', region = 'eu-west-1', accessKey = 'AKIDEXAMPLE', secretKey = 'secret/key+x'"
+        self.apply("aws", f"""
+            CREATE TARGET aws_queues AS aws(match = 'sqs:*', {where});
+            CREATE TARGET aws_streams AS aws(match = 'kinesis:*', {where});
+            CREATE TARGET aws_hoses AS aws(match = 'firehose:aws-*', {where});
+            CREATE RULE aws AS SELECT v FROM 'aws/in'
+            DO sqs(queueUrl = 'https://sqs.eu-west-1.amazonaws.com/000000000000/jobs', useBase64 = TRUE)
+            DO kinesis(streamName = 's', partitionKey = '${{v}}')
+            DO firehose(deliveryStreamName = 'aws-1') WITH (lingerMs = 50)
+            ON ERROR DO republish(topic = 'failed/aws', qos = 1);
+        """)
+        failed = self.failures("failed/aws")
+        for value in range(25):
+            self.publish("aws/in", {"v": value})
+        for service in taken:
+            expected = [value for value in range(25) if service != "sqs" or value != 13]
+            self.wait_equal(lambda: taken[service], expected)
+        self.assertIn(b"no thirteen", failed.wait(1)[0].payload)
+
+    def test_a_changed_secret_is_used_at_once(self):
+        """What waits for a target goes out with the new secret as soon as it is put, however long the wait was to be."""
+        seen = []
+
+        def answer(request):
+            seen.append(request.headers.get("Authorization", ""))
+            return (200, b"") if "Credential=second/" in seen[-1] else (503, b"")
+
+        s3 = self.stand_in(answer)
+        put = lambda value: subprocess.run([BINARY, "secret", "put", "rotated", "--data-dir", self.server.data_dir], input=value, text=True,
+                                           check=True, capture_output=True, timeout=60)
+        put("first")
+        self.apply("rotated", f"""
+            CREATE TARGET rotated AS s3(match = 'rotated', endpoint = 'http://127.0.0.1:{s3.port}', accessKey = secret('rotated'), secretKey = 'k');
+            CREATE RULE rotated AS SELECT v FROM 'rotated'
+            DO s3(bucketName = 'rotated', key = 'k') WITH (retryBase = '60s', retryMax = '60s');
+        """)
+        self.publish("rotated", {"v": 1})
+        self.wait(lambda: any("Credential=first/" in each for each in seen), "it was not tried")
+        put("second")
+        self.wait(lambda: any("Credential=second/" in each for each in seen), lambda: seen, timeout_s=20)
 
     def test_opensearch_takes_documents_in_bulk_and_refuses_one(self):
         documents = {}

@@ -1,6 +1,7 @@
 #include "rules/built_ins.h"
 
 #include "rules/http_caller.h"
+#include "rules/series/retention.h"
 #include "rules/series/series_store.h"
 #include "store/memory_store.h"
 #include "tests/unit/rules/engine_fixture.h"
@@ -317,6 +318,46 @@ TEST_CASE("metrics of rules stop at their number of series") {
       metrics.to_text().find("iotcore_cloudwatch_sum{metric=\"7\",namespace=\"s\",unit=\"u\"} 3.5"
       ) != std::string::npos
   );
+}
+
+TEST_CASE("series are kept for as long as their target says") {
+  const test::TempFolder folder;
+  const std::filesystem::path file = folder.path() / series::kFileName;
+  constexpr std::int64_t kDayNs = 86'400'000'000'000;
+  {
+    auto database = series::SqliteDatabase::open(file);
+    REQUIRE(database);
+    REQUIRE((*database)->run(series::kSchema));
+    REQUIRE((*database)->run("BEGIN"));
+    for (const std::string_view table : {"short", "long", "other"}) {
+      for (std::int64_t i = 0; i < 12'000; ++i) {
+        series::PointView point{"plant", table, "v", i * kDayNs / 1000, "{}", i};
+        REQUIRE(series::write_point(**database, point));
+      }
+    }
+    for (std::int64_t day = 0; day < 12; ++day) {
+      REQUIRE(series::write_position(**database, {"fleet", "d", day * kDayNs, 1, 2}));
+    }
+    REQUIRE((*database)->run("COMMIT"));
+  }
+  Targets targets;
+  const auto now = WallTime(std::chrono::hours(24 * 12));
+  CHECK(drop_old_points(file, targets, now).value() == 0);
+  const auto keep = [](const char* name, const char* match, const char* how_long) {
+    return check_target({name, "series", {{"match", match}, {"keep", how_long}}, "", ""}).value();
+  };
+  REQUIRE(targets.replace(
+      "",
+      {keep("all", "plant.*", "6d"),
+       keep("long", "plant.long", "24h"),
+       keep("fleet", "location.*", "2d")}
+  ));
+  // 6 of 12 days of two tables, 11 of one, and 10 of 12 positions.
+  CHECK(drop_old_points(file, targets, now).value() == 6000 + 6000 + 11'000 + 10);
+  CHECK(drop_old_points(file, targets, now).value() == 0);
+  CHECK(drop_old_points(folder.path() / "none.db", targets, now).value() == 0);
+  CHECK_FALSE(check_target({"x", "series", {{"match", "a"}}, "", ""}));
+  CHECK_FALSE(check_target({"x", "series", {{"keep", "1d"}}, "", ""}));
 }
 
 }  // namespace

@@ -1,0 +1,170 @@
+#include "rules/actions/measurement_targets.h"
+
+#include "rules/actions/fields_action.h"
+#include "rules/actions/influx_sink.h"
+#include "rules/actions/line_protocol.h"
+#include "rules/actions/measurements.h"
+#include "rules/actions/postgres.h"
+#include "rules/actions/postgres_row.h"
+#include "rules/actions/postgres_sink.h"
+#include "rules/series/series_store.h"
+
+#include <fmt/format.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace iotcore::rules::actions {
+namespace {
+
+constexpr std::int64_t kNsInMs = 1'000'000;
+constexpr std::string_view kPropertyTable = "property_values";
+
+struct Property {
+  std::string series;
+  std::int64_t time_ns = 0;
+  std::string quality;
+  std::string_view type;
+  std::string_view value;
+};
+
+Result<std::vector<Property>> properties_of(const Record& record) {
+  const Action::Fields& fields = record.fields;
+  if (fields.empty() || fields.size() % kSiteWiseFieldCount != 0) {
+    return fail(Errc::kInvalidRequest, "not a record of this kind");
+  }
+  std::vector<Property> all;
+  for (std::size_t at = 0; at < fields.size(); at += kSiteWiseFieldCount) {
+    IOTCORE_ASSIGN(
+        const std::int64_t seconds, series::to_nanoseconds(fields[at + kTimeInSeconds], "SECONDS")
+    );
+    Property& property = all.emplace_back();
+    property.series = fields[at + kAlias].empty()
+                          ? fields[at + kAssetId] + "/" + fields[at + kPropertyId]
+                          : fields[at + kAlias];
+    property.time_ns = seconds + to_whole_number(fields[at + kOffsetInNanos]).value_or(0);
+    property.quality = fields[at + kQuality];
+    property.type = fields[at + kValueType];
+    property.value = fields[at + kPropertyValue];
+  }
+  return all;
+}
+
+// One statement for all values of a record: together or not at all.
+Result<PostgresForm> rows_of_properties(const Record& record) {
+  IOTCORE_ASSIGN(const std::vector<Property> properties, properties_of(record));
+  std::string statement = fmt::format(
+      "INSERT INTO {}(series, time, quality, number, text, flag) VALUES ", kPropertyTable
+  );
+  std::vector<std::string> values;
+  for (const Property& each : properties) {
+    const std::size_t first = values.size() + 1;
+    statement += fmt::format(
+        "{}(${}, ${}, ${}, ${}, ${}, ${})",
+        values.empty() ? "" : ", ",
+        first,
+        first + 1,
+        first + 2,
+        first + 3,
+        first + 4,
+        first + 5
+    );
+    const bool is_number = each.type == "doubleValue" || each.type == "integerValue";
+    values.push_back(each.series);
+    values.push_back(postgres_time(each.time_ns / kNsInMs));
+    values.push_back(each.quality);
+    values.emplace_back(is_number ? each.value : std::string_view());
+    values.emplace_back(each.type == "stringValue" ? each.value : std::string_view());
+    values.emplace_back(each.type == "booleanValue" ? each.value : std::string_view());
+  }
+  statement +=
+      " ON CONFLICT (series, time) DO UPDATE SET quality = excluded.quality, number = "
+      "excluded.number, text = excluded.text, flag = excluded.flag";
+  PostgresForm form;
+  form.fields = postgres_statement(std::move(statement), std::move(values));
+  form.table = kPropertyTable;
+  form.create = fmt::format(
+      "CREATE TABLE IF NOT EXISTS {}(series text NOT NULL, time timestamptz NOT NULL, quality "
+      "text, "
+      "number double precision, text text, flag boolean, PRIMARY KEY(series, time))",
+      kPropertyTable
+  );
+  return form;
+}
+
+class SiteWiseToInflux final : public InfluxSink {
+ public:
+  using InfluxSink::InfluxSink;
+
+ private:
+  Result<InfluxLines> lines_of(const Record& record) override {
+    IOTCORE_ASSIGN(const std::vector<Property> properties, properties_of(record));
+    InfluxLines made{{}, {}, "ns", {}};
+    for (const Property& each : properties) {
+      InfluxPoint point;
+      point.measurement = "properties";
+      point.tags = {{"series", each.series}, {"quality", each.quality}};
+      point.time = each.time_ns;
+      // One field for each type: InfluxDB takes no other type in a field that it knows.
+      json::value& field = point.fields[each.type];
+      if (each.type == "doubleValue") {
+        field = to_number(each.value).value_or(0);
+      } else if (each.type == "integerValue") {
+        field = to_whole_number(each.value).value_or(0);
+      } else if (each.type == "booleanValue") {
+        field = each.value == "true";
+      } else {
+        field = each.value;
+      }
+      IOTCORE_TRY(append_line(made.lines, point));
+    }
+    return made;
+  }
+};
+
+// The latest of a device is the last row by time; what comes late takes its place in the history.
+Result<PostgresForm> row_of_position(const Record& record) {
+  const Action::Fields& fields = record.fields;
+  if (fields.size() != kLocationFieldCount) {
+    return fail(Errc::kInvalidRequest, "not a record of this kind");
+  }
+  IOTCORE_ASSIGN(
+      const std::int64_t time_ns,
+      fields[kLocationTimestamp].empty()
+          ? series::to_nanoseconds(record.received_ms, "MILLISECONDS")
+          : series::to_nanoseconds(fields[kLocationTime], fields[kLocationUnit])
+  );
+  PostgresForm form;
+  form.fields = postgres_row(
+      fields[kTracker],
+      {"device", "time"},
+      {"device", "time", "latitude", "longitude"},
+      {fields[kDeviceId], postgres_time(time_ns / kNsInMs), fields[kLatitude], fields[kLongitude]}
+  );
+  form.create = fmt::format(
+      "CREATE TABLE IF NOT EXISTS {}(device text NOT NULL, time timestamptz NOT NULL, latitude "
+      "double precision NOT NULL, longitude double precision NOT NULL, PRIMARY KEY(device, time))",
+      postgres_quoted_table(fields[kTracker])
+  );
+  return form;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Sink>> make_bound_site_wise(
+    const TargetRef& target, const SinkEnvironment& environment
+) {
+  if (target->kind == "influx") {
+    return std::make_unique<SiteWiseToInflux>(target, *environment.targets);
+  }
+  return make_postgres_sink(IotSiteWise::kName, target, environment, &rows_of_properties);
+}
+
+Result<std::unique_ptr<Sink>> make_bound_location(
+    const TargetRef& target, const SinkEnvironment& environment
+) {
+  return make_postgres_sink(Location::kName, target, environment, &row_of_position);
+}
+
+}  // namespace iotcore::rules::actions
