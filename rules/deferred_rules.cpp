@@ -104,6 +104,9 @@ void DeferredRules::push(Item item) {
   Strand& strand = strands_[key];
   if (waiting.count >= options_.waiting_max && item.sequence == 0) {
     refused_.add_shared();
+    if (const LiveRuleRef live = parts_.rules.find(item.rule)) {
+      live->metrics->throttled();
+    }
     const auto oldest = std::ranges::find(strand.items, std::uint64_t{0}, &Item::sequence);
     if (oldest == strand.items.end()) {
       return;

@@ -1,6 +1,20 @@
 #include "rules/rule_metrics.h"
 
+#include <cctype>
+
 namespace iotcore::rules {
+namespace {
+
+// "dynamoDBv2" is DynamoDBv2 in CloudWatch.
+std::string aws_action_type(std::string_view action) {
+  std::string type(action);
+  if (!type.empty()) {
+    type[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(type[0])));
+  }
+  return type;
+}
+
+}  // namespace
 
 RuleMetrics::RuleMetrics(Metrics& metrics, std::string rule, std::size_t workers)
     : metrics_(metrics), rule_(std::move(rule)) {
@@ -15,7 +29,16 @@ RuleMetrics::RuleMetrics(Metrics& metrics, std::string rule, std::size_t workers
       "Messages given to a rule whose payload looks like JSON and is not",
       {{"rule", rule_}}
   );
+  const MetricLabels aws = {{"RuleName", rule_}};
+  aws_not_json_ = &metrics.counter("aws_iot_parse_error_total", "AWS/IoT ParseError", aws);
+  throttled_ =
+      &metrics.counter("aws_iot_rule_message_throttled_total", "AWS/IoT RuleMessageThrottled", aws);
   for (std::size_t i = 0; i < workers; ++i) {
+    aws_matched_.push_back(&metrics.counter("aws_iot_topic_match_total", "AWS/IoT TopicMatch", aws)
+    );
+    aws_executed_.push_back(
+        &metrics.counter("aws_iot_rules_executed_total", "AWS/IoT RulesExecuted")
+    );
     matched_.push_back(&metrics.counter(
         "iotcore_rule_matched_total", "Messages given to a rule", {{"rule", rule_}}
     ));
@@ -25,7 +48,9 @@ RuleMetrics::RuleMetrics(Metrics& metrics, std::string rule, std::size_t workers
 
 void RuleMetrics::action_failed(std::string_view action, std::string_view reason) {
   const std::lock_guard lock(mutex_);
-  Counter*& counter = cells(action).failures[std::string(reason)];
+  ActionCells& counted = cells(action);
+  counted.aws_failure->add();
+  Counter*& counter = counted.failures[std::string(reason)];
   if (counter == nullptr) {
     counter = &metrics_.counter(
         "iotcore_action_failure_total",
@@ -58,6 +83,9 @@ RuleMetrics::ActionCells& RuleMetrics::cells(std::string_view action) {
   ActionCells made;
   made.success =
       &metrics_.counter("iotcore_action_success_total", "Records delivered by an action", labels);
+  const MetricLabels aws = {{"RuleName", rule_}, {"ActionType", aws_action_type(action)}};
+  made.aws_success = &metrics_.counter("aws_iot_success_total", "AWS/IoT Success", aws);
+  made.aws_failure = &metrics_.counter("aws_iot_failure_total", "AWS/IoT Failure", aws);
   made.latency = &metrics_.histogram(
       "iotcore_action_latency_seconds", "From publish to the sink's acknowledgement", labels
   );
@@ -68,6 +96,7 @@ void RuleMetrics::actions_succeeded(std::string_view action, std::span<const dou
   const std::lock_guard lock(mutex_);
   ActionCells& counted = cells(action);
   counted.success->add(latencies_s.size());
+  counted.aws_success->add(latencies_s.size());
   for (const double latency_s : latencies_s) {
     counted.latency->observe(latency_s);
   }
@@ -76,7 +105,13 @@ void RuleMetrics::actions_succeeded(std::string_view action, std::span<const dou
 void RuleMetrics::error_action_ended(bool success) {
   const std::lock_guard lock(mutex_);
   Counter*& cell = success ? error_action_success_ : error_action_failure_;
+  Counter*& aws = success ? aws_error_action_success_ : aws_error_action_failure_;
   if (cell == nullptr) {
+    aws = &metrics_.counter(
+        success ? "aws_iot_error_action_success_total" : "aws_iot_error_action_failure_total",
+        success ? "AWS/IoT ErrorActionSuccess" : "AWS/IoT ErrorActionFailure",
+        {{"RuleName", rule_}}
+    );
     cell =
         success
             ? &metrics_.counter(
@@ -89,6 +124,7 @@ void RuleMetrics::error_action_ended(bool success) {
               );
   }
   cell->add();
+  aws->add();
 }
 
 RuleMetrics& RuleMetricsTable::of(const std::string& rule) {

@@ -20,7 +20,11 @@ class RuleMetrics {
   RuleMetrics(Metrics& metrics, std::string rule, std::size_t workers);
 
   // On that worker.
-  void matched(WorkerId worker) { matched_[index(worker)]->add(); }
+  void matched(WorkerId worker) {
+    matched_[index(worker)]->add();
+    aws_matched_[index(worker)]->add();
+    aws_executed_[index(worker)]->add();
+  }
 
   void fired(WorkerId worker) { fired_[index(worker)]->add(); }
 
@@ -37,13 +41,21 @@ class RuleMetrics {
   // Not on a worker.
   void fired_elsewhere() { fired_elsewhere_->add_shared(); }
 
-  void payload_not_json() { not_json_->add_shared(); }
+  void payload_not_json() {
+    not_json_->add_shared();
+    aws_not_json_->add_shared();
+  }
+
+  // A message that had to go since too many of its rule waited.
+  void throttled() { throttled_->add_shared(); }
 
   void error_action_ended(bool success);
 
  private:
   struct ActionCells {
     Counter* success = nullptr;
+    Counter* aws_success = nullptr;
+    Counter* aws_failure = nullptr;
     std::map<std::string, Counter*, std::less<>> failures;  // by reason
     Histogram* latency = nullptr;
   };
@@ -54,6 +66,11 @@ class RuleMetrics {
   const std::string rule_;
   std::vector<Counter*> matched_;  // one for each worker
   std::vector<Counter*> fired_;
+  // The same by the names that AWS has for them in CloudWatch.
+  std::vector<Counter*> aws_matched_;
+  std::vector<Counter*> aws_executed_;  // of all rules together
+  Counter* aws_not_json_;
+  Counter* throttled_;
   Counter* fired_elsewhere_;
   Counter* not_json_;
   std::mutex mutex_;  // and what follows
@@ -61,6 +78,8 @@ class RuleMetrics {
   std::map<std::string, ActionCells, std::less<>> actions_;
   Counter* error_action_success_ = nullptr;
   Counter* error_action_failure_ = nullptr;
+  Counter* aws_error_action_success_ = nullptr;
+  Counter* aws_error_action_failure_ = nullptr;
 };
 
 // Those of all rules, by name. Any thread.
