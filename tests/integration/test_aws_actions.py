@@ -570,11 +570,13 @@ class HttpAction(unittest.TestCase):
         for across_topics, qos in ((False, 1), (True, 1), (False, 0)):
             with self.subTest(across_topics=across_topics, qos=qos):
                 url = f"{self.receiver.url}/{across_topics}{qos}"
-                config = {"maxBatchOpenMs": 200, "maxBatchSize": 3, "batchAcrossTopics": across_topics}
-                self.iot.create_topic_rule(ruleName=self.name, topicRulePayload={
-                    "sql": f"SELECT v FROM '{self.name}/#'", "awsIotSqlVersion": "2016-03-23",
-                    "actions": [{"http": {"url": url, "enableBatching": True, "batchConfig": config}}],
-                    "errorAction": {"republish": {"topic": f"errors/{self.name}", "roleArn": ROLE, "qos": 1}}})
+                path = os.path.join(self.server.path("rules.d"), f"{self.name}.sql")
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "w") as file:
+                    file.write(f"""CREATE RULE {self.name} AS SELECT v FROM '{self.name}/#'
+                        DO http(url = '{url}', enableBatching = TRUE,
+                                batchConfig = {{'maxBatchOpenMs': 200, 'maxBatchSize': 3, 'batchAcrossTopics': {str(across_topics).upper()}}})
+                        ON ERROR DO republish(topic = 'errors/{self.name}', qos = 1);""")
                 self.iot.confirm_topic_rule_destination(
                     confirmationToken=json.loads(self.confirmation()[2])["confirmationToken"])
                 self.receiver.answers = [400] * 20
@@ -598,7 +600,6 @@ class HttpAction(unittest.TestCase):
                     failure, = error["failures"]
                     self.assertEqual((failure["failedAction"], failure["failedResource"], failure["affectedIds"]),
                                      ("HttpAction", url, ids))
-                self.iot.delete_topic_rule(ruleName=self.name)
                 self.receiver.answers, self.receiver.requests = [], []
 
     def test_what_may_not_be_called(self):
