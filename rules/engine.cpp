@@ -7,6 +7,8 @@
 #include "broker/worker_broker.h"
 #include "rules/keys.h"
 #include "rules/message_source.h"
+#include "rules/series/retention.h"
+#include "rules/series/series_store.h"
 
 #include <algorithm>
 #include <atomic>
@@ -196,6 +198,22 @@ class CommittingFiring final : public broker::PendingAck {
   std::shared_ptr<const std::atomic<bool>> engine_is_there_;  // the worker's, of the engine
 };
 
+// Those of the configuration.
+Result<std::vector<Target>> checked_targets(const std::vector<Target>& targets) {
+  std::vector<Target> all;
+  for (const Target& target : targets) {
+    auto checked = check_target(target);
+    if (!checked) {
+      return fail(
+          Errc::kInvalidRequest,
+          "target " + target.name + " of the configuration: " + to_error(checked.error()).message()
+      );
+    }
+    all.push_back(std::move(*checked));
+  }
+  return all;
+}
+
 }  // namespace
 
 // What one worker needs to run rules, kept from message to message.
@@ -341,6 +359,7 @@ Engine::Engine(
       not_found_(metrics_.counter(
           "iotcore_rule_not_found_total", "Basic Ingest publishes that named no enabled rule"
       )),
+      aws_not_found_(metrics_.counter("aws_iot_rule_not_found_total", "AWS/IoT RuleNotFound")),
       log_limit_(broker.clock()),
       outbox_(store),
       dead_letters_(outbox_, metrics_, broker.clock(), options_.dead_letters),
@@ -386,7 +405,7 @@ Engine::Engine(
           targets_,
           rule_metrics_,
           broker.clock(),
-          {options_.compile, options_.strict}
+          {options_.compile, options_.strict, options_.files_win, options_.rules_max}
       ) {
   for (std::size_t i = 0; i < broker.workers().count(); ++i) {
     workers_.push_back(std::make_unique<WorkerState>(sinks_.spare_records()));
@@ -405,19 +424,14 @@ Engine::~Engine() {
 }
 
 Status Engine::load_targets() {
-  std::vector<Target> targets;
-  for (const Target& target : options_.targets) {
-    auto checked = check_target(target);
-    if (!checked) {
-      return fail(
-          Errc::kInvalidRequest,
-          "target " + target.name + " of the configuration: " + to_error(checked.error()).message()
-      );
-    }
-    targets.push_back(std::move(*checked));
-  }
+  IOTCORE_ASSIGN(std::vector<Target> targets, checked_targets(options_.targets));
   IOTCORE_TRY(targets_.replace("", std::move(targets)));
   return catalog_.load_targets();
+}
+
+Status Engine::set_targets(const std::vector<Target>& targets) {
+  IOTCORE_ASSIGN(std::vector<Target> checked, checked_targets(targets));
+  return catalog_.apply_configured_targets(std::move(checked));
 }
 
 Status Engine::load() {
@@ -435,6 +449,19 @@ void Engine::start() {
   rules_.start();
   deferred_.start();
   watch_disk();
+  runner_->post([this] { watch_series(); });
+}
+
+void Engine::watch_series() {
+  constexpr std::chrono::minutes kEvery{10};
+  const auto gone =
+      drop_old_points(options_.sink_folder / series::kFileName, targets_, broker_.clock().wall());
+  if (!gone) {
+    log(LogLevel::kWarn, "series.not_cleaned", {{"error", gone.error().message()}});
+  } else if (*gone > 0) {
+    log(LogLevel::kInfo, "series.cleaned", {{"points", *gone}});
+  }
+  runner_->post_at(broker_.clock().now() + kEvery, [this] { watch_series(); });
 }
 
 void Engine::watch_disk() {
@@ -469,6 +496,7 @@ void Engine::stop(Duration deadline) {
 
 void Engine::rule_not_found(std::string_view name) {
   not_found_.add_shared();
+  aws_not_found_.add_shared();
   log(LogLevel::kDebug, "rule.not_found", {{"rule", name}});
 }
 

@@ -50,6 +50,8 @@ struct EngineOptions {
   // Outlives the engine; called on threads that may wait, by any of them at once. nullptr: none.
   sql::ExternalFunctions* external = nullptr;
   std::vector<Target> targets;                // of the configuration, not checked yet
+  bool files_win = true;                      // rules.files_win
+  std::size_t rules_max = 100'000;            // rules.limits.rules
   const SecretSource* secrets = nullptr;      // outlives the engine; nullptr: there are none
   functions::Functions* functions = nullptr;  // outlives the engine; nullptr: there are none
   MessageQueues::Limits queues;
@@ -83,6 +85,9 @@ class Engine final : public RuleExecutor {
   Status load();
   void start();
   void stop(Duration deadline);
+
+  // Takes over other targets of the configuration, not checked yet. Blocks; an error changes nothing.
+  Status set_targets(const std::vector<Target>& targets);
 
   RuleCatalog& catalog() { return catalog_; }
 
@@ -133,12 +138,14 @@ class Engine final : public RuleExecutor {
   );
   void defer(const LiveRule& live, broker::PublishContext& context, const WorkerState& worker);
   void watch_disk();
+  void watch_series();
 
   broker::Broker& broker_;
   const EngineOptions options_;
   EngineFunctions external_;
   Metrics& metrics_;
   Counter& not_found_;
+  Counter& aws_not_found_;
   std::vector<std::unique_ptr<WorkerState>> workers_;
   LogLimit log_limit_;
   Outbox outbox_;

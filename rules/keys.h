@@ -12,6 +12,7 @@
 //   r rule                     record.Rule
 //   t file                     record.FileTargets
 //   h destination id           record.RuleDestination
+//   x rule                     digest of what a file says of a rule that the API has deleted
 // table outbox
 //   e                          u64: how often the outbox was opened, the upper part of sequences
 //   i                          text: names this outbox for ever, for targets that deduplicate
@@ -36,6 +37,14 @@ inline Key rules() {
 
 inline Key rule(std::string_view name) {
   return Key('r').text(name);
+}
+
+inline Key taken_back() {
+  return Key('x');
+}
+
+inline Key taken_back(std::string_view name) {
+  return Key('x').text(name);
 }
 
 inline Key file_targets() {

@@ -165,6 +165,15 @@ Status RuleCatalog::load_targets() {
 
 Status RuleCatalog::load() {
   const std::lock_guard changing(changing_);
+  IOTCORE_ASSIGN(
+      const std::vector<store::Entry> rows,
+      store_.scan(keys::kRules, keys::taken_back(), {}, kFilesMax)
+  );
+  for (const store::Entry& entry : rows) {
+    store::KeyReader key(entry.key);
+    key.kind();
+    taken_back_.insert_or_assign(key.text().value_or(""), entry.value);
+  }
   std::string from;
   constexpr std::size_t kPage = 1000;
   for (;;) {
@@ -296,6 +305,14 @@ Status RuleCatalog::create(RuleDefinition rule) {
         Errc::kAlreadyExists, fmt::format("Rule with the same name already exists: {}", rule.name)
     );
   }
+  {
+    const std::lock_guard lock(mutex_);
+    if (rules_.size() >= options_.rules_max) {
+      return fail(
+          Errc::kInvalidRequest, fmt::format("There are {} rules already", options_.rules_max)
+      );
+    }
+  }
   CatalogRule made;
   made.definition = std::move(rule);
   made.created_ms = to_epoch_ms(clock_.wall());
@@ -308,7 +325,7 @@ Status RuleCatalog::create(RuleDefinition rule) {
 Status RuleCatalog::replace(RuleDefinition rule) {
   const std::lock_guard changing(changing_);
   IOTCORE_ASSIGN(CatalogRule made, get(rule.name));
-  if (!made.file.empty()) {
+  if (!made.file.empty() && options_.files_win) {
     return belongs_to_file(made);
   }
   rule.tags = std::move(made.definition.tags);
@@ -322,12 +339,21 @@ Status RuleCatalog::replace(RuleDefinition rule) {
 Status RuleCatalog::erase(std::string_view name) {
   const std::lock_guard changing(changing_);
   IOTCORE_ASSIGN(const CatalogRule rule, get(name));
-  if (!rule.file.empty()) {
+  if (!rule.file.empty() && options_.files_win) {
     return belongs_to_file(rule);
+  }
+  store::Batch batch;
+  if (!rule.file.empty()) {
+    batch.put(keys::kRules, keys::taken_back(name), rule.file_digest);
   }
   std::vector<Change> changes;
   changes.push_back({std::string(name), std::nullopt, nullptr});
-  return commit(std::move(changes));
+  IOTCORE_TRY(commit(std::move(changes), std::move(batch)));
+  if (!rule.file.empty()) {
+    const std::lock_guard lock(mutex_);
+    taken_back_.insert_or_assign(std::string(name), rule.file_digest);
+  }
+  return {};
 }
 
 Status RuleCatalog::set_enabled(std::string_view name, bool enabled) {
@@ -406,6 +432,28 @@ std::vector<RuleCatalog::Change> RuleCatalog::bind_anew(const std::vector<Change
   return bound;
 }
 
+// The file has the rule again.
+void RuleCatalog::forget_taken_back(
+    const std::string& name, const std::vector<Change>& changes, store::Batch& batch
+) {
+  const bool is_back = std::ranges::find(changes, name, &Change::name) != changes.end();
+  const std::lock_guard lock(mutex_);
+  if (is_back && taken_back_.erase(name) > 0) {
+    batch.erase(keys::kRules, keys::taken_back(name));
+  }
+}
+
+Status RuleCatalog::apply_configured_targets(std::vector<Target> targets) {
+  const std::lock_guard changing(changing_);
+  IOTCORE_ASSIGN(const TargetChange changed, replace_targets({"", {}, std::move(targets)}));
+  if (changed.names.empty()) {
+    return {};
+  }
+  IOTCORE_TRY(commit(bind_anew({})));
+  sinks_.targets_changed(changed.names);
+  return {};
+}
+
 Status RuleCatalog::apply_file(const FileChange& change) {
   const std::lock_guard changing(changing_);
   IOTCORE_ASSIGN(TargetChange targets, replace_targets(change));
@@ -433,6 +481,9 @@ Status RuleCatalog::apply_file(const FileChange& change) {
     }
     std::ranges::move(bind_anew(*changes), std::back_inserter(*changes));
   }
+  for (const RuleDefinition& definition : change.rules) {
+    forget_taken_back(definition.name, *changes, batch);
+  }
   if (const Status done = commit(std::move(*changes), std::move(batch)); !done) {
     return refuse(done.error());
   }
@@ -442,9 +493,11 @@ Status RuleCatalog::apply_file(const FileChange& change) {
 
 Result<std::vector<RuleCatalog::Change>> RuleCatalog::changes_of(const FileChange& change) const {
   std::map<std::string, CatalogRule, std::less<>> before;
+  std::map<std::string, std::string, std::less<>> taken_back;
   {
     const std::lock_guard lock(mutex_);
     before = rules_;
+    taken_back = taken_back_;
   }
   std::vector<Change> changes;
   std::set<std::string, std::less<>> names;
@@ -456,6 +509,10 @@ Result<std::vector<RuleCatalog::Change>> RuleCatalog::changes_of(const FileChang
     rule.file = change.file;
     rule.created_by_file = true;
     rule.file_digest = digest_of(definition);
+    if (const auto found = taken_back.find(definition.name);
+        found != taken_back.end() && found->second == rule.file_digest) {
+      continue;  // the API has deleted it, and the file has not changed it since
+    }
     if (const auto found = before.find(definition.name); found != before.end()) {
       const CatalogRule& old = found->second;
       if (!old.file.empty() && old.file != change.file) {
@@ -513,12 +570,14 @@ Status RuleCatalog::wipe() {
     for (const auto& [name, rule] : rules_) {
       changes.push_back({name, std::nullopt, nullptr});
     }
+    taken_back_.clear();
   }
   // Sinks go on with the targets they have until the folder brings them again.
   for (const std::string& file : files()) {
     ignore_error(targets_.replace(file, {}), "nothing is added");
   }
   store::Batch batch;
+  batch.erase_range(keys::kRules, keys::taken_back(), store::prefix_end(keys::taken_back().view()));
   batch.erase_range(
       keys::kRules, keys::file_targets(), store::prefix_end(keys::file_targets().view())
   );

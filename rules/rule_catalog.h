@@ -40,6 +40,9 @@ struct FileChange {
 struct CatalogOptions {
   sql::CompileOptions compile;
   bool is_strict = false;  // LiveRule::is_strict
+  // Rules of files are changed there only. False: the API may change them too, which holds until the file says something else of them.
+  bool files_win = true;
+  std::size_t rules_max = 100'000;
 };
 
 // All rules of the account: kept in the store, compiled, and live as long as they are enabled. Changes block, are made one after the other,
@@ -74,6 +77,12 @@ class RuleCatalog {
   // Makes the rules and targets of that file those that it says now; none: the file is gone. All or nothing. Rules of others whose actions go
   // elsewhere by that are bound anew; one that names a target that has gone stops running, and runs again when it is back.
   Status apply_file(const FileChange& change);
+  // Makes the targets of the configuration those that are given, which are checked. kAlreadyExists: a rule file has one of that name; nothing changes then.
+  Status apply_configured_targets(std::vector<Target> targets);
+
+  // A secret may be another: what delivers by it connects anew.
+  void secrets_changed() { sinks_.targets_changed(targets_.renew_where_secrets_changed()); }
+
   // The files that rules or targets belong to.
   std::vector<std::string> files() const;
 
@@ -102,6 +111,9 @@ class RuleCatalog {
   Result<std::vector<Change>> changes_of(const FileChange& change) const;
   // Of rules that stay as they are, but for where their actions go.
   std::vector<Change> bind_anew(const std::vector<Change>& changing) const;
+  void forget_taken_back(
+      const std::string& name, const std::vector<Change>& changes, store::Batch& batch
+  );
   void take_effect(Change change);
   Status commit(std::vector<Change> changes, store::Batch batch = store::Batch());
   Result<LiveRuleRef> make_live(std::shared_ptr<const Rule> rule) const;
@@ -117,6 +129,8 @@ class RuleCatalog {
       changing_;  // held over a whole change, its commit included: changes are rare, and readers don't wait for it
   mutable std::mutex mutex_;  // and what follows
   std::map<std::string, CatalogRule, std::less<>> rules_;
+  std::map<std::string, std::string, std::less<>>
+      taken_back_;  // by name: the digest of what a file says and the API has deleted
 };
 
 }  // namespace iotcore::rules

@@ -1,5 +1,6 @@
 #include "rules/targets.h"
 
+#include "base/crypto.h"
 #include "rules/member_reader.h"
 #include "rules/sql/source_error.h"
 
@@ -74,6 +75,10 @@ Status open(json::value& value, const SecretSource* secrets) {
   IOTCORE_ASSIGN(const std::string text, secrets->secret(name->get_string()));
   value = json::string(text);
   return {};
+}
+
+std::string digest_of(const json::value& options) {
+  return std::string(as_text(sha256(to_json(options))));
 }
 
 }  // namespace
@@ -171,8 +176,37 @@ bool Targets::binds_any(std::string_view kind) const {
 
 Result<json::object> Targets::open_secrets(const Target& target) const {
   json::value options(target.options);
-  IOTCORE_TRY(open(options, secrets_));
+  const Status opened = open(options, secrets_);
+  if (!opened || !(options == target.options)) {
+    const std::lock_guard lock(mutex_);
+    opened_[target.name] = opened ? digest_of(options) : std::string();
+  }
+  IOTCORE_TRY(opened);
   return std::move(options.get_object());
+}
+
+std::set<std::string, std::less<>> Targets::renew_where_secrets_changed() {
+  std::map<std::string, std::string, std::less<>> before;
+  {
+    const std::lock_guard lock(mutex_);
+    before = opened_;
+  }
+  std::set<std::string, std::less<>> changed;
+  for (const auto& [name, digest] : before) {
+    const TargetRef target = find(name);
+    json::value options = target == nullptr ? json::value() : json::value(target->options);
+    // One that cannot be opened now goes on with the connection that it has.
+    if (target == nullptr || !open(options, secrets_) || digest_of(options) == digest) {
+      continue;
+    }
+    const std::lock_guard lock(mutex_);
+    if (const auto found = by_name_.find(name);
+        found != by_name_.end() && found->second == target) {
+      found->second = std::make_shared<const Target>(*target);
+      changed.insert(name);
+    }
+  }
+  return changed;
 }
 
 std::uint64_t Targets::version() const {

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -75,6 +76,9 @@ class Targets {
   // The options with every {"$secret": "x"} replaced by its text. An error names the secret that is missing.
   Result<json::object> open_secrets(const Target& target) const;
 
+  // Makes those anew that were opened with secrets which are others now, and names them. Blocks.
+  std::set<std::string, std::less<>> renew_where_secrets_changed();
+
   // Grows with every change: who keeps something made from a target makes it anew then.
   std::uint64_t version() const;
 
@@ -85,6 +89,8 @@ class Targets {
   const SecretSource* secrets_;
   mutable std::mutex mutex_;  // and what follows
   std::map<std::string, TargetRef, std::less<>> by_name_;
+  // Of options with secrets, as they were when last opened, by the target's name: a digest; empty: a secret was missing.
+  mutable std::map<std::string, std::string, std::less<>> opened_;
   std::uint64_t version_ = 1;
 };
 

@@ -575,6 +575,7 @@ void App::reload(const Result<Config>& read) {
         change.applied ? "config.changed" : "config.changes_at_next_start",
         {{"key", change.key}, {"before", change.before}, {"now", change.now}});
   }
+  take_targets(parts_->config, *read, *parts_->rules);
   log(LogLevel::kInfo, "config.read");
 }
 

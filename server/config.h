@@ -80,6 +80,12 @@ struct Config {
   std::uint32_t api_clock_skew_s = 300;
   std::filesystem::path secrets_dir;  // empty: none
   std::filesystem::path rules_dir;    // empty: rules.d in the data folder
+  bool rules_files_win = true;
+  std::string rules_logic = "kleene";           // or "strict-undefined"
+  std::string rules_int_division = "truncate";  // or "exact"
+  std::size_t rules_max = 100'000;
+  std::uint64_t rules_steps_max = 2'000'000;
+  std::size_t rules_result_bytes_max = 128U << 10;
   bool rules_allow_absolute_paths = false;
   std::size_t rules_outbox_bytes_max = 4ULL << 30;
   unsigned rules_disk_free_min_percent = 10;

@@ -1,6 +1,7 @@
 #include "net/address_range.h"
 #include "server/config.h"
 #include "server/config_key_kinds.h"
+#include "server/config_rules.h"
 #include "server/config_shadow.h"
 
 #include <algorithm>
@@ -186,6 +187,12 @@ std::vector<ConfigKey> make_keys() {
       [](C & c) -> auto& { return c.rules_dir; }
   ));
   k.push_back(flag_key(
+      "rules.files_win",
+      "Whether the API refuses to replace or delete a rule of a rule file; false: it may, and that "
+      "holds until the file says something else of the rule.",
+      [](C & c) -> auto& { return c.rules_files_win; }
+  ));
+  k.push_back(flag_key(
       "rules.allow_absolute_paths",
       "Whether file and sqlite actions may write outside of the data folder's sinks.",
       [](C & c) -> auto& { return c.rules_allow_absolute_paths; }
@@ -210,6 +217,9 @@ std::vector<ConfigKey> make_keys() {
       0,
       99
   ));
+  for (ConfigKey& key : rule_language_keys()) {
+    k.push_back(std::move(key));
+  }
   k.push_back(text_key(
       "http.allow",
       "Addresses that rules may call although they are private, and without TLS: \"10.0.0.0/8, "

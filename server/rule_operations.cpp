@@ -298,7 +298,14 @@ void add(
 void register_rule_operations(
     gateway::OperationRegistry& operations, Engine& engine, Secrets& secrets
 ) {
-  add(operations, "PutSecret", secrets, &put_secret);
+  operations.add<api::PutSecretRequest, api::PutSecretResponse>(
+      "PutSecret",
+      [&engine, &secrets](const CallContext&, const api::PutSecretRequest& request) {
+        Result<api::PutSecretResponse> response = put_secret(secrets, request);
+        engine.catalog().secrets_changed();
+        return response;
+      }
+  );
   add(operations, "DeleteSecret", secrets, &delete_secret);
   operations.add<api::ListSecretsRequest, api::ListSecretsResponse>(
       "ListSecrets",

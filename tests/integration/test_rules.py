@@ -136,5 +136,47 @@ class Rules(unittest.TestCase):
         client.publish("after/loop", "{}")
 
 
+
+class RulesOfTheApiOverFiles(unittest.TestCase):
+    """rules.files_win = false."""
+
+    def setUp(self):
+        self.server = Server(settings=["rules.files_win=false"])
+        self.addCleanup(self.server.close)
+        self.iot = self.server.api()
+        self.write("SELECT 1 AS v FROM 'x'")
+        wait_until(lambda: self.sql("mine"))
+
+    def write(self, statement):
+        os.makedirs(self.server.path("rules.d"), exist_ok=True)
+        with open(self.server.path("rules.d", "mine.sql"), "w") as file:
+            file.write(f"CREATE RULE mine AS {statement} DO log(); CREATE RULE other AS SELECT 1 AS v FROM 'y' DO log();")
+
+    def sql(self, name):
+        rules = [rule["ruleName"] for rule in self.iot.list_topic_rules()["rules"]]
+        return self.iot.get_topic_rule(ruleName=name)["rule"]["sql"] if name in rules else None
+
+    def restart(self):
+        self.server.kill()
+        self.server.start()
+        self.iot = self.server.api()
+
+    def test_a_replaced_rule_stays_until_its_file_changes(self):
+        self.iot.replace_topic_rule(ruleName="mine", topicRulePayload={
+            "sql": "SELECT 2 AS v FROM 'x'", "awsIotSqlVersion": "2016-03-23", "actions": [republish("out")]})
+        self.restart()
+        self.assertEqual(self.sql("mine"), "SELECT 2 AS v FROM 'x'")
+        self.write("SELECT 3 AS v FROM 'x'")
+        wait_until(lambda: self.sql("mine") == "SELECT 3 AS v FROM 'x'")
+
+    def test_a_deleted_rule_is_gone_until_its_file_changes(self):
+        self.iot.delete_topic_rule(ruleName="mine")
+        self.restart()
+        self.assertEqual((self.sql("mine"), self.sql("other")), (None, "SELECT 1 AS v FROM 'y'"))
+        self.write("SELECT 3 AS v FROM 'x'")
+        wait_until(lambda: self.sql("mine") == "SELECT 3 AS v FROM 'x'")
+        self.write("SELECT 1 AS v FROM 'x'")
+        wait_until(lambda: self.sql("mine") == "SELECT 1 AS v FROM 'x'")
+
 if __name__ == "__main__":
     unittest.main(warnings="ignore")

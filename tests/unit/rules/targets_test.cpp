@@ -193,5 +193,44 @@ TEST_CASE("targets: secrets are opened wherever they stand") {
   CHECK(!targets.open_secrets(db));
 }
 
+TEST_CASE("targets: those whose secrets have changed are made anew, and no others") {
+  struct Changing final : SecretSource {
+    Result<std::string> secret(std::string_view name) const override {
+      const auto found = values.find(name);
+      return found == values.end() ? Result<std::string>(fail(Errc::kNotFound, "none"))
+                                   : found->second;
+    }
+
+    std::map<std::string, std::string, std::less<>> values = {{"a", "1"}, {"b", "1"}};
+  } secrets;
+
+  Targets targets(&secrets);
+  const auto with = [](const char* name, const char* secret) {
+    Target made = target(name, "postgres", "");
+    made.options = {{"user", "iot"}, {"password", {{"$secret", secret}}}};
+    return made;
+  };
+  REQUIRE(targets.replace(
+      "", {with("one", "a"), with("two", "b"), with("late", "c"), with("idle", "a")}
+  ));
+  const TargetRef one = targets.find("one");
+  const TargetRef two = targets.find("two");
+  CHECK(targets.open_secrets(*one));
+  CHECK(targets.open_secrets(*two));
+  CHECK_FALSE(targets.open_secrets(*targets.find("late")));
+  CHECK(targets.renew_where_secrets_changed().empty());
+
+  secrets.values["a"] = "2";
+  secrets.values["c"] = "1";
+  CHECK(targets.renew_where_secrets_changed() == std::set<std::string, std::less<>>{"late", "one"});
+  CHECK(targets.find("one") != one);
+  CHECK(*targets.find("one") == *one);
+  CHECK(targets.find("two") == two);
+
+  // What cannot be opened goes on with what it has.
+  secrets.values.erase("b");
+  CHECK(targets.renew_where_secrets_changed().count("two") == 0);
+}
+
 }  // namespace
 }  // namespace iotcore::rules
