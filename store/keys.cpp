@@ -58,6 +58,21 @@ std::optional<std::string> KeyReader::text() {
   }
 }
 
+bool KeyReader::skip_text() {
+  for (std::size_t zero = left_.find('\0'); zero != std::string_view::npos;
+       zero = left_.find('\0', zero + 2)) {
+    const std::string_view mark = left_.substr(zero, 2);
+    if (mark == kEnd) {
+      left_.remove_prefix(zero + 2);
+      return true;
+    }
+    if (mark != kEscapedZero) {
+      return false;
+    }
+  }
+  return false;
+}
+
 std::optional<std::uint64_t> KeyReader::u64() {
   ByteReader reader(left_);
   const std::uint64_t value = reader.u64();

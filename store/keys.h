@@ -65,6 +65,8 @@ class KeyReader {
   std::optional<char> kind();
   std::optional<std::string> text();
   std::optional<std::uint64_t> u64();
+  // text() without the text: false if there is none.
+  bool skip_text();
 
   std::string_view rest() const { return left_; }
 

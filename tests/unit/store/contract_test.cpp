@@ -1,10 +1,12 @@
 #include "store/keys.h"
+#include "store/rocksdb_store.h"
 #include "tests/unit/store/engines.h"
 
 #include <catch2/catch.hpp>
 
 #include <atomic>
 #include <chrono>
+#include <random>
 #include <set>
 #include <string>
 #include <thread>
@@ -45,6 +47,65 @@ std::string keys_of(const Result<std::vector<Entry>>& entries) {
 template <typename Value>
 Errc code_of(const Result<Value>& result) {
   return result ? Errc::kCount_ : result.error().code();
+}
+
+TEST_CASE("every table reads in the order of its keys, whatever is written over and over") {
+  const auto memory = test::make_memory_engine();
+  const test::TempDir folder;
+  std::unique_ptr<Store> rocksdb = open_rocksdb_store(folder / "db", {}).value();
+  const Table table = GENERATE(Table::kRegistry, Table::kRetained, Table::kShadows);
+  std::mt19937 random(7);
+  const auto below = [&random](std::size_t n) { return static_cast<std::size_t>(random() % n); };
+  const std::vector<std::string> things = {"", "a", std::string("a\0", 2), "ab", "b", "\xff"};
+  const auto any_key = [&] {
+    return Key(below(4) == 0 ? 't' : 'd')
+        .text(things[below(things.size())])
+        .text(std::to_string(below(300)))
+        .take();
+  };
+  for (int round = 0; round < 40; ++round) {
+    if (round % 13 == 12) {  // from now on they are in a file
+      rocksdb.reset();
+      rocksdb = open_rocksdb_store(folder / "db", {}).value();
+    }
+    Batch batches[2];
+    for (int i = 0; i < 30; ++i) {
+      const std::string key = any_key();
+      const std::string value = std::to_string(random());
+      const std::size_t what = below(20);
+      for (Batch& batch : batches) {
+        if (what == 0) {
+          batch.erase_prefix(table, Key('d').text(things[1]).view());
+        } else if (what < 4) {
+          batch.erase(table, key);
+        } else {
+          batch.put(table, key, value);
+        }
+      }
+    }
+    REQUIRE(memory->store().commit_wait(std::move(batches[0])));
+    REQUIRE(rocksdb->commit_wait(std::move(batches[1])));
+    const std::vector<std::string> prefixes = {
+        "",
+        "d",
+        "d\x01",
+        Key('d').text(things[below(things.size())]).take(),
+        Key('t').text(things[below(things.size())]).take(),
+        Key('d').text(things[below(things.size())]).text("1").take(),
+        any_key()};
+    for (const std::string& prefix : prefixes) {
+      const std::string from = below(2) == 0 ? "" : any_key();
+      const auto expected = memory->store().scan(table, prefix, from, 100).value();
+      const auto found = rocksdb->scan(table, prefix, from, 100).value();
+      REQUIRE(found.size() == expected.size());
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        REQUIRE(found[i].key == expected[i].key);
+        REQUIRE(found[i].value == expected[i].value);
+      }
+    }
+    const std::string key = any_key();
+    CHECK(value_of(*rocksdb, key, table) == value_of(memory->store(), key, table));
+  }
 }
 
 TEST_CASE("a row that was put is read back with its revision") {

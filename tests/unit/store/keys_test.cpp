@@ -35,6 +35,11 @@ TEST_CASE("keys sort as their segments do, and no text is a prefix of another") 
   std::vector<std::string> keys;
   for (const auto& [text, n] : segments) {
     keys.push_back(Key('k').text(text).u64(n).take());
+    KeyReader passing(keys.back());
+    CHECK(passing.kind() == 'k');
+    CHECK(passing.skip_text());
+    CHECK(passing.u64() == n);
+    CHECK_FALSE(passing.skip_text());
     KeyReader reader(keys.back());
     CHECK(reader.kind() == 'k');
     CHECK(reader.text() == text);
