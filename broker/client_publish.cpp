@@ -196,6 +196,7 @@ void ClientSession::on_publish(const mqtt::FrameView& frame) {
     if (session_->is_persistent()) {
       receipt = received_key(session_->number(), packet.packet_id);
       publisher.receipt = receipt;
+      worker_.forget_ghost(store::Table::kSessions, receipt);
     }
   }
   AckFactory acks(*this, packet.packet_id, packet.qos);
@@ -342,7 +343,7 @@ void ClientSession::receipt_complete(
   settle_receipt(session.received(), id, failure.has_value());
   if (failure && session.is_persistent()) {
     // Whether the row is there nobody knows.
-    worker.batch().erase(store::Table::kSessions, received_key(session.number(), id));
+    worker.erase_ghost(store::Table::kSessions, received_key(session.number(), id));
   }
 }
 

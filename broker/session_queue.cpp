@@ -413,6 +413,7 @@ void SessionQueue::on_kept(std::uint64_t sequence, bool kept) {
   }
   if (!kept) {
     // Its publisher is told, and may try again; whether the row is there nobody knows.
+    worker_.erase_ghost(store::Table::kQueue, queue_key(number_, sequence));
     const auto found = std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& w) {
       return w.sequence == sequence;
     });
@@ -421,7 +422,6 @@ void SessionQueue::on_kept(std::uint64_t sequence, bool kept) {
       drop(*found);
       waiting_.erase(found);
     } else {
-      worker_.batch().erase(store::Table::kQueue, queue_key(number_, sequence));
       forget_waiting(sequence, 0);
     }
   }

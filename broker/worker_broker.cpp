@@ -315,8 +315,31 @@ struct WorkerBroker::Committing {
   bool empty() const { return waits.empty() && marks.empty() && foreign.empty() && after.empty(); }
 };
 
+void WorkerBroker::erase_ghost(store::Table table, std::string_view key) {
+  constexpr auto kRetry = std::chrono::seconds(1);
+  ghosts_.add(table, key, commit_number_);
+  if (!std::exchange(ghosts_scheduled_, true)) {
+    timers().schedule(now() + kRetry, [this] { commit_ghosts(); });
+  }
+}
+
+// Where nothing else is written, the ghosts still have to go before a crash.
+void WorkerBroker::commit_ghosts() {
+  ghosts_scheduled_ = false;
+  if (ghosts_.empty()) {
+    return;
+  }
+  after_commit([] {});
+  ghosts_scheduled_ = true;
+  timers().schedule(now() + std::chrono::seconds(1), [this] { commit_ghosts(); });
+}
+
 void WorkerBroker::commit_turn() {
-  ++commit_number_;
+  const std::uint64_t number = commit_number_++;
+  if (!ghosts_.empty()) [[unlikely]] {
+    batch_ = ghosts_.before(batch_);
+    after_commit([] {});  // so that it is known whether they are gone
+  }
   Committing committing{
       std::exchange(batch_waits_, {}),
       std::exchange(batch_marks_, {}),
@@ -334,7 +357,12 @@ void WorkerBroker::commit_turn() {
   broker_.store().commit(
       std::exchange(batch_, store::Batch()),
       &executor(),
-      [this, committing = std::move(committing)](Result<store::Revision> committed) mutable {
+      [this, number, committing = std::move(committing)](
+          Result<store::Revision> committed
+      ) mutable {
+        if (committed && !ghosts_.empty()) [[unlikely]] {
+          ghosts_.on_committed(number);
+        }
         on_committed(
             committing, committed ? std::nullopt : std::optional(committed.error().code())
         );

@@ -9,6 +9,7 @@
 #include "broker/connect_admission.h"
 #include "broker/exactly_once.h"
 #include "broker/frame_cache.h"
+#include "broker/ghost_rows.h"
 #include "broker/keep_alives.h"
 #include "broker/limits.h"
 #include "broker/publish_context.h"
@@ -161,6 +162,11 @@ class WorkerBroker {
 
   // Names the commit that durable_batch() adds to now: one more after each.
   std::uint64_t commit_number() const { return commit_number_; }
+
+  // A row of a commit that failed: it is erased before anything else is done to the store.
+  void erase_ghost(store::Table table, std::string_view key);
+  // It is written anew.
+  void forget_ghost(store::Table table, std::string_view key) { ghosts_.forget(table, key); }
 
   Executor& executor();
   // Called once by the worker's thread; is_current() then tells whether the calling thread is that one.
@@ -350,6 +356,7 @@ class WorkerBroker {
   void run_later();
   void send_remote_batches();
   void commit_turn();
+  void commit_ghosts();
 
   struct Committing;
   void on_committed(Committing& committing, std::optional<Errc> failure);
@@ -391,6 +398,8 @@ class WorkerBroker {
   std::vector<Function<void()>> batch_after_;
   std::vector<ExactlyOnce::Part> batch_foreign_;  // marks of other workers
   std::uint64_t commit_number_ = 1;
+  GhostRows ghosts_;
+  bool ghosts_scheduled_ = false;
   Counters counters_;
   LimitCounters limits_;
   ConnectAdmission admission_;

@@ -97,4 +97,4 @@ class TlsCase(SinkCase):
             self.publish(f"{name}/{which}", {"v": which})
         failure = json.loads(failed.wait(1)[0].payload)
         self.assertIn(b"wrong", base64.b64decode(failure["base64OriginalPayload"]))
-        self.assertRegex(failure["failures"][0]["errorMessage"].lower(), "certificate|tls|ssl|handshake|closed")
+        self.assertRegex(failure["failures"][0]["errorMessage"].lower(), "certificate|tls|ssl|handshake|closed|broke off")
