@@ -116,8 +116,7 @@ class Certificates(Refusals, unittest.TestCase):
         self.assertNotIn("caCertificateId", described)
 
     def test_ca_certificates_are_listed_by_age(self):
-        body = {"Resources": {"thing": {"Type": "AWS::IoT::Thing", "Properties": {"ThingName": "listed"}}}}
-        self.iot.create_provisioning_template(templateName="shared", templateBody=json.dumps(body), type="JITP",
+        self.iot.create_provisioning_template(templateName="shared", templateBody=TEMPLATE, type="JITP",
                                               provisioningRoleArn="arn:aws:iam::000000000000:role/jitp")
         ids = [self.iot.register_ca_certificate(caCertificate=self.pki.ca(f"listed-{n}"), certificateMode="SNI_ONLY",
                                                 registrationConfig={"templateName": "shared"})["certificateId"] for n in range(3)]
