@@ -359,10 +359,12 @@ void RetainedMessages::clear() {
   for (const auto& shard : shards_) {
     const std::lock_guard lock(shard->mutex);
     std::vector<Kept*> all;
-    shard->index.match("#", [&all](const TopicIndex::Found& hit) {
-      all.push_back(static_cast<Kept*>(hit.value()));
-      return true;
-    });
+    for (const char* filter : {"#", "$SYS/#", "$aws/#"}) {  // `#` stands for no `$` topic
+      shard->index.match(filter, [&all](const TopicIndex::Found& hit) {
+        all.push_back(static_cast<Kept*>(hit.value()));
+        return true;
+      });
+    }
     for (Kept* kept : all) {
       forget(*shard, kept);
     }
