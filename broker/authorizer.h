@@ -85,6 +85,9 @@ class Permissions {
   // What an authorizer found by user name and password; it takes the place of PeerIdentity::principal. Empty: nothing new.
   virtual std::string_view principal() const { return {}; }
 
+  // User properties that go with every message of the connection, encoded as in a property block; as of the last answer of allows(). May be empty.
+  virtual std::string_view message_properties() const { return {}; }
+
   // Asked once, when CONNECT is accepted: until when the connection may last.
   virtual std::optional<SessionEnd> session_end() const { return std::nullopt; }
 };

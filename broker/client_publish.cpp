@@ -2,7 +2,6 @@
 #include "base/log.h"
 #include "base/tracing.h"
 #include "broker/client_session.h"
-#include "broker/enriched_permissions.h"
 #include "broker/message_limits.h"
 #include "broker/mqtt/encoder.h"
 #include "broker/reserved_topics.h"
@@ -45,15 +44,6 @@ void start_span(
   span.set("messaging.client_id", std::string(client_id));
   span.set("messaging.message.body.size", std::to_string(publish.payload.size()));
   span.set("mqtt.qos", std::to_string(static_cast<int>(publish.qos)));
-}
-
-// What goes along because of who sends it: nothing but for clients that are things.
-std::string_view added_properties(const Permissions* permissions) {
-  if (permissions == nullptr || permissions->thing_name().empty()) {
-    return {};
-  }
-  const auto* enriched = dynamic_cast<const EnrichedPermissions*>(permissions);
-  return enriched == nullptr ? std::string_view() : enriched->message_properties();
 }
 
 }  // namespace
@@ -179,7 +169,9 @@ void ClientSession::on_publish(const mqtt::FrameView& frame) {
       publish.expires_at = worker_.now() + std::chrono::seconds(message_expiry_s(*expiry, options));
     }
   }
-  if (const std::string_view added = added_properties(permissions_.get()); !added.empty()) {
+  if (const std::string_view added = permissions_ ? permissions_->message_properties()
+                                                  : std::string_view();
+      !added.empty()) {
     if (publish.properties.empty()) {
       forwarded.clear();
     }

@@ -316,22 +316,22 @@ struct WorkerBroker::Committing {
 };
 
 void WorkerBroker::erase_ghost(store::Table table, std::string_view key) {
-  constexpr auto kRetry = std::chrono::seconds(1);
   ghosts_.add(table, key, commit_number_);
   if (!std::exchange(ghosts_scheduled_, true)) {
-    timers().schedule(now() + kRetry, [this] { commit_ghosts(); });
+    commit_ghosts_later();
   }
 }
 
-// Where nothing else is written, the ghosts still have to go before a crash.
-void WorkerBroker::commit_ghosts() {
-  ghosts_scheduled_ = false;
-  if (ghosts_.empty()) {
-    return;
-  }
-  after_commit([] {});
-  ghosts_scheduled_ = true;
-  timers().schedule(now() + std::chrono::seconds(1), [this] { commit_ghosts(); });
+// Where nothing else is written, they still have to go before a crash.
+void WorkerBroker::commit_ghosts_later() {
+  constexpr auto kRetry = std::chrono::seconds(1);
+  timers().schedule(now() + kRetry, [this] {
+    ghosts_scheduled_ = !ghosts_.empty();
+    if (ghosts_scheduled_) {
+      after_commit([] {});
+      commit_ghosts_later();
+    }
+  });
 }
 
 void WorkerBroker::commit_turn() {

@@ -356,7 +356,7 @@ class WorkerBroker {
   void run_later();
   void send_remote_batches();
   void commit_turn();
-  void commit_ghosts();
+  void commit_ghosts_later();
 
   struct Committing;
   void on_committed(Committing& committing, std::optional<Errc> failure);

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/metrics.h"
-#include "broker/enriched_permissions.h"
+#include "broker/authorizer.h"
 #include "registry/live_devices.h"
 
 #include <array>
@@ -13,7 +13,7 @@ namespace iotcore::registry {
 
 // What one device may do on one connection. Lives on the connection's worker. Current answers cost a load and a comparison: the last decisions are
 // remembered until the device's rights change.
-class DevicePermissions : public broker::EnrichedPermissions {
+class DevicePermissions : public broker::Permissions {
  public:
   // `denied`: counts refusals.
   DevicePermissions(std::shared_ptr<LiveDevice> device, Counter& denied);

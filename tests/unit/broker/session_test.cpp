@@ -1,6 +1,7 @@
 // Sessions: QoS 2, what outlives a connection, and what outlives the process.
 #include "broker/session.h"
 
+#include "broker/session_rows.h"
 #include "broker/stored_sessions.h"
 #include "broker/worker_sessions.h"
 #include "tests/unit/broker/broker_fixture.h"
@@ -386,6 +387,40 @@ TEST_CASE("what two sessions share is there for one when the other's answers cou
   TestClient& away = resume(f, "away");
   CHECK(expect<PublishView>(away).payload == payload);
   CHECK(expect<PublishView>(away).payload == payload);
+}
+
+TEST_CASE("rows of a commit that failed go with the first that succeeds, even if nothing else is written") {
+  BrokerFixture f;
+  TestClient& sub = begin(f, "sub");
+  f.subscribe(sub, "t", Qos::kExactlyOnce);
+  TestClient& pub = begin(f, "pub");
+  f.settle();
+  f.fault->break_writes(Error(Errc::kStoreIo, "no disk"));
+  f.publish(pub, "t", "a", Qos::kExactlyOnce, false, 5);
+  CHECK(mqtt::is_error(expect<Ack>(pub).reason));
+  // As if the disk had the commit after all.
+  const auto number = rows_of(f, store::Table::kSessions, "s").size();
+  REQUIRE(number == 2);
+  store::Batch ghosts;
+  std::vector<std::string> keys;
+  for (std::uint64_t session = 1; session <= 2; ++session) {
+    keys.push_back(queue_key(session, 0));
+    ghosts.put(store::Table::kQueue, keys.back(), "ghost");
+    ghosts.put(store::Table::kSessions, received_key(session, PacketId{5}), "ghost");
+  }
+  REQUIRE(f.store.commit_wait(std::move(ghosts)));
+  const auto pass = [&f] {
+    f.clock.advance(1s);
+    f.timers.advance(f.clock.now());
+    f.settle();
+  };
+  pass();  // it still fails
+  CHECK(rows_of(f, store::Table::kQueue).size() == 2);
+  f.fault->mend();
+  pass();
+  // The subscriber's row and the publisher's identifier; the other two are nobody's.
+  CHECK(rows_of(f, store::Table::kQueue).size() == 1);
+  CHECK(rows_of(f, store::Table::kSessions, "r").size() == 1);
 }
 
 TEST_CASE("a QoS 2 publish for sessions of several workers is kept whole or not at all") {
