@@ -1,6 +1,6 @@
 // The kinds of targets there are: one line each.
 #include "rules/actions/amqp_sink.h"
-#include "rules/actions/aws_service.h"
+#include "rules/actions/aws_connection.h"
 #include "rules/actions/dynamo_db.h"
 #include "rules/actions/influx_sink.h"
 #include "rules/actions/kafka_settings.h"

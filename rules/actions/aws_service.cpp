@@ -1,6 +1,6 @@
 #include "rules/actions/aws_service.h"
 
-#include "net/http_client.h"
+#include "rules/actions/aws_connection.h"
 #include "rules/actions/aws_sinks.h"
 #include "rules/actions/http_outcome.h"
 
@@ -12,9 +12,6 @@
 
 namespace iotcore::rules::actions {
 namespace {
-
-constexpr std::uint16_t kHttpsPort = 443;
-constexpr std::chrono::seconds kTimeout{30};
 
 // Entries of one request, and whose they are.
 struct Request {
@@ -29,21 +26,12 @@ std::string text_of(const json::object& object, std::string_view name) {
   return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
 }
 
-// AWS says so with 400.
-bool is_throttled(std::string_view code) {
-  return code.find("Throttl") != std::string_view::npos ||
-         code.find("ThroughputExceeded") != std::string_view::npos ||
-         code.find("ServiceUnavailable") != std::string_view::npos ||
-         code.find("InternalFailure") != std::string_view::npos ||
-         code.find("InternalError") != std::string_view::npos;
-}
-
 Outcome outcome_of_entry(const AwsService& service, const json::object& result, bool is_sender) {
   const std::string code = text_of(result, service.results.empty() ? "Code" : "ErrorCode");
   const std::string message = text_of(result, service.results.empty() ? "Message" : "ErrorMessage");
   std::string reason = fmt::format("{}: {} {}", service.name, code, message);
-  return is_sender && !is_throttled(code) ? Outcome::permanent(std::move(reason))
-                                          : Outcome::retry(std::move(reason));
+  return is_sender && !is_aws_throttled(code) ? Outcome::permanent(std::move(reason))
+                                              : Outcome::retry(std::move(reason));
 }
 
 class AwsServiceSink final : public Sink {
@@ -51,10 +39,11 @@ class AwsServiceSink final : public Sink {
   AwsServiceSink(
       const AwsService& service, TargetRef target, const Targets& targets, const Clock& clock
   )
-      : service_(service), target_(std::move(target)), targets_(targets), clock_(clock) {}
+      : service_(service),
+        connection_({service.name, service.name}, std::move(target), targets, clock) {}
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
-    if (const Status open = ensure_open(); !open) {
+    if (const Status open = connection_.ensure_open(); !open) {
       std::ranges::fill(outcomes, actions::outcome_of(open.error(), service_.name));
       return;
     }
@@ -74,32 +63,11 @@ class AwsServiceSink final : public Sink {
 
   // Whether it takes us is for the next record to find out; this opens the secrets again.
   Status probe() override {
-    connection_.reset();
-    return ensure_open();
+    connection_.close();
+    return connection_.ensure_open();
   }
 
  private:
-  Status ensure_open() {
-    if (connection_) {
-      return {};
-    }
-    IOTCORE_ASSIGN(options_, open_target(*target_, targets_, read_aws));
-    if (options_->http) {
-      IOTCORE_ASSIGN(net::HttpServer server, load_server(*options_->http));
-      connection_.emplace(std::move(server));
-      return {};
-    }
-    HttpOptions own;
-    own.server.host = fmt::format("{}.{}.amazonaws.com", service_.name, options_->signing.region);
-    own.server.port = kHttpsPort;
-    own.server.tls = true;
-    own.timeout = kTimeout;
-    IOTCORE_ASSIGN(net::HttpServer server, load_server(own));
-    connection_.emplace(std::move(server));
-    options_->http = std::move(own);
-    return {};
-  }
-
   std::vector<Request> requests_of(
       std::span<const Record* const> batch, std::span<Outcome> outcomes
   ) const {
@@ -131,31 +99,14 @@ class AwsServiceSink final : public Sink {
     json::object body;
     body[service_.destination] = made.destination;
     body[service_.entries] = std::move(made.entries);
-    net::HttpRequest request;
-    request.method = "POST";
-    request.target = options_->http->path + "/";
-    request.headers.add("Host", net::host_header(connection_->server()));
-    request.headers.add("Content-Type", std::string(service_.content_type));
-    request.headers.add("X-Amz-Target", std::string(service_.operation));
-    request.body = to_json(json::value(std::move(body)));
-    net::sign(
-        request,
-        options_->signing.credentials,
-        {options_->signing.region, std::string(service_.name)},
-        clock_.wall()
-    );
     const Result<net::HttpResponse> response =
-        connection_->call(std::move(request), options_->http->timeout);
-    if (!response) {
-      return actions::outcome_of(response.error(), service_.name);
+        connection_.call(aws_json_request(service_.operation, service_.version, body));
+    Outcome outcome = aws_outcome_of(response, service_.name);
+    if (outcome.kind != Outcome::Kind::kDelivered) {
+      return outcome;
     }
     const Result<json::value> answer = parse_json(response->body);
     const json::object* object = answer ? answer->if_object() : nullptr;
-    if (response->status / 100 != 2) {
-      const bool again = object != nullptr && is_throttled(text_of(*object, "__type"));
-      Outcome outcome = actions::outcome_of(*response, service_.name);
-      return again ? Outcome::retry(std::move(outcome.reason)) : outcome;
-    }
     if (object == nullptr) {
       return Outcome::retry(fmt::format("{}: the answer is not JSON", service_.name));
     }
@@ -190,23 +141,10 @@ class AwsServiceSink final : public Sink {
   }
 
   const AwsService& service_;
-  const TargetRef target_;
-  const Targets& targets_;
-  const Clock& clock_;
-  std::optional<AwsOptions> options_;
-  std::optional<net::HttpConnection> connection_;
+  AwsConnection connection_;
 };
 
 }  // namespace
-
-AwsOptions read_aws(MemberReader& members) {
-  AwsOptions options;
-  options.signing = read_signing(members);
-  if (members.has("endpoint")) {
-    options.http = read_http(members);
-  }
-  return options;
-}
 
 Result<std::unique_ptr<Sink>> make_aws_service_sink(
     const AwsService& service, const TargetRef& target, const SinkEnvironment& environment

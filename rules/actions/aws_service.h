@@ -1,31 +1,20 @@
 #pragma once
 
-#include "rules/actions/signing_options.h"
-#include "rules/actions/target_options.h"
+#include "base/json.h"
 #include "rules/sink.h"
 #include "rules/targets.h"
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
-// AWS itself behind an action: a target of kind `aws`.
 namespace iotcore::rules::actions {
 
-// Keys, region, and `endpoint`: of others that speak as AWS does; without it the region's own.
-struct AwsOptions {
-  SigningOptions signing;
-  std::optional<HttpOptions> http;
-};
-
-AwsOptions read_aws(MemberReader& members);
-
-// A service that takes batches, in AWS's JSON protocol.
+// A service of AWS's that takes batches, in its JSON protocol.
 struct AwsService {
   std::string_view name;       // in the endpoint and in signatures: "sqs"
   std::string_view operation;  // "AmazonSQS.SendMessageBatch"
-  std::string_view content_type;
+  std::string_view version;    // of the protocol: "1.0"
   std::size_t entries_max;
   std::size_t bytes_max;
   std::string_view destination;  // member of the request: "QueueUrl"

@@ -2,8 +2,10 @@
 
 #include "base/json.h"
 #include "broker/topic.h"
+#include "rules/actions/aws_messages.h"
 #include "rules/actions/aws_sinks.h"
 #include "rules/actions/fields_action.h"
+#include "rules/actions/measurement_targets.h"
 #include "rules/actions/transaction_sink.h"
 #include "rules/built_ins.h"
 #include "rules/in_process_publish.h"
@@ -102,7 +104,7 @@ Result<std::unique_ptr<Sink>> make_metrics(const SinkEnvironment& environment) {
 }
 
 constexpr AwsSinks kMetricSinks = {
-    CloudwatchMetric::kName, &field_of<kMetricNamespace>, &make_metrics};
+    CloudwatchMetric::kName, &field_of<kMetricNamespace>, &make_metrics, &make_bound_metric};
 
 // cloudwatchAlarm
 
@@ -273,7 +275,14 @@ Result<std::unique_ptr<Sink>> make_alarms(const SinkEnvironment& environment) {
   return std::make_unique<AlarmSink>(environment.folder / tables::kFileName, *environment.workers);
 }
 
-constexpr AwsSinks kAlarmSinks = {CloudwatchAlarm::kName, &field_of<kAlarmName>, &make_alarms};
+Result<std::unique_ptr<Sink>> make_bound_alarm(
+    const TargetRef& target, const SinkEnvironment& environment
+) {
+  return make_aws_alarm(target, environment);
+}
+
+constexpr AwsSinks kAlarmSinks = {
+    CloudwatchAlarm::kName, &field_of<kAlarmName>, &make_alarms, &make_bound_alarm};
 
 }  // namespace
 

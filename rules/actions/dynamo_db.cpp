@@ -2,6 +2,7 @@
 
 #include "base/crypto.h"
 #include "rules/actions/aws_sinks.h"
+#include "rules/actions/aws_tables.h"
 #include "rules/actions/fields_action.h"
 #include "rules/actions/postgres.h"
 #include "rules/actions/postgres_client.h"
@@ -220,6 +221,9 @@ Result<PostgresForm> row_of_item(const Record& record) {
 Result<std::unique_ptr<Sink>> make_bound(
     const TargetRef& target, const SinkEnvironment& environment
 ) {
+  if (target->kind == "aws") {
+    return make_aws_table(target, environment);
+  }
   return make_postgres_sink(DynamoDb::kName, target, environment, &row_of_item);
 }
 
@@ -305,6 +309,9 @@ Result<PostgresForm> row_of_v2_item(const Record& record) {
 Result<std::unique_ptr<Sink>> make_v2_bound(
     const TargetRef& target, const SinkEnvironment& environment
 ) {
+  if (target->kind == "aws") {
+    return make_aws_table_v2(target, environment);
+  }
   return make_postgres_sink(DynamoDbV2::kName, target, environment, &row_of_v2_item);
 }
 

@@ -170,7 +170,7 @@ Result<json::object> entry_of_stream(const Record& record, const std::string& /*
 constexpr AwsService kService = {
     .name = "firehose",
     .operation = "Firehose_20150804.PutRecordBatch",
-    .content_type = "application/x-amz-json-1.1",
+    .version = "1.1",
     .entries_max = 500,
     .bytes_max = 4'000'000,
     .destination = "DeliveryStreamName",

@@ -1,5 +1,7 @@
 #include "rules/actions/measurement_targets.h"
 
+#include "rules/actions/aws_measurements.h"
+#include "rules/actions/cloudwatch.h"
 #include "rules/actions/fields_action.h"
 #include "rules/actions/influx_sink.h"
 #include "rules/actions/line_protocol.h"
@@ -150,7 +152,106 @@ Result<PostgresForm> row_of_position(const Record& record) {
   return form;
 }
 
+Result<std::int64_t> time_of_measures(const Record& record) {
+  return record.fields[kTimestreamTimestamp].empty()
+             ? series::to_nanoseconds(record.received_ms, "MILLISECONDS")
+             : series::to_nanoseconds(
+                   record.fields[kTimestreamTime], record.fields[kTimestreamUnit]
+               );
+}
+
+Result<json::object> measures_of(const Record& record) {
+  Result<json::value> result = parse_json(record.payload);
+  if (record.fields.size() < kTimestreamFieldCount || !result || !result->is_object()) {
+    return fail(Errc::kInvalidRequest, "the result is not an object, so it has no measures");
+  }
+  return std::move(result->get_object());
+}
+
+class TimestreamToInflux final : public InfluxSink {
+ public:
+  using InfluxSink::InfluxSink;
+
+ private:
+  Result<InfluxLines> lines_of(const Record& record) override {
+    InfluxPoint point;
+    IOTCORE_ASSIGN(point.fields, measures_of(record));
+    IOTCORE_ASSIGN(point.time, time_of_measures(record));
+    point.measurement = record.fields[kTimestreamTable];
+    for (std::size_t i = kTimestreamFieldCount; i + 1 < record.fields.size(); i += 2) {
+      point.tags.emplace_back(record.fields[i], record.fields[i + 1]);
+    }
+    InfluxLines made{record.fields[kTimestreamDatabase], {}, "ns", {}};
+    IOTCORE_TRY(append_line(made.lines, point));
+    return made;
+  }
+};
+
+// PostgreSQL: one row, with the columns time, each dimension and each measure.
+Result<PostgresForm> row_of_measures(const Record& record) {
+  IOTCORE_ASSIGN(const json::object measures, measures_of(record));
+  IOTCORE_ASSIGN(const std::int64_t time_ns, time_of_measures(record));
+  json::object row = {{"time", time_ns / kNsInMs}};
+  for (std::size_t i = kTimestreamFieldCount; i + 1 < record.fields.size(); i += 2) {
+    row[record.fields[i]] = record.fields[i + 1];
+  }
+  for (const auto& measure : measures) {
+    row[measure.key()] = measure.value();
+  }
+  PostgresForm form;
+  form.fields = postgres_payload_row(record.fields[kTimestreamTable], true);
+  form.payload = to_json(row);
+  return form;
+}
+
+class MetricToInflux final : public InfluxSink {
+ public:
+  using InfluxSink::InfluxSink;
+
+ private:
+  Result<InfluxLines> lines_of(const Record& record) override {
+    const Action::Fields& fields = record.fields;
+    if (fields.size() != kCloudwatchMetricFieldCount) {
+      return fail(Errc::kInvalidRequest, "not a record of this kind");
+    }
+    InfluxPoint point;
+    point.measurement = fields[kMetricNamespace];
+    point.tags = {{"metric", fields[kMetricName]}, {"unit", fields[kMetricUnit]}};
+    point.fields["value"] = to_number(fields[kMetricValue]).value_or(0);
+    IOTCORE_ASSIGN(
+        point.time,
+        fields[kMetricTimestamp].empty()
+            ? series::to_nanoseconds(record.received_ms, "MILLISECONDS")
+            : series::to_nanoseconds(fields[kMetricTimestamp], "SECONDS")
+    );
+    InfluxLines made{{}, {}, "ns", {}};
+    IOTCORE_TRY(append_line(made.lines, point));
+    return made;
+  }
+};
+
 }  // namespace
+
+Result<std::unique_ptr<Sink>> make_bound_timestream(
+    const TargetRef& target, const SinkEnvironment& environment
+) {
+  if (target->kind == "influx") {
+    return std::make_unique<TimestreamToInflux>(target, *environment.targets);
+  }
+  if (target->kind == "aws") {
+    return make_aws_timestream(target, environment);
+  }
+  return make_postgres_sink(Timestream::kName, target, environment, &row_of_measures);
+}
+
+Result<std::unique_ptr<Sink>> make_bound_metric(
+    const TargetRef& target, const SinkEnvironment& environment
+) {
+  if (target->kind == "influx") {
+    return std::make_unique<MetricToInflux>(target, *environment.targets);
+  }
+  return make_aws_metric(target, environment);
+}
 
 Result<std::unique_ptr<Sink>> make_bound_site_wise(
     const TargetRef& target, const SinkEnvironment& environment
@@ -158,12 +259,18 @@ Result<std::unique_ptr<Sink>> make_bound_site_wise(
   if (target->kind == "influx") {
     return std::make_unique<SiteWiseToInflux>(target, *environment.targets);
   }
+  if (target->kind == "aws") {
+    return make_aws_site_wise(target, environment);
+  }
   return make_postgres_sink(IotSiteWise::kName, target, environment, &rows_of_properties);
 }
 
 Result<std::unique_ptr<Sink>> make_bound_location(
     const TargetRef& target, const SinkEnvironment& environment
 ) {
+  if (target->kind == "aws") {
+    return make_aws_location(target, environment);
+  }
   return make_postgres_sink(Location::kName, target, environment, &row_of_position);
 }
 

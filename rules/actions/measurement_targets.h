@@ -17,4 +17,14 @@ Result<std::unique_ptr<Sink>> make_bound_location(
     const TargetRef& target, const SinkEnvironment& environment
 );
 
+// timestream in PostgreSQL, a row with the columns time, each dimension and each measure; in InfluxDB, a point whose tags are the dimensions; or at AWS.
+Result<std::unique_ptr<Sink>> make_bound_timestream(
+    const TargetRef& target, const SinkEnvironment& environment
+);
+
+// cloudwatchMetric in InfluxDB, the namespace's measurement with the tags metric and unit and the field value; or at AWS.
+Result<std::unique_ptr<Sink>> make_bound_metric(
+    const TargetRef& target, const SinkEnvironment& environment
+);
+
 }  // namespace iotcore::rules::actions

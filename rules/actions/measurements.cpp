@@ -3,10 +3,7 @@
 #include "base/json.h"
 #include "rules/actions/aws_sinks.h"
 #include "rules/actions/fields_action.h"
-#include "rules/actions/influx_sink.h"
-#include "rules/actions/line_protocol.h"
 #include "rules/actions/measurement_targets.h"
-#include "rules/actions/postgres.h"
 #include "rules/actions/transaction_sink.h"
 #include "rules/series/series_store.h"
 
@@ -172,68 +169,6 @@ SqliteResult<void> write_measures(SqliteDatabase& database, const Record& record
     }
   }
   return {};
-}
-
-Result<std::int64_t> time_of_measures(const Record& record) {
-  return record.fields[kTimestreamTimestamp].empty()
-             ? series::to_nanoseconds(record.received_ms, "MILLISECONDS")
-             : series::to_nanoseconds(
-                   record.fields[kTimestreamTime], record.fields[kTimestreamUnit]
-               );
-}
-
-Result<json::object> measures_of(const Record& record) {
-  Result<json::value> result = parse_json(record.payload);
-  if (record.fields.size() < kTimestreamFieldCount || !result || !result->is_object()) {
-    return fail(Errc::kInvalidRequest, "the result is not an object, so it has no measures");
-  }
-  return std::move(result->get_object());
-}
-
-class TimestreamToInflux final : public InfluxSink {
- public:
-  using InfluxSink::InfluxSink;
-
- private:
-  Result<InfluxLines> lines_of(const Record& record) override {
-    InfluxPoint point;
-    IOTCORE_ASSIGN(point.fields, measures_of(record));
-    IOTCORE_ASSIGN(point.time, time_of_measures(record));
-    point.measurement = record.fields[kTimestreamTable];
-    for (std::size_t i = kTimestreamFieldCount; i + 1 < record.fields.size(); i += 2) {
-      point.tags.emplace_back(record.fields[i], record.fields[i + 1]);
-    }
-    InfluxLines made{record.fields[kTimestreamDatabase], {}, "ns", {}};
-    IOTCORE_TRY(append_line(made.lines, point));
-    return made;
-  }
-};
-
-// PostgreSQL: one row, with the columns time, each dimension and each measure.
-Result<PostgresForm> row_of_measures(const Record& record) {
-  IOTCORE_ASSIGN(const json::object measures, measures_of(record));
-  IOTCORE_ASSIGN(const std::int64_t time_ns, time_of_measures(record));
-  constexpr std::int64_t kNsInMs = 1'000'000;
-  json::object row = {{"time", time_ns / kNsInMs}};
-  for (std::size_t i = kTimestreamFieldCount; i + 1 < record.fields.size(); i += 2) {
-    row[record.fields[i]] = record.fields[i + 1];
-  }
-  for (const auto& measure : measures) {
-    row[measure.key()] = measure.value();
-  }
-  PostgresForm form;
-  form.fields = postgres_payload_row(record.fields[kTimestreamTable], true);
-  form.payload = to_json(row);
-  return form;
-}
-
-Result<std::unique_ptr<Sink>> make_bound_timestream(
-    const TargetRef& target, const SinkEnvironment& environment
-) {
-  if (target->kind == "influx") {
-    return std::make_unique<TimestreamToInflux>(target, *environment.targets);
-  }
-  return make_postgres_sink(Timestream::kName, target, environment, &row_of_measures);
 }
 
 constexpr AwsSinks kTimestreamSinks = {

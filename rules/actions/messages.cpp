@@ -4,6 +4,7 @@
 #include "base/crypto.h"
 #include "base/json.h"
 #include "broker/topic.h"
+#include "rules/actions/aws_messages.h"
 #include "rules/actions/aws_service.h"
 #include "rules/actions/aws_sinks.h"
 #include "rules/actions/fields_action.h"
@@ -121,7 +122,7 @@ Result<json::object> entry_of_queue(const Record& record, const std::string& id)
 constexpr AwsService kSqsService = {
     .name = "sqs",
     .operation = "AmazonSQS.SendMessageBatch",
-    .content_type = "application/x-amz-json-1.0",
+    .version = "1.0",
     .entries_max = 10,
     .bytes_max = 250'000,
     .destination = "QueueUrl",
@@ -251,7 +252,14 @@ Result<std::unique_ptr<Sink>> make_inputs(const SinkEnvironment& environment) {
   return std::make_unique<InputSink>(*environment.workers, clock_of(environment));
 }
 
-constexpr AwsSinks kEventsSinks = {IotEvents::kName, &field_of<kInputName>, &make_inputs};
+Result<std::unique_ptr<Sink>> make_bound_input(
+    const TargetRef& target, const SinkEnvironment& environment
+) {
+  return make_aws_input(target, environment);
+}
+
+constexpr AwsSinks kEventsSinks = {
+    IotEvents::kName, &field_of<kInputName>, &make_inputs, &make_bound_input};
 
 }  // namespace
 

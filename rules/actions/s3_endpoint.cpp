@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "rules/actions/aws_connection.h"
 #include "rules/actions/http_outcome.h"
 #include "rules/actions/s3.h"
 
@@ -36,11 +37,22 @@ S3Options read_s3(MemberReader& members) {
   return options;
 }
 
+Result<S3Options> S3Endpoint::open() const {
+  if (target_->kind == "s3") {
+    return open_target(*target_, targets_, read_s3);
+  }
+  IOTCORE_ASSIGN(AwsOptions aws, open_target(*target_, targets_, read_aws));
+  S3Options options;
+  options.http = aws.http ? *std::move(aws.http) : aws_http("s3", aws.signing.region);
+  options.signing = std::move(aws.signing);
+  return options;
+}
+
 Status S3Endpoint::ensure_open() {
   if (options_) {
     return {};
   }
-  IOTCORE_ASSIGN(S3Options options, open_target(*target_, targets_, read_s3));
+  IOTCORE_ASSIGN(S3Options options, open());
   IOTCORE_ASSIGN(server_, load_server(options.http));
   options_ = std::move(options);
   return {};
@@ -122,7 +134,7 @@ Status S3Endpoint::probe() {
 Result<std::unique_ptr<Sink>> make_s3_endpoint(
     const TargetRef& target, const SinkEnvironment& environment
 ) {
-  if (target->kind != "s3") {
+  if (target->kind != "s3" && target->kind != "aws") {
     return fail(
         Errc::kNotImplemented, fmt::format("s3 has no way to targets of kind {}", target->kind)
     );

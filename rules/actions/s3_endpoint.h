@@ -21,7 +21,7 @@ struct S3Options {
 
 S3Options read_s3(MemberReader& members);
 
-// Objects of AWS's s3 action in such storage: one PUT a message. What is put again after a lost answer is the same object.
+// Objects of AWS's s3 action in such storage, or in that of a target of kind `aws`: one PUT a message. What is put again after a lost answer is the same object.
 class S3Endpoint final : public Sink {
  public:
   S3Endpoint(TargetRef target, const Targets& targets)
@@ -31,6 +31,7 @@ class S3Endpoint final : public Sink {
   Status probe() override;
 
  private:
+  Result<S3Options> open() const;
   Status ensure_open();
   Outcome put(const Record& record);
   net::HttpConnection& connection_to(const std::string& bucket);

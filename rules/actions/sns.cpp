@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/json.h"
 #include "broker/topic.h"
+#include "rules/actions/aws_messages.h"
 #include "rules/actions/aws_sinks.h"
 #include "rules/actions/fields_action.h"
 #include "rules/actions/message_targets.h"
@@ -313,6 +314,9 @@ Result<std::optional<std::string>> body_of_topic(const Record& record) {
 Result<std::unique_ptr<Sink>> make_bound(
     const TargetRef& target, const SinkEnvironment& environment
 ) {
+  if (target->kind == "aws") {
+    return make_aws_topic(target, environment);
+  }
   if (target->kind != SnsTarget::kName) {
     return make_message_sink(Sns::kName, target, environment, &route_of_topic, &body_of_topic);
   }

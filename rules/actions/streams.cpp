@@ -1,7 +1,9 @@
 #include "rules/actions/streams.h"
 
+#include "base/bytes.h"
 #include "base/crypto.h"
 #include "base/ids.h"
+#include "rules/actions/aws_messages.h"
 #include "rules/actions/aws_service.h"
 #include "rules/actions/aws_sinks.h"
 #include "rules/actions/fields_action.h"
@@ -10,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 namespace iotcore::rules::actions {
@@ -97,7 +100,7 @@ Result<json::object> entry_of_stream(const Record& record, const std::string& /*
 constexpr AwsService kKinesisService = {
     .name = "kinesis",
     .operation = "Kinesis_20131202.PutRecords",
-    .content_type = "application/x-amz-json-1.1",
+    .version = "1.1",
     .entries_max = 500,
     .bytes_max = 4U << 20,
     .destination = "StreamName",
@@ -174,8 +177,14 @@ Outcome format_log(const Record& record, WallTime now, LineLogSink::Lines& lines
   return {};
 }
 
+Result<std::unique_ptr<Sink>> make_bound_log(
+    const TargetRef& target, const SinkEnvironment& environment
+) {
+  return make_aws_log(target, environment);
+}
+
 constexpr AwsSinks kLogsSinks = {
-    CloudwatchLogs::kName, &field_of<kLogGroup>, &make_log<&format_log>};
+    CloudwatchLogs::kName, &field_of<kLogGroup>, &make_log<&format_log>, &make_bound_log};
 
 // iotAnalytics
 
@@ -231,6 +240,36 @@ constexpr AwsSinks kAnalyticsSinks = {
     IotAnalytics::kName, &field_of<kChannelName>, &make_log<&format_channel>};
 
 }  // namespace
+
+Result<std::vector<LogEvent>> log_events_of(const Record& record) {
+  if (record.fields.size() != kCloudwatchLogsFieldCount) {
+    return fail(Errc::kInvalidRequest, "not a record of this kind");
+  }
+  if (!record.is_json || record.fields[kLogBatchMode] != kOn) {
+    const bool is_text = record.is_json || is_valid_utf8(record.payload);
+    return std::vector<LogEvent>{
+        {record.received_ms, is_text ? record.payload : to_base64(record.payload)}};
+  }
+  IOTCORE_ASSIGN(const json::value result, parse_json(record.payload));
+  const auto elements = elements_of(result, kEventsMax);
+  if (!elements) {
+    return fail(Errc::kInvalidRequest, "more than 10,000 events in one batch");
+  }
+  std::vector<LogEvent> events;
+  for (const json::value& element : *elements) {
+    const json::object* object = element.if_object();
+    const json::value* time = object == nullptr ? nullptr : find_member(*object, "timestamp");
+    const json::value* message = object == nullptr ? nullptr : find_member(*object, "message");
+    const bool is_event = time != nullptr && time->is_int64() && message != nullptr;
+    const json::value& shown = is_event ? *message : element;
+    events.push_back(
+        {is_event ? time->get_int64() : record.received_ms,
+         shown.is_string() ? std::string(shown.get_string()) : to_json(shown)}
+    );
+  }
+  std::ranges::stable_sort(events, {}, &LogEvent::time_ms);
+  return events;
+}
 
 ParsedAction Kinesis::parse(MemberReader& members, const SinkEnvironment& environment) {
   return parse_fields(members, environment, kKinesisSpec);

@@ -2,6 +2,10 @@
 
 #include "rules/action.h"
 
+#include <cstdint>
+#include <string>
+#include <vector>
+
 // The actions that append to streams, logs and channels. Built in: files below the sinks' folder, a line an event.
 namespace iotcore::rules::actions {
 
@@ -40,6 +44,15 @@ struct IotAnalytics {
       std::string_view target, const SinkEnvironment& environment
   );
 };
+
+// What cloudwatchLogs writes, for those who take text.
+struct LogEvent {
+  std::int64_t time_ms;
+  std::string message;
+};
+
+// Those of a record, by time. An error is permanent.
+Result<std::vector<LogEvent>> log_events_of(const Record& record);
 
 enum KinesisField : std::size_t { kStream, kPartitionKey, kKinesisFieldCount };
 

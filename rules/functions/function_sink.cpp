@@ -115,11 +115,14 @@ TargetRef FunctionSink::bound(const std::string& name) const {
 Result<functions::Answer> FunctionSink::call(const TargetRef& target, const FunctionCall& call) {
   Remote& remote = remotes_[target->name];
   if (remote.target != target || !remote.function) {
-    IOTCORE_ASSIGN(RemoteFunction function, RemoteFunction::open(*target, *environment_.targets));
+    const std::string_view service = is_machine(*target) ? kStatesService : kLambdaService;
+    IOTCORE_ASSIGN(
+        RemoteFunction function, RemoteFunction::open(*target, *environment_.targets, service)
+    );
     remote.function.emplace(std::move(function));
     remote.target = target;
   }
-  return target->kind == StateMachineTarget::kName
+  return is_machine(*target)
              ? remote.function->start_execution(call.name, call.execution, call.invocation)
              : remote.function->call(call.name, call.invocation, true);
 }

@@ -42,6 +42,12 @@ class FunctionSink final : public Sink {
     std::optional<RemoteFunction> function;
   };
 
+  // Whether executions are started there, and not functions called.
+  bool is_machine(const Target& target) const {
+    return target.kind == StateMachineTarget::kName ||
+           (target.kind == "aws" && kind_ == StateMachineTarget::kName);
+  }
+
   // Nullptr: the function is a local one, or there is none.
   TargetRef bound(const std::string& name) const;
   Result<functions::Answer> call(const TargetRef& target, const FunctionCall& call);

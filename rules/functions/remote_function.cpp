@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "functions/definition.h"
+#include "rules/actions/aws_connection.h"
 #include "rules/functions/local_functions.h"
 #include "rules/member_reader.h"
 
@@ -53,11 +54,27 @@ bool is_success(const net::HttpResponse& response) {
 Error refusal(std::string_view name, const net::HttpResponse& response) {
   constexpr std::uint16_t kTooMany = 429;
   constexpr std::uint16_t kServerErrors = 500;
-  const bool later = response.status == kTooMany || response.status >= kServerErrors;
+  const bool later = response.status == kTooMany || response.status >= kServerErrors ||
+                     actions::is_aws_throttled(response.body);
   return Error(
       later ? Errc::kUnavailable : Errc::kForbidden,
       fmt::format("function {}: status {}", name, response.status)
   );
+}
+
+Result<RemoteFunctionOptions> aws_options(
+    const Target& target, const Targets& targets, std::string_view service
+) {
+  IOTCORE_ASSIGN(actions::AwsOptions aws, actions::open_target(target, targets, actions::read_aws));
+  const actions::HttpOptions http =
+      aws.http ? *aws.http : actions::aws_http(service, aws.signing.region);
+  RemoteFunctionOptions options;
+  IOTCORE_ASSIGN(options.server, actions::load_server(http));
+  options.region = aws.signing.region;
+  options.account = aws.account;
+  options.credentials = aws.signing.credentials;
+  options.timeout = http.timeout;
+  return options;
 }
 
 }  // namespace
@@ -79,7 +96,13 @@ RemoteFunctionOptions read_remote_function(MemberReader& options) {
   return read;
 }
 
-Result<RemoteFunction> RemoteFunction::open(const Target& target, const Targets& targets) {
+Result<RemoteFunction> RemoteFunction::open(
+    const Target& target, const Targets& targets, std::string_view service
+) {
+  if (target.kind == "aws") {
+    IOTCORE_ASSIGN(RemoteFunctionOptions options, aws_options(target, targets, service));
+    return RemoteFunction(std::move(options));
+  }
   IOTCORE_ASSIGN(const json::object members, targets.open_secrets(target));
   MemberReader options(members, "", nullptr);
   options.ignore("match");
@@ -119,7 +142,7 @@ Result<functions::Answer> RemoteFunction::call(
   }
   request.body = invocation.payload;
   IOTCORE_ASSIGN(
-      net::HttpResponse response, send(std::move(request), "lambda", invocation.patience)
+      net::HttpResponse response, send(std::move(request), kLambdaService, invocation.patience)
   );
   if (!is_success(response)) {
     return fail(refusal(name, response));
@@ -143,7 +166,7 @@ Result<functions::Answer> RemoteFunction::start_execution(
   request.headers.set("Content-Type", "application/x-amz-json-1.0");
   request.headers.set("X-Amz-Target", "AWSStepFunctions.StartExecution");
   request.body = to_json(body);
-  IOTCORE_ASSIGN(net::HttpResponse response, send(std::move(request), "states", {}));
+  IOTCORE_ASSIGN(net::HttpResponse response, send(std::move(request), kStatesService, {}));
   // An earlier attempt whose answer was lost has started it.
   const bool is_there = response.body.find("ExecutionAlreadyExists") != std::string::npos;
   if (!is_success(response) && !is_there) {
@@ -162,12 +185,14 @@ Result<functions::Answer> call_function(
     return environment.functions->call(name, std::move(invocation));
   }
   const TargetRef bound = environment.targets->bind(LambdaTarget::kName, name);
-  if (bound == nullptr || bound->kind != LambdaTarget::kName) {
+  if (bound == nullptr || (bound->kind != LambdaTarget::kName && bound->kind != "aws")) {
     return environment.functions->call(
         name, std::move(invocation)
     );  // which says that there is none
   }
-  IOTCORE_ASSIGN(RemoteFunction remote, RemoteFunction::open(*bound, *environment.targets));
+  IOTCORE_ASSIGN(
+      RemoteFunction remote, RemoteFunction::open(*bound, *environment.targets, kLambdaService)
+  );
   return remote.call(name, invocation, false);
 }
 

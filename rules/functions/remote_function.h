@@ -48,10 +48,17 @@ struct StateMachineTarget {
   static void check(MemberReader& options) { read_remote_function(options); }
 };
 
+// AWS's services behind targets of kind `aws`.
+inline constexpr std::string_view kLambdaService = "lambda";
+inline constexpr std::string_view kStatesService = "states";
+
 // One thread at a time; blocks.
 class RemoteFunction {
  public:
-  static Result<RemoteFunction> open(const Target& target, const Targets& targets);
+  // `service`: of AWS's, "lambda" or "states", for targets of kind `aws`.
+  static Result<RemoteFunction> open(
+      const Target& target, const Targets& targets, std::string_view service
+  );
 
   // `is_event`: nobody waits for what the function returns, where that can be said. Errors as of a local function.
   Result<functions::Answer> call(
