@@ -42,6 +42,11 @@ void ClientSession::on_ack(const mqtt::FrameView& frame) {
 }
 
 void ClientSession::on_finished(const Inflight::Answer& answer, std::uint64_t oldest) {
+  if (answer.outcome == Inflight::Outcome::kWrongPacket) {
+    on_fault({Errc::kProtocolError, "not the packet that answers this message (MQTT5 4.3.2, 4.3.3)"}
+    );
+    return;
+  }
   if (answer.outcome != Inflight::Outcome::kFinished) {
     return;
   }
@@ -59,6 +64,7 @@ void ClientSession::on_pubrec(const mqtt::Ack& ack) {
   const std::uint64_t oldest = inflight.begin();
   const Inflight::Answer answer = inflight.on_pubrec(ack.packet_id, mqtt::is_error(ack.reason));
   switch (answer.outcome) {
+    case Inflight::Outcome::kWrongPacket:
     case Inflight::Outcome::kFinished:
       on_finished(answer, oldest);
       return;
@@ -86,7 +92,18 @@ void ClientSession::send_pubrel(PacketId id) {
 
 void ClientSession::on_pubrel(PacketId id) {
   ReceivedIds& received = session_->received();
-  if (received.state(id) != ReceivedIds::State::kReceived) {
+  const ReceivedIds::State state = received.state(id);
+  InboundAck* due = find_receipt(id);
+  if (due == nullptr && state == ReceivedIds::State::kPending) {
+    due = &rare().inbound_acks.emplace_back(InboundAck{
+        id, mqtt::Qos::kExactlyOnce, false, mqtt::Reason::kSuccess});
+  }
+  if (due != nullptr) {
+    // The client has not waited for PUBREC. PUBCOMP comes behind it: before, the identifier would not be free for another message.
+    due->released = true;
+    return;
+  }
+  if (state == ReceivedIds::State::kUnknown) {
     send_ack(mqtt::PacketType::kPubcomp, id, mqtt::Reason::kPacketIdNotFound);
     return;
   }

@@ -134,6 +134,7 @@ class ClientSession final : public Client {
     bool done;
     mqtt::Reason reason;
     const char* why = nullptr;  // of a refusal
+    bool released = false;      // PUBREL has come already
   };
 
   struct Queued {
@@ -238,6 +239,8 @@ class ClientSession final : public Client {
   void fail_direct_messages();
   void publish_refused(const mqtt::PublishView& publish, Errc code, const char* why);
   bool is_repeated(PacketId id);
+  // The last PUBREC of that identifier that waits to be sent, or null.
+  InboundAck* find_receipt(PacketId id);
   void acknowledge(PacketId id, mqtt::Qos qos, mqtt::Reason reason, const char* why = nullptr);
   void answer_publish(const InboundAck& ack);
   void send_answer(const InboundAck& ack);

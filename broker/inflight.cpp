@@ -49,7 +49,17 @@ Inflight::Slot* Inflight::find(PacketId id, std::uint64_t& sequence) {
     return nullptr;
   }
   sequence = first + offset;
-  return &slots_[begin_ + offset];
+  Slot& slot = slots_[begin_ + offset];
+  return slot.state == State::kDone ? nullptr : &slot;
+}
+
+Inflight::Answer Inflight::finish_if(State state, PacketId id) {
+  std::uint64_t sequence = 0;
+  Slot* slot = find(id, sequence);
+  if (slot == nullptr) {
+    return {};
+  }
+  return slot->state == state ? finish(*slot, sequence) : Answer{Outcome::kWrongPacket};
 }
 
 Inflight::Answer Inflight::finish(Slot& slot, std::uint64_t sequence) {
@@ -63,9 +73,7 @@ Inflight::Answer Inflight::finish(Slot& slot, std::uint64_t sequence) {
 }
 
 Inflight::Answer Inflight::on_puback(PacketId id) {
-  std::uint64_t sequence = 0;
-  Slot* slot = find(id, sequence);
-  return slot != nullptr && slot->state == State::kAwaitPuback ? finish(*slot, sequence) : Answer{};
+  return finish_if(State::kAwaitPuback, id);
 }
 
 Inflight::Answer Inflight::on_pubrec(PacketId id, bool refused) {
@@ -90,14 +98,11 @@ Inflight::Answer Inflight::on_pubrec(PacketId id, bool refused) {
     case State::kDone:
       break;
   }
-  return {};
+  return {Outcome::kWrongPacket};
 }
 
 Inflight::Answer Inflight::on_pubcomp(PacketId id) {
-  std::uint64_t sequence = 0;
-  Slot* slot = find(id, sequence);
-  return slot != nullptr && slot->state == State::kAwaitPubcomp ? finish(*slot, sequence)
-                                                                : Answer{};
+  return finish_if(State::kAwaitPubcomp, id);
 }
 
 Inflight::State Inflight::state(std::uint64_t sequence) const {

@@ -19,10 +19,11 @@ class Inflight {
 
   // What an acknowledgement meant.
   enum class Outcome : std::uint8_t {
-    kUnknown,   // nothing of that identifier waits for this packet
-    kFinished,  // the message is done
-    kReleased,  // PUBREC: the client has it, and PUBREL is due
-    kAgain,     // PUBREC once more: PUBREL is due once more
+    kUnknown,      // nothing of that identifier is open
+    kWrongPacket,  // what is open waits for another packet (MQTT5 4.3.2, 4.3.3)
+    kFinished,     // the message is done
+    kReleased,     // PUBREC: the client has it, and PUBREL is due
+    kAgain,        // PUBREC once more: PUBREL is due once more
   };
 
   struct Answer {
@@ -88,8 +89,10 @@ class Inflight {
     return window < kIds / 2 - 16 ? 2 * window + 16 : kIds - 1;
   }
 
-  // The slot of an identifier, or null.
+  // The slot of an identifier whose message is open, or null.
   Slot* find(PacketId id, std::uint64_t& sequence);
+  // An acknowledgement that is right in that state only.
+  Answer finish_if(State state, PacketId id);
   Answer finish(Slot& slot, std::uint64_t sequence);
 
   std::vector<Slot> slots_;  // from begin_; the first of them is not done

@@ -144,6 +144,10 @@ void HttpConnection::start_upgrade(const net::HttpRequest& request) {
     refuse(accepted.error());
     return;
   }
+  if (accepted->status != 101) {
+    respond(*accepted);
+    return;
+  }
   upgrade_ = std::make_unique<net::HttpResponse>(std::move(*accepted));
   auto evidence = peer_.evidence ? std::make_shared<broker::PeerEvidence>(*peer_.evidence)
                                  : std::make_shared<broker::PeerEvidence>();

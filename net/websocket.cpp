@@ -246,7 +246,11 @@ Result<HttpResponse> accept_websocket(const HttpRequest& request) {
     return fail(Errc::kInvalidRequest, "not a WebSocket handshake (RFC 6455 4.2.1)");
   }
   if (*version != "13") {
-    return fail(Errc::kInvalidRequest, "WebSocket version 13 is needed");
+    HttpResponse other;  // RFC 6455 4.2.2, 4.4: with the version that we have
+    other.status = 426;
+    other.headers.add("Upgrade", "websocket");
+    other.headers.add("Sec-WebSocket-Version", "13");
+    return other;
   }
   const std::optional<std::string> nonce = from_base64(*key);
   if (!nonce || nonce->size() != 16) {

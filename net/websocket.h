@@ -89,7 +89,7 @@ struct WebSocketState {
 
 // Whether that request asks for an upgrade to a WebSocket at all.
 bool is_websocket_upgrade(const HttpRequest& request);
-// The answer to a well-formed one: 101 with the subprotocol `mqtt`. Errors: kInvalidRequest.
+// The answer to a well-formed one: 101 with the subprotocol `mqtt`; 426 to another version of WebSocket. Errors: kInvalidRequest.
 Result<HttpResponse> accept_websocket(const HttpRequest& request);
 
 }  // namespace iotcore::net

@@ -23,8 +23,8 @@ TEST_CASE("packet identifiers follow from the numbers, and 0 is never one") {
 TEST_CASE("QoS 1 is finished by its PUBACK only") {
   Inflight inflight;
   const PacketId id = inflight.open_next(mqtt::Qos::kAtLeastOnce);
-  CHECK(inflight.on_pubcomp(id).outcome == Outcome::kUnknown);
-  CHECK(inflight.on_pubrec(id, false).outcome == Outcome::kUnknown);
+  CHECK(inflight.on_pubcomp(id).outcome == Outcome::kWrongPacket);
+  CHECK(inflight.on_pubrec(id, false).outcome == Outcome::kWrongPacket);
   CHECK(inflight.on_puback(PacketId{0}).outcome == Outcome::kUnknown);
   CHECK(inflight.on_puback(PacketId{2}).outcome == Outcome::kUnknown);
   CHECK(inflight.on_puback(id).outcome == Outcome::kFinished);
@@ -36,13 +36,14 @@ TEST_CASE("QoS 2 goes through PUBREC and PUBCOMP, and a refusal ends it") {
   Inflight inflight;
   inflight.open(7, State::kAwaitPubrec, 99);
   const PacketId id = Inflight::id_of(7);
-  CHECK(inflight.on_puback(id).outcome == Outcome::kUnknown);
-  CHECK(inflight.on_pubcomp(id).outcome == Outcome::kUnknown);
+  CHECK(inflight.on_puback(id).outcome == Outcome::kWrongPacket);
+  CHECK(inflight.on_pubcomp(id).outcome == Outcome::kWrongPacket);
   const Inflight::Answer released = inflight.on_pubrec(id, false);
   CHECK(released.outcome == Outcome::kReleased);
   CHECK(released.sequence == 7);
   CHECK(released.body == 99);
   CHECK(inflight.on_pubrec(id, false).outcome == Outcome::kAgain);
+  CHECK(inflight.on_puback(id).outcome == Outcome::kWrongPacket);
   const Inflight::Answer finished = inflight.on_pubcomp(id);
   CHECK(finished.outcome == Outcome::kFinished);
   CHECK(finished.body == 0);

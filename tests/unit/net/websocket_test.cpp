@@ -231,9 +231,14 @@ TEST_CASE("A handshake that lacks something is refused") {
     return !accept_websocket(request);
   };
   CHECK(refused([](HttpRequest& r) { r.method = "POST"; }));
-  CHECK(refused([](HttpRequest& r) { r.headers.set("Sec-WebSocket-Version", "8"); }));
   CHECK(refused([](HttpRequest& r) { r.headers.set("Sec-WebSocket-Key", "c2hvcnQ="); }));
   CHECK(refused([](HttpRequest& r) { r.headers.set("Sec-WebSocket-Protocol", "chat"); }));
+  HttpRequest old = handshake();
+  old.headers.set("Sec-WebSocket-Version", "8");
+  const Result<HttpResponse> response = accept_websocket(old);
+  REQUIRE(response);
+  CHECK(response->status == 426);
+  CHECK(*response->headers.find("Sec-WebSocket-Version") == "13");
   HttpRequest plain = handshake();
   plain.headers.set("Connection", "keep-alive");
   CHECK(!is_websocket_upgrade(plain));
