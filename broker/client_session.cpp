@@ -195,6 +195,9 @@ template void ClientSession::explain(mqtt::UnsubackView& packet, std::string_vie
 template void ClientSession::explain(mqtt::Connack& packet, std::string_view why) const;
 
 void ClientSession::on_closed(CloseReason reason) {
+  if (reason == CloseReason::kClientDisconnect) {
+    keep_will_ = false;  // in good order, by what the transport has for it
+  }
   const bool life_over =
       reason == CloseReason::kWebsocketTtl || reason == CloseReason::kCustomAuthTtl;
   if ((reason == CloseReason::kServerShutdown || life_over) && state_ == State::kConnected &&

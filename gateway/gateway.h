@@ -36,6 +36,8 @@ struct GatewayLimits {
   std::size_t http_header_bytes_max = 16 * 1024;
   std::size_t http_body_bytes_max = 1024 * 1024;
   std::size_t websocket_frame_bytes_max = 1024 * 1024;
+  // A WebSocket's close frame without a DISCONNECT before it counts as one, as on AWS, instead of as a lost connection.
+  bool websocket_close_disconnects = false;
   int backlog = 4096;
 };
 

@@ -226,9 +226,11 @@ bool MqttConnection::read_once() {
     on_read({buffer.data(), before + bytes}, false);
   }
   if (!goes_on && state_ == State::kOpen) {
-    // A close frame without a DISCONNECT before it is a lost connection to MQTT; the frame is still answered.
+    // A close frame without a DISCONNECT before it is a lost connection to MQTT, but not to AWS; the frame is still answered.
     state_ = State::kClosing;
-    reason_ = broker::CloseReason::kConnectionLost;
+    reason_ = gateway_.limits().websocket_close_disconnects && websocket_->decoder.peer_closed()
+                  ? broker::CloseReason::kClientDisconnect
+                  : broker::CloseReason::kConnectionLost;
     flush_soon();
   }
   return !result.drained || hung_up_;

@@ -207,6 +207,7 @@ void WebSocketDecoder::on_close_frame(std::string& replies) {
       answer = static_cast<WebSocketClose>(code);
     }
   }
+  peer_closed_ = true;
   fail(answer, replies);
 }
 

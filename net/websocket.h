@@ -44,6 +44,9 @@ class WebSocketDecoder {
   // The peer has sent a close frame, or broke the protocol; the answer to it is in `replies`, and the connection is to be ended.
   bool closed() const { return closed_; }
 
+  // The first of the two.
+  bool peer_closed() const { return peer_closed_; }
+
   // What our close frame said.
   WebSocketClose close_code() const { return close_code_; }
 
@@ -70,6 +73,7 @@ class WebSocketDecoder {
   bool in_payload_ = false;
   bool in_message_ = false;  // between the first frame of a message and its last
   bool closed_ = false;
+  bool peer_closed_ = false;
   WebSocketClose close_code_ = WebSocketClose::kNormal;
 };
 

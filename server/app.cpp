@@ -401,6 +401,7 @@ Status App::Parts::open_faces() {
   // Frames are passed on as they come, so that their size costs nothing; but a packet has to fit into one.
   limits.websocket_frame_bytes_max =
       std::max(limits.websocket_frame_bytes_max, 2 * config.mqtt.packet_bytes_max);
+  limits.websocket_close_disconnects = config.mqtt_profile == Profile::kStrict;
   clients = std::make_unique<gateway::BrokerClients>(*workers, config.mqtt.packet_bytes_max);
   gateway = std::make_unique<gateway::Gateway>(*workers, *clients, metrics, limits);
   std::vector<gateway::FaceConfig> faces;

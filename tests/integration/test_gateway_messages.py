@@ -10,6 +10,23 @@ from mqtt_wire import CONNACK, PUBCOMP, PUBLISH, PUBREC, Client, WebSocket, pack
 from server import wait_until
 
 
+def close_by_websocket(case, will_comes):
+    """A client with a Will sends nothing more than a WebSocket's close frame."""
+    will = case.listener("g40-ws/#")
+    websocket = WebSocket(case.server)
+    case.addCleanup(websocket.close)
+    websocket.send(2, Client.connect_packet(websocket, "g40-ws", ("g40-ws/w", "will", 1, False), True, 60, None, None, {}, {}))
+    opcode, frame = websocket.receive()
+    case.assertEqual((opcode, frame[0] >> 4, frame[3]), (2, CONNACK, 0))
+    websocket.send(8, b"\x03\xe8")
+    case.assertEqual(websocket.receive()[0], 8)
+    case.plain("g40-ws-after").published("g40-ws/mark", b"mark")
+    wait_until(lambda: any(each.topic == "g40-ws/mark" for each in will.messages))
+    if will_comes:
+        wait_until(lambda: any(each.topic == "g40-ws/w" for each in will.messages))
+    case.assertEqual(any(each.topic == "g40-ws/w" for each in will.messages), will_comes)
+
+
 class Messages(Checks):
     def test_g18_exactly_once_over_a_lost_connection(self):
         sub = self.plain("g18-sub", version=5)
@@ -227,24 +244,8 @@ class Messages(Checks):
                 wait_until(lambda: any(each.topic == "g40/w" for each in will.messages))
             self.assertEqual(any(each.topic == "g40/w" for each in will.messages), sent)
 
-    def close_by_websocket(self, will_comes):
-        """A client with a Will sends nothing more than a WebSocket's close frame."""
-        will = self.listener("g40-ws/#")
-        websocket = WebSocket(self.server)
-        self.addCleanup(websocket.close)
-        websocket.send(2, Client.connect_packet(websocket, "g40-ws", ("g40-ws/w", "will", 1, False), True, 60, None, None, {}, {}))
-        opcode, frame = websocket.receive()
-        self.assertEqual((opcode, frame[0] >> 4, frame[3]), (2, CONNACK, 0))
-        websocket.send(8, b"\x03\xe8")
-        self.assertEqual(websocket.receive()[0], 8)
-        self.plain("g40-ws-after").published("g40-ws/mark", b"mark")
-        wait_until(lambda: any(each.topic == "g40-ws/mark" for each in will.messages))
-        if will_comes:
-            wait_until(lambda: any(each.topic == "g40-ws/w" for each in will.messages))
-        self.assertEqual(any(each.topic == "g40-ws/w" for each in will.messages), will_comes)
-
     def test_g40_a_close_frame_alone_loses_the_connection(self):
-        self.close_by_websocket(will_comes=True)
+        close_by_websocket(self, will_comes=True)
 
     def test_g41_a_delayed_will_is_called_off(self):
         will = self.listener("g41")
@@ -369,6 +370,11 @@ class StrictMessages(Checks):
         for topic in ("1/2/3/4/5/6/7/8/9", "x" * 257):
             answer = self.plain(f"g35-{len(topic)}", version=5).published(topic, b"x")
             self.assertTrue(answer is None or answer.reason >= 0x80, topic)
+
+    def test_g40_strict_a_close_frame_alone_takes_the_will_back(self):
+        events = self.listener("$aws/events/presence/disconnected/g40-ws")
+        close_by_websocket(self, will_comes=False)
+        self.event(events, disconnectReason="CLIENT_INITIATED_DISCONNECT", clientInitiatedDisconnect=True)
 
     def test_g42_strict_wills(self):
         self.assertEqual(self.plain("g42", version=5, will=("g42", "x", 2, False)).connack.reason, 0x9B)

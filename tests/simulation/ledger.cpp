@@ -139,12 +139,15 @@ void Ledger::check_order(Session& session, std::uint64_t number, const Sent& sen
   if (session.copies[number] > 1) {
     return;
   }
-  // Who subscribed, or came back to a subscription of QoS 0, between the first time and this one may have got later messages already.
+  // Who subscribed, asked for more (a higher QoS, its own messages), or came back to a subscription of QoS 0, between the first time and this one
+  // may have got later messages already.
   const bool was_there = std::any_of(
       session.subscriptions.begin(),
       session.subscriptions.end(),
       [&](const Subscription& s) {
-        return s.granted < sent.at && s.leaving == kNever && matches(s, sent.topic);
+        return s.granted < sent.at && s.leaving == kNever && matches(s, sent.topic) &&
+               (!s.no_local || sent.publisher != session.client_id) &&
+               std::min(s.qos_min, sent.qos) >= qos;
       }
   );
   const bool was_away = qos == Qos::kAtMostOnce && session.connected >= sent.at;
