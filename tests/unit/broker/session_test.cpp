@@ -1,10 +1,7 @@
 // Sessions: QoS 2, what outlives a connection, and what outlives the process.
-#include "broker/session.h"
-
-#include "broker/session_rows.h"
 #include "broker/stored_sessions.h"
 #include "broker/worker_sessions.h"
-#include "tests/unit/broker/broker_fixture.h"
+#include "tests/unit/broker/session_fixture.h"
 
 #include <catch2/catch.hpp>
 
@@ -18,75 +15,6 @@ using mqtt::PacketType;
 using mqtt::PublishView;
 using mqtt::Version;
 using namespace std::chrono_literals;
-
-template <typename Packet>
-Packet expect(TestClient& client) {
-  const mqtt::PacketView packet = client.receive();
-  REQUIRE(std::holds_alternative<Packet>(packet));
-  return std::get<Packet>(packet);
-}
-
-bool nothing(TestClient& client) {
-  return std::holds_alternative<std::monostate>(client.receive());
-}
-
-Ack expect_ack(TestClient& client, PacketType type, std::uint16_t id) {
-  const Ack ack = expect<Ack>(client);
-  CHECK(ack.type == type);
-  CHECK(ack.packet_id == PacketId{id});
-  return ack;
-}
-
-void send_ack(TestClient& client, PacketType type, PacketId id) {
-  Ack ack;
-  ack.type = type;
-  ack.packet_id = id;
-  client.send(ack);
-}
-
-std::vector<store::Entry> rows_of(
-    BrokerFixture& f, store::Table table, std::string_view prefix = ""
-) {
-  return f.store.scan(table, prefix, "", 10).value();
-}
-
-struct Options {
-  Version version = Version::kV5;
-  bool clean = false;
-  std::uint32_t expiry_s = 1000;
-  std::uint16_t receive_maximum = 0;
-  std::size_t worker = 0;
-};
-
-// Connects; CONNACK is left to be read.
-TestClient& connect(BrokerFixture& f, std::string_view id, Options options = {}) {
-  TestClient& made = f.client(options.version, options.worker);
-  mqtt::ConnectView packet;
-  packet.version = options.version;
-  packet.client_id = id;
-  packet.clean_start = options.clean;
-  if (options.version == Version::kV5) {
-    packet.properties.set(mqtt::Property::kSessionExpiryInterval, options.expiry_s);
-    if (options.receive_maximum != 0) {
-      packet.properties.set(mqtt::Property::kReceiveMaximum, options.receive_maximum);
-    }
-  }
-  made.send(packet);
-  f.settle();
-  return made;
-}
-
-TestClient& resume(BrokerFixture& f, std::string_view id, Options options = {}) {
-  TestClient& made = connect(f, id, options);
-  CHECK(expect<Connack>(made).session_present);
-  return made;
-}
-
-TestClient& begin(BrokerFixture& f, std::string_view id, Options options = {}) {
-  TestClient& made = connect(f, id, options);
-  CHECK_FALSE(expect<Connack>(made).session_present);
-  return made;
-}
 
 TEST_CASE("QoS 2 goes once from a client to another, each half with its two exchanges") {
   const Version version = GENERATE(Version::kV3, Version::kV5);
@@ -389,7 +317,9 @@ TEST_CASE("what two sessions share is there for one when the other's answers cou
   CHECK(expect<PublishView>(away).payload == payload);
 }
 
-TEST_CASE("rows of a commit that failed go with the first that succeeds, even if nothing else is written") {
+TEST_CASE(
+    "rows of a commit that failed go with the first that succeeds, even if nothing else is written"
+) {
   BrokerFixture f;
   TestClient& sub = begin(f, "sub");
   f.subscribe(sub, "t", Qos::kExactlyOnce);
@@ -538,190 +468,6 @@ TEST_CASE("a session's time goes on while the server is down, and it is capped")
   CHECK(f.broker->sessions().count() == 0);
 }
 
-TEST_CASE("many offline sessions share one copy of a message, which goes with the last of them") {
-  const bool crashed = GENERATE(false, true);
-  BrokerFixture f;
-  const std::string payload(1000, 'x');
-  for (const char* id : {"a", "b", "c"}) {
-    TestClient& client = begin(f, id);
-    f.subscribe(client, "t", Qos::kAtLeastOnce);
-    client.lose();
-  }
-  TestClient& pub = f.connected("pub");
-  f.publish(pub, "t", payload, Qos::kAtLeastOnce);
-  f.settle();
-  std::size_t bytes = 0;
-  for (const store::Entry& entry : rows_of(f, store::Table::kQueue)) {
-    bytes += entry.value.size();
-  }
-  CHECK(bytes < 1200);
-  if (crashed) {
-    f.crash();
-  }
-  for (const char* id : {"a", "b"}) {
-    TestClient& client = resume(f, id);
-    const auto got = expect<PublishView>(client);
-    CHECK(got.payload == payload);
-    send_ack(client, PacketType::kPuback, got.packet_id);
-    f.settle();
-  }
-  CHECK(rows_of(f, store::Table::kQueue, "m").size() == 1);
-  begin(f, "c", {.clean = true, .expiry_s = 0});  // the session ends unread
-  f.settle();
-  CHECK(rows_of(f, store::Table::kQueue).empty());
-}
-
-TEST_CASE("a long queue is read back page by page, in order, while more comes in") {
-  BrokerFixture f;
-  constexpr int kMessages = 2000;
-  TestClient& sub = begin(f, "sub");
-  f.subscribe(sub, "t", Qos::kAtLeastOnce);
-  sub.lose();
-  TestClient& pub = f.connected("pub");
-  const auto publish = [&](int i) {
-    f.publish(pub, "t", std::to_string(i), i % 3 == 0 ? Qos::kExactlyOnce : Qos::kAtLeastOnce);
-    if (i % 3 == 0) {
-      send_ack(pub, PacketType::kPubrel, PacketId{7});
-      f.settle();
-    }
-  };
-  for (int i = 0; i < kMessages / 2; ++i) {
-    publish(i);
-  }
-  TestClient& again = resume(f, "sub", {.receive_maximum = 20});
-  int expected = 0;
-  int published = kMessages / 2;
-  for (;;) {
-    const mqtt::PacketView packet = again.receive();
-    if (std::holds_alternative<std::monostate>(packet)) {
-      break;
-    }
-    const auto got = std::get<PublishView>(packet);
-    REQUIRE(got.payload == std::to_string(expected));
-    ++expected;
-    send_ack(again, PacketType::kPuback, got.packet_id);
-    if (published < kMessages) {
-      publish(published++);
-    }
-    f.settle();
-  }
-  CHECK(expected == kMessages);
-  f.settle();
-  CHECK(rows_of(f, store::Table::kQueue).empty());
-}
-
-TEST_CASE("a full queue drops what its policy says, by count and by bytes") {
-  const QueueOverflow overflow = GENERATE(QueueOverflow::kDropNewest, QueueOverflow::kDropOldest);
-  BrokerOptions options;
-  options.queued_messages_max = 100;
-  options.queue_overflow = overflow;
-  BrokerFixture f(1, options);
-  TestClient& sub = begin(f, "sub");
-  f.subscribe(sub, "t", Qos::kAtLeastOnce);
-  sub.lose();
-  TestClient& pub = f.connected("pub");
-  for (int i = 0; i < 1000; ++i) {
-    f.publish(pub, "t", std::to_string(i), Qos::kAtLeastOnce);
-  }
-  TestClient& again = resume(f, "sub");
-  std::vector<int> got;
-  for (mqtt::PacketView packet = again.receive(); std::holds_alternative<PublishView>(packet);
-       packet = again.receive()) {
-    got.push_back(std::stoi(std::string(std::get<PublishView>(packet).payload)));
-  }
-  REQUIRE(got.size() >= 80);
-  CHECK(got.size() <= 180);
-  CHECK(std::is_sorted(got.begin(), got.end()));
-  CHECK((overflow == QueueOverflow::kDropNewest ? got.front() == 0 : got.back() == 999));
-}
-
-TEST_CASE("messages that expire while they wait are not delivered, and the rest is counted down") {
-  const bool crashed = GENERATE(false, true);
-  BrokerFixture f;
-  TestClient& sub = begin(f, "sub");
-  f.subscribe(sub, "t", Qos::kAtLeastOnce);
-  sub.lose();
-  TestClient& pub = f.connected("pub");
-  for (const std::uint32_t expiry_s : {10U, 100U}) {
-    PublishView publish;
-    publish.topic = "t";
-    publish.payload = expiry_s == 10 ? "short" : "long";
-    publish.qos = Qos::kAtLeastOnce;
-    publish.packet_id = PacketId{7};
-    publish.properties.set(mqtt::Property::kMessageExpiryInterval, expiry_s);
-    pub.send(publish);
-    f.settle();
-  }
-  f.pass(30s);
-  if (crashed) {
-    f.crash();
-  }
-  TestClient& again = resume(f, "sub");
-  const auto got = expect<PublishView>(again);
-  CHECK(got.payload == "long");
-  CHECK(got.properties.number(mqtt::Property::kMessageExpiryInterval) == 70U);
-  CHECK(nothing(again));
-}
-
-TEST_CASE("a message too large for the client is dropped, and the ones behind it are not") {
-  BrokerFixture f;
-  TestClient& sub = begin(f, "sub");
-  f.subscribe(sub, "t", Qos::kAtLeastOnce);
-  sub.lose();
-  TestClient& pub = f.connected("pub");
-  f.publish(pub, "t", std::string(500, 'x'), Qos::kAtLeastOnce);
-  f.publish(pub, "t", "small", Qos::kAtLeastOnce);
-  TestClient& again = f.client();
-  mqtt::ConnectView packet;
-  packet.client_id = "sub";
-  packet.clean_start = false;
-  packet.properties.set(mqtt::Property::kSessionExpiryInterval, 100);
-  packet.properties.set(mqtt::Property::kMaximumPacketSize, 100);
-  again.send(packet);
-  f.settle();
-  CHECK(expect<Connack>(again).session_present);
-  const auto got = expect<PublishView>(again);
-  CHECK(got.payload == "small");
-  send_ack(again, PacketType::kPuback, got.packet_id);
-  f.settle();
-  CHECK(rows_of(f, store::Table::kQueue).empty());
-}
-
-TEST_CASE("the outgoing window is the client's Receive Maximum, at QoS 2 until PUBCOMP") {
-  const bool clean = GENERATE(true, false);
-  BrokerFixture f;
-  TestClient& sub =
-      begin(f, "sub", {.clean = clean, .expiry_s = clean ? 0U : 10U, .receive_maximum = 2});
-  f.subscribe(sub, "t", Qos::kExactlyOnce);
-  TestClient& pub = f.connected("pub");
-  for (std::uint16_t i = 1; i <= 3; ++i) {
-    f.publish(pub, "t", std::to_string(i), Qos::kExactlyOnce, false, i);
-  }
-  const auto first = expect<PublishView>(sub);
-  expect<PublishView>(sub);
-  CHECK(nothing(sub));
-  send_ack(sub, PacketType::kPubrec, first.packet_id);
-  f.settle();
-  expect_ack(sub, PacketType::kPubrel, static_cast<std::uint16_t>(first.packet_id));
-  CHECK(nothing(sub));
-  send_ack(sub, PacketType::kPubcomp, first.packet_id);
-  f.settle();
-  CHECK(expect<PublishView>(sub).payload == "3");
-}
-
-TEST_CASE("more unfinished publishes than Receive Maximum end the connection") {
-  BrokerOptions options;
-  options.receive_maximum = 2;
-  BrokerFixture f(1, options);
-  TestClient& pub = begin(f, "pub");
-  for (std::uint16_t i = 1; i <= 3; ++i) {
-    f.publish(pub, "t", "x", Qos::kExactlyOnce, false, i);
-  }
-  expect_ack(pub, PacketType::kPubrec, 1);
-  expect_ack(pub, PacketType::kPubrec, 2);
-  CHECK(expect<Disconnect>(pub).reason == mqtt::Reason::kReceiveMaximumExceeded);
-}
-
 TEST_CASE("a second connection takes the session over, with what the first had not acknowledged") {
   BrokerFixture f;
   TestClient& sub = begin(f, "sub");
@@ -738,86 +484,6 @@ TEST_CASE("a second connection takes the session over, with what the first had n
   CHECK(got.packet_id == id);
   f.publish(pub, "t", "y", Qos::kAtLeastOnce);
   CHECK(expect<PublishView>(again).payload == "y");
-}
-
-mqtt::ConnectView with_will(std::uint32_t delay_s, std::uint32_t expiry_s) {
-  mqtt::ConnectView packet;
-  packet.client_id = "device";
-  packet.clean_start = false;
-  packet.properties.set(mqtt::Property::kSessionExpiryInterval, expiry_s);
-  packet.will.emplace();
-  packet.will->topic = "will";
-  packet.will->payload = "gone";
-  packet.will->qos = Qos::kAtLeastOnce;
-  packet.will->properties.set(mqtt::Property::kWillDelayInterval, delay_s);
-  return packet;
-}
-
-TEST_CASE("a will waits for its delay or the end of the session, whichever is first") {
-  const auto [delay_s, expiry_s, due_s] = GENERATE(
-      table<std::uint32_t, std::uint32_t, int>({{5, 100, 5}, {100, 5, 5}, {0, 100, 0}, {7, 0, 0}})
-  );
-  const bool crashed = GENERATE(false, true);
-  BrokerFixture f;
-  TestClient& watcher = begin(f, "watcher");
-  f.subscribe(watcher, "will", Qos::kAtLeastOnce);
-  TestClient& device = f.client();
-  device.send(with_will(delay_s, expiry_s));
-  f.settle();
-  if (crashed) {
-    f.crash();
-  } else {
-    device.lose();
-    f.settle();
-  }
-  TestClient& reader = crashed ? resume(f, "watcher") : watcher;
-  if (due_s > 0) {
-    f.pass(std::chrono::seconds(due_s - 1));
-    CHECK(nothing(reader));
-  }
-  f.pass(1s);
-  const auto will = expect<PublishView>(reader);
-  CHECK(will.payload == "gone");
-  send_ack(reader, PacketType::kPuback, will.packet_id);
-  f.pass(200s);
-  CHECK(nothing(reader));
-  f.crash();
-  TestClient& later = resume(f, "watcher");
-  f.pass(1s);
-  CHECK(nothing(later));
-}
-
-TEST_CASE("a client without a session that says goodbye leaves no will for after a crash") {
-  BrokerFixture f;
-  TestClient& watcher = begin(f, "watcher");
-  f.subscribe(watcher, "will", Qos::kAtLeastOnce);
-  TestClient& device = f.client();
-  device.send(with_will(0, 0));
-  f.settle();
-  device.send(Disconnect{});
-  f.settle();
-  f.crash();
-  TestClient& reader = resume(f, "watcher");
-  f.pass(1s);
-  CHECK(nothing(reader));
-}
-
-TEST_CASE("a will that waits is taken back by a new connection, unless that ends the session") {
-  const bool clean = GENERATE(false, true);
-  const bool taken_over = GENERATE(false, true);
-  BrokerFixture f;
-  TestClient& watcher = f.connected("watcher");
-  f.subscribe(watcher, "will");
-  TestClient& device = f.client();
-  device.send(with_will(50, 100));
-  f.settle();
-  if (!taken_over) {
-    device.lose();
-    f.settle();
-  }
-  connect(f, "device", {.clean = clean});
-  f.pass(60s);
-  CHECK(nothing(watcher) == !clean);
 }
 
 }  // namespace
