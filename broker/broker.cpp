@@ -147,21 +147,23 @@ class OutsideAck final : public PendingAck, public AckSource {
     receivers_ = result.receivers;
     refused_ = result.retain_refused;
     if (!result.deferred) {
-      finish(std::nullopt);
+      answer(std::nullopt);
+      delete this;
     }
   }
 
  private:
   static void on_complete(PendingAck& self, std::optional<Errc> failure) {
-    auto& ack = static_cast<OutsideAck&>(self);
+    // Of this and of the task, which a worker that ends may drop.
+    const std::shared_ptr<OutsideAck> ack(static_cast<OutsideAck*>(&self));
     // Posted even on the worker itself: the publish may still be under way.
-    const auto posted = ack.lifeline_->post([&ack, failure] { ack.finish(failure); });
+    const bool posted = ack->lifeline_->post([ack, failure] { ack->answer(failure); });
     if (!posted) {
-      ack.finish(Errc::kUnavailable);
+      ack->answer(Errc::kUnavailable);
     }
   }
 
-  void finish(std::optional<Errc> failure) {
+  void answer(std::optional<Errc> failure) {
     if (failure) {
       done_(fail(*failure, "the message could not be kept"));
     } else if (refused_) {
@@ -169,7 +171,6 @@ class OutsideAck final : public PendingAck, public AckSource {
     } else {
       done_(receivers_);
     }
-    delete this;
   }
 
   std::shared_ptr<WorkerLifeline> lifeline_;  // the worker's

@@ -1,11 +1,9 @@
 #pragma once
 
 #include "broker/client_session.h"
-#include "broker/publish_context.h"
-#include "broker/worker_broker.h"
+#include "broker/worker_ack.h"
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -23,32 +21,19 @@ struct ClientSession::RetainedWanted {
 
 // A CONNACK, SUBACK or UNSUBACK that waits until what it says of a persistent session is kept. Nothing is read from the client before its CONNACK is
 // out; retained messages follow their SUBACK.
-class ClientSession::HeldPacket final : public PendingAck {
+class ClientSession::HeldPacket final : public WorkerAck<HeldPacket> {
  public:
   template <typename Packet>
   HeldPacket(ClientSession& client, const Packet& packet, std::vector<RetainedWanted> retained)
-      : PendingAck(&HeldPacket::on_complete),
-        worker_(&client.worker_),
-        lifeline_(client.worker_.lifeline()),
+      : WorkerAck(client.worker_),
         client_(client.handle_),
         retained_(std::move(retained)),
         is_connack_(std::is_same_v<Packet, mqtt::Connack>) {
     mqtt::encode(frame_, client.version_, packet);
   }
 
- private:
-  static void on_complete(PendingAck& self, std::optional<Errc> failure) {
-    auto* held = static_cast<HeldPacket*>(&self);
-    if (WorkerBroker::current() == held->worker_) {
-      held->finish(failure);
-    } else if (!held->lifeline_->post([held, failure] { held->finish(failure); })) {
-      delete held;
-    }
-  }
-
   void finish(std::optional<Errc> failure) {
-    const std::unique_ptr<HeldPacket> own(this);
-    ClientSession* client = worker_->clients().find(client_);
+    ClientSession* client = worker().clients().find(client_);
     if (client == nullptr || !client->is_connected()) {
       return;
     }
@@ -72,8 +57,7 @@ class ClientSession::HeldPacket final : public PendingAck {
     }
   }
 
-  WorkerBroker* worker_;  // looked at only on its thread: a hold may outlive it
-  std::shared_ptr<WorkerLifeline> lifeline_;
+ private:
   ClientHandle client_;
   std::string frame_;
   std::vector<RetainedWanted> retained_;

@@ -6,6 +6,7 @@
 #include "broker/mqtt/encoder.h"
 #include "broker/reserved_topics.h"
 #include "broker/topic.h"
+#include "broker/worker_ack.h"
 #include "broker/worker_sessions.h"
 
 #include <algorithm>
@@ -49,50 +50,32 @@ void start_span(
 }  // namespace
 
 // Sends the PUBACK of one publish when everything that it promises is durable.
-class ClientSession::PublishAck final : public PendingAck {
+class ClientSession::PublishAck final : public WorkerAck<PublishAck> {
  public:
   PublishAck(
       WorkerBroker& worker, ClientHandle client, SessionNumber session, PacketId id, mqtt::Qos qos
   )
-      : PendingAck(&PublishAck::on_complete),
-        worker_(&worker),
-        lifeline_(worker.lifeline()),
-        client_(client),
-        session_(session),
-        id_(id),
-        qos_(qos) {}
-
- private:
-  static void on_complete(PendingAck& self, std::optional<Errc> failure) {
-    auto* ack = static_cast<PublishAck*>(&self);
-    if (WorkerBroker::current() == ack->worker_) {
-      ack->finish(failure);
-    } else if (!ack->lifeline_->post([ack, failure] { ack->finish(failure); })) {
-      delete ack;
-    }
-  }
+      : WorkerAck(worker), client_(client), session_(session), id_(id), qos_(qos) {}
 
   void finish(std::optional<Errc> failure) {
-    ClientSession* client = worker_->clients().find(client_);
+    ClientSession* client = worker().clients().find(client_);
     if (client != nullptr && !client->is_connected()) {
       client = nullptr;
     }
     if (qos_ == mqtt::Qos::kExactlyOnce) {
       // The session may have another connection by now, on which the client has perhaps repeated the publish.
-      Session* session = client != nullptr ? client->session() : worker_->sessions().find(session_);
+      Session* session = client != nullptr ? client->session() : worker().sessions().find(session_);
       client = session == nullptr ? nullptr : session->client();
       if (session != nullptr) {
-        receipt_complete(*worker_, *session, id_, failure);
+        receipt_complete(worker(), *session, id_, failure);
       }
     }
     if (client != nullptr) {
       client->inbound_complete(id_, qos_, failure);
     }
-    delete this;
   }
 
-  WorkerBroker* worker_;  // looked at only on its thread: a hold may outlive it
-  std::shared_ptr<WorkerLifeline> lifeline_;
+ private:
   ClientHandle client_;
   SessionNumber session_;
   PacketId id_;

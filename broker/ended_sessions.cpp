@@ -8,6 +8,7 @@
 #include "store/store.h"
 
 #include <limits>
+#include <memory>
 #include <utility>
 
 namespace iotcore::broker {
@@ -36,16 +37,14 @@ class WorkerSessions::EndedPage final : public PendingAck {
 
  private:
   static void on_complete(PendingAck& self, std::optional<Errc> failure) {
-    auto* page = static_cast<EndedPage*>(&self);
+    std::unique_ptr<EndedPage> page(static_cast<EndedPage*>(&self));
     // If one of them could not be kept, all stay where they are: the next start passes them on.
-    if (failure || !page->lifeline_->post([page] { page->finish(); })) {
-      delete page;
+    if (!failure) {
+      const std::shared_ptr<WorkerLifeline> lifeline = page->lifeline_;
+      lifeline->post([own = std::move(page)] {
+        own->owner_->erase_ended_page(own->ended_, own->rows_);
+      });
     }
-  }
-
-  void finish() {
-    owner_->erase_ended_page(ended_, rows_);
-    delete this;
   }
 
   WorkerSessions* owner_;  // there as long as the lifeline posts

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "broker/exactly_once.h"
+#include "broker/worker_ack.h"
 #include "broker/worker_broker.h"
 
 #include <memory>
@@ -46,32 +47,17 @@ class WorkerBroker::Context final : public PublishContext {
 
  private:
   // What a QoS 2 publish waits for before it is committed.
-  class OthersKept final : public PendingAck {
+  class OthersKept final : public WorkerAck<OthersKept> {
    public:
     OthersKept(WorkerBroker& worker, std::shared_ptr<ExactlyOnce> publish)
-        : PendingAck(&OthersKept::on_complete),
-          worker_(&worker),
-          lifeline_(worker.lifeline()),
-          publish_(std::move(publish)) {}
-
-   private:
-    static void on_complete(PendingAck& self, std::optional<Errc> failure) {
-      auto* others = static_cast<OthersKept*>(&self);
-      if (WorkerBroker::current() == others->worker_) {
-        others->finish(failure);
-      } else if (!others->lifeline_->post([others, failure] { others->finish(failure); })) {
-        delete others;
-      }
-    }
+        : WorkerAck(worker), publish_(std::move(publish)) {}
 
     void finish(std::optional<Errc> failure) {
       publish_->failure = failure;
-      worker_->on_part(publish_, ExactlyOnce::Part());
-      delete this;
+      worker().on_part(publish_, ExactlyOnce::Part());
     }
 
-    WorkerBroker* worker_;  // looked at only on its thread: a hold may outlive it
-    std::shared_ptr<WorkerLifeline> lifeline_;
+   private:
     std::shared_ptr<ExactlyOnce> publish_;  // also of the workers that make its parts
   };
 
