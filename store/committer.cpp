@@ -270,10 +270,14 @@ void Committer::set_failure(std::optional<Error> failure) {
   } else if (!failed_ || failed_->message() != failure->message()) {
     log(LogLevel::kError, "store.failed", {{"error", failure->message()}});
   }
-  failures_.fetch_add(failure ? 1 : 0, std::memory_order_release);
   failed_ = failure;
-  const std::lock_guard lock(mutex_);
-  failure_ = std::move(failure);
+  const std::uint64_t risen = failure ? 1 : 0;
+  {
+    const std::lock_guard lock(mutex_);
+    failure_ = std::move(failure);
+  }
+  // Last: who has seen the number of failures rise sees why, too, until the store has recovered.
+  failures_.fetch_add(risen, std::memory_order_release);
 }
 
 }  // namespace iotcore::store

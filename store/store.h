@@ -99,8 +99,8 @@ class Store {
   // batch causes no fsync of its own: it becomes durable with the next that does.
   virtual void commit(Batch batch, Executor* on, CommitDone done) = 0;
 
-  // A hint, after the fact and in order: in process after the commit; in a cluster it may be late
-  // or lost, so that caches re-check revisions now and then.
+  // After the fact and in order; posted to `on` before the commit completes. In a cluster it may be
+  // late or lost, so that caches re-check revisions now and then.
   [[nodiscard]] virtual Watch watch(
       Table table, std::string_view prefix, Executor& on, Function<void(const Change&)> changed
   ) = 0;

@@ -348,7 +348,9 @@ TEST_CASE("a watch hears of its prefix, in order, and nothing after its end") {
   };
   auto watch = std::optional(store.watch(Table::kRegistry, "k", executor, write_down));
   put(store, "j", "not watched");
+  CHECK(executor.posts() == 0);
   const Revision revision = put(store, "k1", "1");
+  CHECK(executor.posts() == 1);  // before the commit completed
   Batch batch;
   batch.put(Table::kRegistry, "k2", "2");
   batch.erase(Table::kRegistry, "k1");
