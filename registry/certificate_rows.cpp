@@ -1,9 +1,11 @@
 #include "registry/certificate_rows.h"
 
 #include "base/crypto.h"
+#include "registry/certificate_standing.h"
 #include "registry/keys.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace iotcore::registry {
 namespace {
@@ -19,12 +21,21 @@ void set_attributes(
   }
 }
 
-// Calls visit(key) for each place of a certificate in a list.
-template <typename Visitor>
-void for_each_place(std::string_view id, const record::Certificate& record, const Visitor& visit) {
+store::Key key_by_end(std::string_view id, const record::Certificate& record) {
   // What ended before 1970 counts as ended then.
   const auto end = static_cast<std::uint64_t>(std::max<std::int64_t>(record.not_after_ms(), 0));
-  visit(keys::certificates_by_end().u64(end).text(id));
+  return std::move(keys::certificates_by_end().u64(end).text(id));
+}
+
+// The certificate's row, and what CertificateIndex reads.
+void put_record(store::Batch& batch, std::string_view id, const record::Certificate& record) {
+  batch.put(keys::kPrincipals, keys::certificate(id), to_row(record));
+  batch.put(keys::kPrincipals, key_by_end(id, record), standing_to_row(standing_of(record)));
+}
+
+// Calls visit(key) for each place of a certificate in a list by age.
+template <typename Visitor>
+void for_each_place(std::string_view id, const record::Certificate& record, const Visitor& visit) {
   for (const bool oldest_first : {true, false}) {
     const std::uint64_t age = keys::age_segment(oldest_first, record.created_ms());
     visit(keys::certificates_by_age(oldest_first).u64(age).text(id));
@@ -68,7 +79,7 @@ void put_new_certificate(
     store::Batch& batch, std::string_view id, const record::Certificate& record
 ) {
   batch.expect_absent(keys::kPrincipals, keys::certificate(id));
-  batch.put(keys::kPrincipals, keys::certificate(id), to_row(record));
+  put_record(batch, id, record);
   for_each_place(id, record, [&batch](const store::Key& key) {
     batch.put(keys::kPrincipals, key, {});
   });
@@ -78,6 +89,7 @@ void erase_certificate(
     store::Batch& batch, std::string_view id, const record::Certificate& record
 ) {
   batch.erase(keys::kPrincipals, keys::certificate(id));
+  batch.erase(keys::kPrincipals, key_by_end(id, record));
   for_each_place(id, record, [&batch](const store::Key& key) {
     batch.erase(keys::kPrincipals, key);
   });
@@ -108,7 +120,7 @@ void put_certificate(
     store::Batch& batch, std::string_view id, const Stored<record::Certificate>& certificate
 ) {
   batch.expect_revision(keys::kPrincipals, keys::certificate(id), certificate.revision);
-  batch.put(keys::kPrincipals, keys::certificate(id), to_row(certificate.record));
+  put_record(batch, id, certificate.record);
 }
 
 Result<std::size_t> count_ending(

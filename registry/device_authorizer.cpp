@@ -29,6 +29,13 @@ Error missing_certificate() {
       .with("code", "NOT_AUTHENTICATED");
 }
 
+bool may_register(const Error& error) {
+  const auto& details = error.details();
+  return std::any_of(details.begin(), details.end(), [](const auto& detail) {
+    return detail.first == kMayRegister;
+  });
+}
+
 }  // namespace
 
 // The reason's name (auth.md section 3), for the log.
@@ -126,6 +133,12 @@ void DeviceAuthorizer::connect_unknown(const broker::ConnectRequest& request, An
 void DeviceAuthorizer::connect_device(
     DeviceFacts facts, std::string der, WorkerId worker, Answer answer
 ) {
+  // Who is turned away anyhow takes nobody's time on the pool.
+  const Status known = devices_.check_certificate(facts);
+  if (!known && !may_register(known.error())) {
+    answer(refuse(facts, known.error()));
+    return;
+  }
   workers_.blocking().post(
       [this, facts = std::move(facts), der = std::move(der), worker, answer = std::move(answer)](
       ) mutable {
@@ -225,11 +238,7 @@ Result<std::shared_ptr<LiveDevice>> DeviceAuthorizer::open(
   if (device || helpers_.registration == nullptr || certificate_der.empty()) {
     return device;
   }
-  const auto& details = device.error().details();
-  const bool may_register = std::any_of(details.begin(), details.end(), [](const auto& detail) {
-    return detail.first == GrantReader::kMayRegister;
-  });
-  if (may_register && helpers_.registration->on_connect(certificate_der, facts)) {
+  if (may_register(device.error()) && helpers_.registration->on_connect(certificate_der, facts)) {
     return devices_.open(facts);
   }
   return device;

@@ -89,24 +89,19 @@ policy::Context context_of(
   return context;
 }
 
-Status GrantReader::check(const record::Certificate& certificate) const {
-  switch (certificate.status()) {
-    case record::ACTIVE:
-      break;
-    case record::PENDING_ACTIVATION:
-      return fail(Error(Errc::kNotAuthorized, "the certificate waits for its activation")
-                      .with("code", "DEVICE_CERTIFICATE_INACTIVE")
-                      .with(std::string(kMayRegister), ""));
-    case record::REVOKED:
-      return not_authenticated("DEVICE_CERTIFICATE_REVOKED", "the certificate is revoked");
+Status GrantReader::check_certificate(const DeviceFacts& facts) const {
+  if (index_ == nullptr || facts.certificate_id.empty()) {
+    return {};
+  }
+  const CertificateIndex::Finding found = index_->find(facts.certificate_id);
+  switch (found.knowledge) {
+    case CertificateIndex::Knowledge::kNotRegistered:
+      return certificate_not_registered();
+    case CertificateIndex::Knowledge::kRegistered:
+      return check_standing(found.standing, clock_.wall());
     default:
-      return not_authenticated("DEVICE_CERTIFICATE_INACTIVE", "the certificate is not active");
+      return {};
   }
-  const std::int64_t now_ms = to_epoch_ms(clock_.wall());
-  if (now_ms < certificate.not_before_ms() || now_ms > certificate.not_after_ms()) {
-    return not_authenticated("NOT_AUTHENTICATED", "the certificate is out of its validity");
-  }
-  return {};
 }
 
 Result<std::vector<std::string>> GrantReader::operator_policy_names(std::string_view resource) {
@@ -144,6 +139,7 @@ Result<Grants> GrantReader::read(const DeviceFacts& facts) {
   if (!facts.operator_resource.empty()) {
     return read_operator(facts);
   }
+  IOTCORE_TRY(check_certificate(facts));
   IOTCORE_ASSIGN(
       const auto found,
       find_record<record::Certificate>(
@@ -151,11 +147,9 @@ Result<Grants> GrantReader::read(const DeviceFacts& facts) {
       )
   );
   if (!found) {
-    return fail(Error(Errc::kNotAuthorized, "the certificate is not registered")
-                    .with("code", "DEVICE_CERTIFICATE_NOT_REGISTERED")
-                    .with(std::string(kMayRegister), ""));
+    return certificate_not_registered();
   }
-  IOTCORE_TRY(check(found->record));
+  IOTCORE_TRY(check_standing(standing_of(found->record), clock_.wall()));
   if (found->record.mode() == record::SNI_ONLY && found->record.has_ca_certificate_id() &&
       facts.server_name.empty()) {
     return not_authenticated(

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "proto/record/principals.pb.h"
+#include "registry/certificate_index.h"
 #include "registry/options.h"
 #include "registry/policy/compile.h"
 #include "store/store.h"
@@ -75,13 +76,20 @@ class GrantReader {
  public:
   using Compiled = std::shared_ptr<const policy::CompiledPolicies>;
 
-  GrantReader(store::Store& store, const Clock& clock, const Options& options)
-      : store_(store), clock_(clock), options_(options) {}
+  // `index` may be null: then the store is asked for every certificate.
+  GrantReader(
+      store::Store& store,
+      const Clock& clock,
+      const Options& options,
+      CertificateIndex* index = nullptr
+  )
+      : store_(store), clock_(clock), options_(options), index_(index) {}
 
   // kNotAuthorized, with the detail "code" (auth.md section 3), if the certificate is unknown, not ACTIVE or out of its time; with the detail
   // kMayRegister if automatic registration may change that.
-  static constexpr std::string_view kMayRegister = "may_register";
   Result<Grants> read(const DeviceFacts& facts);
+  // The same refusals as far as memory tells, without asking the store: for workers, too.
+  Status check_certificate(const DeviceFacts& facts) const;
 
   // The parts of it, for those who ask what a device could do.
 
@@ -99,7 +107,6 @@ class GrantReader {
   Result<Compiled> compiled(const std::vector<std::string>& policy_names);
 
  private:
-  Status check(const record::Certificate& certificate) const;
   Result<std::string> message_properties(const DeviceFacts& facts, const policy::ThingFacts& thing);
   Result<Grants> read_operator(const DeviceFacts& facts);
   // Of one device: with what an authorizer has added.
@@ -113,6 +120,7 @@ class GrantReader {
   store::Store& store_;
   const Clock& clock_;
   const Options& options_;
+  CertificateIndex* const index_;
 
   // By names and revisions: devices that have the same policies share one compiled form.
   std::mutex mutex_;

@@ -34,7 +34,7 @@
 //   c certificate id           record.Certificate
 //   d created_ms id            empty: certificates, oldest first
 //   D ~created_ms id           empty: certificates, newest first
-//   y not_after_ms id          empty: certificates by their end
+//   y not_after_ms id          the standing: certificates by their end
 //   b ca created_ms id         empty: certificates of a CA, oldest first
 //   B ca ~created_ms id        empty: certificates of a CA, newest first
 //   x offered_ms id            empty: certificates offered to other accounts, oldest first

@@ -62,6 +62,11 @@ class LiveDevices {
   // Reads the grants; from then on they are current. Blocking. Second owner of a device: the change that is just being applied to it.
   Result<std::shared_ptr<LiveDevice>> open(DeviceFacts facts);
 
+  // What open() would refuse for the certificate's sake, as far as that is in memory: never blocks.
+  Status check_certificate(const DeviceFacts& facts) const {
+    return reader_.check_certificate(facts);
+  }
+
   // One whose rights come from elsewhere, and change by replace() alone; nothing: it has none any more.
   std::shared_ptr<LiveDevice> adopt(DeviceFacts facts, Grants grants);
   void replace(LiveDevice& device, std::optional<Grants> grants);

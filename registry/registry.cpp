@@ -49,7 +49,8 @@ Registry::Registry(
       domain_table_(store, pool),
       domain_configurations_(store, clock, options_, domain_table_),
       role_aliases_(store, clock, options_),
-      grants_(store, clock, options_),
+      certificate_index_(store, clock, pool),
+      grants_(store, clock, options_, &certificate_index_),
       effective_policies_(store, clock, options_, grants_),
       devices_(store, grants_, pool) {
   provisioner_.on_groups(

@@ -3,6 +3,7 @@
 #include "registry/authorizers.h"
 #include "registry/billing_groups.h"
 #include "registry/ca_certificates.h"
+#include "registry/certificate_index.h"
 #include "registry/certificate_registration.h"
 #include "registry/certificate_transfer.h"
 #include "registry/certificates.h"
@@ -98,6 +99,8 @@ class Registry {
 
   GrantReader& grants() { return grants_; }
 
+  CertificateIndex& certificate_index() { return certificate_index_; }
+
   // What DeviceAuthorizer and HttpAuthorizer decide by.
   LiveDevices& devices() { return devices_; }
 
@@ -138,6 +141,7 @@ class Registry {
   DomainTable domain_table_;
   DomainConfigurations domain_configurations_;
   RoleAliases role_aliases_;
+  CertificateIndex certificate_index_;
   GrantReader grants_;
   EffectivePolicies effective_policies_;
   LiveDevices devices_;

@@ -231,7 +231,7 @@ Status App::Parts::make_broker() {
   custom_authorizers->on_lost([this](const std::string& client_id) {
     broker->disconnect_client(ClientId(client_id), broker::CloseReason::kAuthError);
   });
-  watch_certificate_ends(metrics, *store, clock);
+  watch_certificates(metrics, *store, clock, registry->certificate_index());
   keys->on_withdrawn([this](const std::string& key) {
     broker->disconnect_principal(key, broker::CloseReason::kAuthError);
   });

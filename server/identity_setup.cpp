@@ -60,7 +60,25 @@ registry::AuthorizerFunctions authorizer_functions(
   return functions;
 }
 
-void watch_certificate_ends(Metrics& metrics, store::Store& store, const Clock& clock) {
+void watch_certificates(
+    Metrics& metrics,
+    store::Store& store,
+    const Clock& clock,
+    const registry::CertificateIndex& index
+) {
+  metrics.gauge_from(
+      "iotcore_certificates",
+      "Registered certificates that have been read into memory, which takes a moment after the "
+      "start",
+      {},
+      [&index] { return static_cast<double>(index.size()); }
+  );
+  metrics.gauge_from(
+      "iotcore_certificate_index_bytes",
+      "Memory by which certificates are found when their devices connect",
+      {},
+      [&index] { return static_cast<double>(index.memory_bytes()); }
+  );
   metrics.gauge_from(
       "iotcore_certificates_ending_soon",
       "Registered certificates that end within 30 days; 10000 at most",

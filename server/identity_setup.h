@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "registry/authorizer_function.h"
+#include "registry/certificate_index.h"
 #include "rules/engine.h"
 #include "server/config.h"
 #include "server/secrets.h"
@@ -20,7 +21,12 @@ registry::AuthorizerFunctions authorizer_functions(
     const std::unique_ptr<Secrets>& secrets
 );
 
-// A gauge of the certificates that end soon. All of it outlives the last scrape.
-void watch_certificate_ends(Metrics& metrics, store::Store& store, const Clock& clock);
+// Gauges of the certificates: those that end soon, and those in memory. All of it outlives the last scrape.
+void watch_certificates(
+    Metrics& metrics,
+    store::Store& store,
+    const Clock& clock,
+    const registry::CertificateIndex& index
+);
 
 }  // namespace iotcore::server

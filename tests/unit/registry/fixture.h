@@ -23,10 +23,14 @@ class ManualExecutor final : public Executor {
 
   void run() {
     while (!tasks_.empty()) {
-      Function<void()> task = std::move(tasks_.front());
-      tasks_.pop_front();
-      task();
+      run_one();
     }
+  }
+
+  void run_one() {
+    Function<void()> task = std::move(tasks_.front());
+    tasks_.pop_front();
+    task();
   }
 
  private:
