@@ -79,7 +79,7 @@ bool has_config(const record::CaCertificate& record) {
 
 Result<pki::Certificate> parse_ca(std::string_view pem, WallTime now) {
   IOTCORE_ASSIGN(pki::Certificate ca, pki::parse_certificate_pem(pem));
-  if (!ca.is_ca) {
+  if (!pki::is_ca_certificate(ca.der)) {
     return fail(
         Errc::kCertificateValidation,
         "The certificate is not a CA's: its basic constraints do not say CA:TRUE."

@@ -1,9 +1,10 @@
 #include "registry/pki/certificate.h"
 
 #include "base/crypto.h"
-#include "registry/pki/openssl.h"
+#include "registry/pki/certificate_parts.h"
 
 #include <openssl/asn1.h>
+#include <openssl/err.h>
 
 #include <array>
 #include <ctime>
@@ -81,9 +82,9 @@ std::string ip_address(const ASN1_OCTET_STRING* address) {
 
 // The subject's or the issuer's alternative names, by the names after "AlternativeName." in policy
 // variables.
-void add_alternative_names(const X509* certificate, int extension, NameAttributes& out) {
+void add_alternative_names(const CertificateBody& body, int extension, NameAttributes& out) {
   const GeneralNamesPtr names(
-      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, extension, nullptr, nullptr))
+      static_cast<GENERAL_NAMES*>(X509V3_get_d2i(body.extensions, extension, nullptr, nullptr))
   );
   for (int i = 0; names != nullptr && i < sk_GENERAL_NAME_num(names.get()); ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
@@ -124,8 +125,8 @@ bool wall_time(const ASN1_TIME* time, WallTime& out) {
   return true;
 }
 
-std::string serial_number_of(const X509* certificate) {
-  const BignumPtr number(ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), nullptr));
+std::string serial_number_of(const ASN1_INTEGER* serial_number) {
+  const BignumPtr number(ASN1_INTEGER_to_BN(serial_number, nullptr));
   if (number == nullptr) {
     return {};
   }
@@ -143,43 +144,50 @@ std::string hash_of(const X509_NAME* name) {
   return to_hex(as_text(sha256({reinterpret_cast<const char*>(der), size})));
 }
 
-Result<Certificate> describe(X509* x509) {
+Result<Certificate> describe(const CertificateParts& parts) {
+  const CertificateBody& body = *parts.body;
   Certificate out;
-  out.der = to_der(x509);
+  out.der = to_der(parts);
   out.id = certificate_id_of(out.der);
-  if (!wall_time(X509_get0_notBefore(x509), out.not_before) ||
-      !wall_time(X509_get0_notAfter(x509), out.not_after)) {
+  if (!wall_time(body.validity->notBefore, out.not_before) ||
+      !wall_time(body.validity->notAfter, out.not_after)) {
     return fail(Errc::kCertificateValidation, "The certificate's validity cannot be read.");
   }
-  out.serial_number = serial_number_of(x509);
-  const EVP_PKEY* key = X509_get0_pubkey(x509);
-  out.strong_key = key != nullptr && is_strong_key(key);
-  out.is_ca = X509_check_ca(x509) == 1;
-  out.subject_hash = hash_of(X509_get_subject_name(x509));
-  out.issuer_hash = hash_of(X509_get_issuer_name(x509));
-  out.subject = attributes_of(X509_get_subject_name(x509));
-  out.issuer = attributes_of(X509_get_issuer_name(x509));
-  add_alternative_names(x509, NID_subject_alt_name, out.subject);
-  add_alternative_names(x509, NID_issuer_alt_name, out.issuer);
+  out.serial_number = serial_number_of(body.serial_number);
+  out.strong_key = has_strong_key(parts);
+  out.subject_hash = hash_of(body.subject);
+  out.issuer_hash = hash_of(body.issuer);
+  out.subject = attributes_of(body.subject);
+  out.issuer = attributes_of(body.issuer);
+  add_alternative_names(body, NID_subject_alt_name, out.subject);
+  add_alternative_names(body, NID_issuer_alt_name, out.issuer);
+  ERR_clear_error();
   return out;
 }
 
 }  // namespace
 
 Result<Certificate> parse_certificate_der(std::string_view der) {
-  const X509Ptr x509 = certificate_from_der(der);
-  if (x509 == nullptr) {
+  const CertificatePartsPtr parts = parts_from_der(der);
+  if (parts == nullptr) {
     return fail(Errc::kCertificateValidation, "The certificate is not valid DER.");
   }
-  return describe(x509.get());
+  return describe(*parts);
 }
 
 Result<Certificate> parse_certificate_pem(std::string_view pem) {
-  const X509Ptr x509 = certificate_from_pem(pem);
-  if (x509 == nullptr) {
+  const CertificatePartsPtr parts = parts_from_pem(pem);
+  if (parts == nullptr) {
     return fail(Errc::kCertificateValidation, "The certificate is not valid PEM.");
   }
-  return describe(x509.get());
+  return describe(*parts);
+}
+
+bool is_ca_certificate(std::string_view der) {
+  const X509Ptr x509 = certificate_from_der(der);
+  const bool is_ca = x509 != nullptr && X509_check_ca(x509.get()) == 1;
+  ERR_clear_error();
+  return is_ca;
 }
 
 bool is_issued_by(std::string_view der, std::string_view ca_der) {

@@ -26,7 +26,6 @@ struct Certificate {
   NameAttributes issuer;
   std::string subject_hash;  // SHA-256 of the name's DER form, in hex
   std::string issuer_hash;
-  bool is_ca = false;       // says so of itself (basicConstraints CA:TRUE)
   bool strong_key = false;  // RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519
 
   bool valid_at(WallTime t) const { return not_before <= t && t <= not_after; }
@@ -35,6 +34,9 @@ struct Certificate {
 // kCertificateValidation if it is none.
 Result<Certificate> parse_certificate_der(std::string_view der);
 Result<Certificate> parse_certificate_pem(std::string_view pem);
+
+// Whether it says of itself that it is a CA's (basicConstraints CA:TRUE), and its key may sign certificates.
+bool is_ca_certificate(std::string_view der);
 
 // Whether the CA named in the certificate is this one, and its key signed it.
 bool is_issued_by(std::string_view der, std::string_view ca_der);
