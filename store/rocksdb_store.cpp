@@ -6,6 +6,7 @@
 #include "store/committer.h"
 #include "store/keys.h"
 #include "store/watch_list.h"
+#include "store/write_order.h"
 
 #include <fmt/format.h>
 #include <rocksdb/cache.h>
@@ -331,6 +332,7 @@ class RocksDbStore final : public Store, private GroupWriter {
   Status checkpoint(const std::filesystem::path& dir) override;
 
   Health health() const override { return committer_->health(); }
+
   std::uint64_t failures() const override { return committer_->failures(); }
 
   Executor& readers() override { return readers_; }
@@ -348,6 +350,7 @@ class RocksDbStore final : public Store, private GroupWriter {
  private:
   Result<std::optional<Revision>> revision_of(Table table, std::string_view key) override;
   Status write(std::span<const AcceptedView> group, bool sync) override;
+  rocksdb::Status add(const OperationView& operation, Revision revision);
   Status recover() override;
   Status try_disk();
   Revision last_revision() override;
@@ -362,7 +365,8 @@ class RocksDbStore final : public Store, private GroupWriter {
   mutable std::shared_mutex db_mutex_;
   std::unique_ptr<Database> db_;
 
-  rocksdb::WriteBatch group_;  // of the committer's thread
+  rocksdb::WriteBatch group_;       // of the committer's thread
+  std::vector<WriteView> ordered_;  // the same
   WatchList watches_;
   ThreadPool readers_;
   std::unique_ptr<Committer> committer_;
@@ -477,33 +481,22 @@ Result<std::optional<Revision>> RocksDbStore::revision_of(Table table, std::stri
 Status RocksDbStore::write(std::span<const AcceptedView> group, bool sync) {
   group_.Clear();
   rocksdb::Status added;
-  for (const AcceptedView& accepted : group) {
-    std::string revision;
-    append_u64(revision, number(accepted.revision));
-    accepted.batch->for_each([&](const OperationView& operation) {
-      rocksdb::ColumnFamilyHandle* table = db_->table(operation.table);
-      rocksdb::Status status;
-      switch (operation.kind) {
-        case OperationView::Kind::kPut: {
-          const rocksdb::Slice key = slice(operation.key);
-          const std::array value = {rocksdb::Slice(revision), slice(operation.value)};
-          status = group_.Put(table, {&key, 1}, {value.data(), static_cast<int>(value.size())});
-          break;
-        }
-        case OperationView::Kind::kErase:
-          status = group_.Delete(table, slice(operation.key));
-          break;
-        case OperationView::Kind::kEraseRange:
-          status = group_.DeleteRange(table, slice(operation.key), slice(operation.value));
-          break;
-        case OperationView::Kind::kExpectAbsent:
-        case OperationView::Kind::kExpectRevision:
-          break;
-      }
-      if (!status.ok() && added.ok()) {
-        added = status;
-      }
-    });
+  const auto add_write = [&](const OperationView& operation, Revision revision) {
+    const rocksdb::Status status = add(operation, revision);
+    if (!status.ok() && added.ok()) {
+      added = status;
+    }
+  };
+  if (order_writes(group, ordered_)) {
+    for (const WriteView& write : ordered_) {
+      add_write(write.operation, write.revision);
+    }
+  } else {
+    for (const AcceptedView& accepted : group) {
+      accepted.batch->for_each([&](const OperationView& operation) {
+        add_write(operation, accepted.revision);
+      });
+    }
   }
   if (!added.ok()) {
     return fail(error_of("encoding a group", added));
@@ -515,6 +508,27 @@ Status RocksDbStore::write(std::span<const AcceptedView> group, bool sync) {
     return fail(error_of("writing", written));
   }
   return {};
+}
+
+rocksdb::Status RocksDbStore::add(const OperationView& operation, Revision revision) {
+  rocksdb::ColumnFamilyHandle* table = db_->table(operation.table);
+  switch (operation.kind) {
+    case OperationView::Kind::kPut: {
+      std::string before_value;  // short enough for no allocation
+      append_u64(before_value, number(revision));
+      const rocksdb::Slice key = slice(operation.key);
+      const std::array value = {rocksdb::Slice(before_value), slice(operation.value)};
+      return group_.Put(table, {&key, 1}, {value.data(), static_cast<int>(value.size())});
+    }
+    case OperationView::Kind::kErase:
+      return group_.Delete(table, slice(operation.key));
+    case OperationView::Kind::kEraseRange:
+      return group_.DeleteRange(table, slice(operation.key), slice(operation.value));
+    case OperationView::Kind::kExpectAbsent:
+    case OperationView::Kind::kExpectRevision:
+      break;
+  }
+  return rocksdb::Status::OK();
 }
 
 Status RocksDbStore::recover() {
