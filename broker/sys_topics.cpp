@@ -39,7 +39,9 @@ SysTopics::SysTopics(WorkerBroker& worker)
           Load{"publish/received"},
           Load{"publish/sent"},
           Load{"publish/dropped"},
-          Load{"connections"}} {}
+          Load{"connections"},
+          Load{"bytes/received"},
+          Load{"bytes/sent"}} {}
 
 SysTopics::Totals SysTopics::totals_of(WorkerBroker& worker) {
   const WorkerBroker::Counters& counters = worker.counters();
@@ -54,6 +56,10 @@ SysTopics::Totals SysTopics::totals_of(WorkerBroker& worker) {
                    counters.dropped_mailbox.value() + counters.dropped_too_large.value() +
                    counters.dropped_expired.value();
   totals.connects = counters.connects.value();
+  if (const WorkerBroker::Traffic& traffic = worker.traffic(); traffic.received != nullptr) {
+    totals.bytes_received = traffic.received->value();
+    totals.bytes_sent = traffic.sent->value();
+  }
   return totals;
 }
 
@@ -84,6 +90,8 @@ void SysTopics::add(const Totals& totals) {
   totals_.delivered += totals.delivered;
   totals_.dropped += totals.dropped;
   totals_.connects += totals.connects;
+  totals_.bytes_received += totals.bytes_received;
+  totals_.bytes_sent += totals.bytes_sent;
   if (--answers_missing_ == 0) {
     publish_all();
   }
@@ -106,12 +114,12 @@ void SysTopics::publish_all() {
   publish("clients/expired", std::to_string(totals_.expired));
   publish("clients/maximum", std::to_string(connected_max_));
   publish("subscriptions/count", std::to_string(totals_.subscriptions));
-  publish(
-      "shared_subscriptions/count", std::to_string(worker_.shared().tree().group_count())
-  );
+  publish("shared_subscriptions/count", std::to_string(worker_.shared().tree().group_count()));
   publish("publish/messages/received", std::to_string(totals_.received));
   publish("publish/messages/sent", std::to_string(totals_.delivered));
   publish("publish/messages/dropped", std::to_string(totals_.dropped));
+  publish("bytes/received", std::to_string(totals_.bytes_received));
+  publish("bytes/sent", std::to_string(totals_.bytes_sent));
   publish("retained messages/count", std::to_string(retained.count()));
   publish("store/messages/count", std::to_string(retained.count()));
   publish("store/messages/bytes", std::to_string(retained.bytes()));
@@ -120,6 +128,8 @@ void SysTopics::publish_all() {
   publish_load(loads_[1], totals_.delivered, minutes);
   publish_load(loads_[2], totals_.dropped, minutes);
   publish_load(loads_[3], totals_.connects, minutes);
+  publish_load(loads_[4], totals_.bytes_received, minutes);
+  publish_load(loads_[5], totals_.bytes_sent, minutes);
 }
 
 void SysTopics::publish_load(Load& load, std::uint64_t total, double minutes) {

@@ -32,6 +32,8 @@ class SysTopics {
     std::uint64_t delivered = 0;
     std::uint64_t dropped = 0;
     std::uint64_t connects = 0;
+    std::uint64_t bytes_received = 0;
+    std::uint64_t bytes_sent = 0;
   };
 
   // A rate per minute over the last 1, 5 and 15 minutes, the older the less it counts.
@@ -54,7 +56,7 @@ class SysTopics {
   Totals totals_;
   std::size_t answers_missing_ = 0;
   std::uint64_t connected_max_ = 0;
-  std::array<Load, 4> loads_;
+  std::array<Load, 6> loads_;
   std::map<std::string, std::string, std::less<>> published_;
 };
 

@@ -165,6 +165,7 @@ class WorkerBroker {
 
   // A row of a commit that failed: it is erased before anything else is done to the store.
   void erase_ghost(store::Table table, std::string_view key);
+
   // It is written anew.
   void forget_ghost(store::Table table, std::string_view key) { ghosts_.forget(table, key); }
 
@@ -205,6 +206,16 @@ class WorkerBroker {
   };
 
   Counters& counters() { return counters_; }
+
+  // Bytes of this worker's connections, counted by whoever has the sockets. Before the workers run; for as long as they do.
+  struct Traffic {
+    const Counter* received = nullptr;
+    const Counter* sent = nullptr;
+  };
+
+  void set_traffic(Traffic traffic) { traffic_ = traffic; }
+
+  const Traffic& traffic() const { return traffic_; }
 
   LimitCounters& limits() { return limits_; }
 
@@ -402,6 +413,7 @@ class WorkerBroker {
   bool ghosts_scheduled_ = false;
   Counters counters_;
   LimitCounters limits_;
+  Traffic traffic_;
   ConnectAdmission admission_;
   std::shared_ptr<WorkerLifeline> lifeline_;  // shared with what waits for the worker
   std::unique_ptr<Housekeeper> housekeeper_;  // of the first worker

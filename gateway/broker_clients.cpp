@@ -1,3 +1,4 @@
+#include "broker/worker_broker.h"
 #include "broker/workers.h"
 #include "gateway/client_factory.h"
 
@@ -11,6 +12,10 @@ std::unique_ptr<broker::Client> BrokerClients::make(
     WorkerId worker, broker::Link& link, broker::PeerIdentity peer, bool over_websocket
 ) {
   return broker::Client::make(workers_.broker(worker), link, std::move(peer), over_websocket);
+}
+
+void BrokerClients::counts_traffic(WorkerId worker, const Counter& received, const Counter& sent) {
+  workers_.broker(worker).set_traffic({&received, &sent});
 }
 
 }  // namespace iotcore::gateway

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/ids.h"
+#include "base/metrics.h"
 #include "broker/client.h"
 
 #include <memory>
@@ -24,6 +25,8 @@ class ClientFactory {
   virtual std::unique_ptr<broker::Client> make(
       WorkerId worker, broker::Link& link, broker::PeerIdentity peer, bool over_websocket
   ) = 0;
+  // Where that worker's connections count their bytes. Before the workers run.
+  virtual void counts_traffic(WorkerId worker, const Counter& received, const Counter& sent) = 0;
 };
 
 class BrokerClients final : public ClientFactory {
@@ -35,6 +38,7 @@ class BrokerClients final : public ClientFactory {
   std::unique_ptr<broker::Client> make(
       WorkerId worker, broker::Link& link, broker::PeerIdentity peer, bool over_websocket
   ) override;
+  void counts_traffic(WorkerId worker, const Counter& received, const Counter& sent) override;
 
  private:
   broker::Workers& workers_;

@@ -50,6 +50,7 @@ WorkerCounters::WorkerCounters(Metrics& metrics)
 
 WorkerGateway::WorkerGateway(Gateway& gateway, WorkerId id)
     : gateway_(gateway), id_(id), loop_(gateway.workers_.loop(id)), counters_(gateway.metrics_) {
+  clients().counts_traffic(id, counters_.bytes_in, counters_.bytes_out);
   loop_.at_turn_end(turn_order::kFlush, [this] { end_turn(); });
 }
 

@@ -229,8 +229,13 @@ class Limits(unittest.TestCase):
     def test_statistics_on_request(self):
         server = self.start("mqtt.sys_topics_interval_s=1")
         subscriber = Subscriber(server, "$SYS/broker/#", client_id="operator")
-        wait_until(lambda: {"$SYS/broker/clients/connected", "$SYS/broker/uptime", "$SYS/broker/load/publish/sent/1min"}
+        wait_until(lambda: {"$SYS/broker/clients/connected", "$SYS/broker/uptime", "$SYS/broker/load/publish/sent/1min", "$SYS/broker/load/bytes/sent/1min"}
                    <= {message.topic for message in subscriber.messages})
+        size = 100_000
+        subscriber.publish("t", b"x" * size)
+        for way in ("received", "sent"):
+            wait_until(lambda: any(message.topic == f"$SYS/broker/bytes/{way}" and int(message.payload) > (size if way == "received" else 0)
+                                   for message in subscriber.messages))
         subscriber.close()
 
 

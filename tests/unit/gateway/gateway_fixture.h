@@ -217,6 +217,8 @@ class FakeClients final : public ClientFactory {
     return std::make_unique<FakeClient>(seen_, worker, workers_.loop(worker), link);
   }
 
+  void counts_traffic(WorkerId, const Counter&, const Counter&) override {}
+
  private:
   Seen& seen_;
   WorkerThreads& workers_;
