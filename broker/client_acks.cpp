@@ -93,13 +93,13 @@ void ClientSession::send_pubrel(PacketId id) {
 void ClientSession::on_pubrel(PacketId id) {
   ReceivedIds& received = session_->received();
   const ReceivedIds::State state = received.state(id);
-  InboundAck* due = find_receipt(id);
-  if (due == nullptr && state == ReceivedIds::State::kPending) {
-    due = &rare().inbound_acks.emplace_back(InboundAck{
-        id, mqtt::Qos::kExactlyOnce, false, mqtt::Reason::kSuccess});
-  }
-  if (due != nullptr) {
+  if (state == ReceivedIds::State::kPending) {
     // The client has not waited for PUBREC. PUBCOMP comes behind it: before, the identifier would not be free for another message.
+    InboundAck* due = find_receipt(id);
+    if (due == nullptr) {
+      due = &rare().inbound_acks.emplace_back(InboundAck{
+          id, mqtt::Qos::kExactlyOnce, false, mqtt::Reason::kSuccess});
+    }
     due->released = true;
     return;
   }
