@@ -28,7 +28,7 @@ constexpr std::uint64_t zero_bytes(std::uint64_t word) {
   return ~(((word & ~kHighBits) + ~kHighBits) | word) & kHighBits;
 }
 
-// f(word) for all of the text, the last word filled up with zeros.
+// f(word) for all of the text, the last word filled up with U+0001.
 template <typename F>
 void for_each_word(std::string_view text, F&& f) {
   std::uint64_t word = 0;
@@ -37,7 +37,7 @@ void for_each_word(std::string_view text, F&& f) {
     f(word);
   }
   if (!text.empty()) {
-    word = 0;
+    word = kOnes;
     std::memcpy(&word, text.data(), text.size());
     f(word);
   }
@@ -73,7 +73,12 @@ bool has_wildcard(std::string_view filter) {
 }
 
 bool is_valid_topic(std::string_view topic, const TopicLimits& limits) {
-  return is_within(topic, limits) && !has_wildcard(topic);
+  // No U+0000 either: it may come in by HTTP and from what a rule has put together.
+  std::uint64_t found = 0;
+  for_each_word(topic, [&found](std::uint64_t word) {
+    found |= zero_bytes(word ^ (kOnes * '+')) | zero_bytes(word ^ (kOnes * '#')) | zero_bytes(word);
+  });
+  return found == 0 && is_within(topic, limits);
 }
 
 bool is_publish_topic(std::string_view topic, const TopicLimits& limits) {

@@ -19,6 +19,14 @@ TEST_CASE("topic names are valid without wildcards and within the limits") {
     CAPTURE(invalid);
     CHECK_FALSE(is_valid_topic(invalid, limits));
   }
+  for (std::size_t length = 1; length <= 20; ++length) {
+    for (std::size_t at = 0; at < length; ++at) {
+      std::string topic(length, 'a');
+      CHECK(is_valid_topic(topic));
+      topic[at] = '\0';
+      CHECK_FALSE(is_valid_topic(topic));
+    }
+  }
 }
 
 TEST_CASE("MQTT-4.7.1-1 to -3: wildcards fill a level, # only the last one") {
