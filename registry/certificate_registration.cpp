@@ -24,7 +24,16 @@ Result<pki::Certificate> parse_device_certificate(std::string_view pem) {
 }
 
 Result<record::CertificateStatus> wanted_status(bool has_status, const std::string& status) {
-  return has_status ? status_from_request(status) : record::INACTIVE;
+  if (!has_status) {
+    return record::INACTIVE;
+  }
+  auto wanted = status_from_request(status);
+  if (!wanted) {
+    return fail(
+        Errc::kCertificateState, "Not allowed to register certificate with " + status + " status"
+    );
+  }
+  return wanted;
 }
 
 }  // namespace
@@ -100,6 +109,23 @@ Result<RegisteredCa> CertificateRegistration::choose_issuer(
   return std::move(issuers.front());
 }
 
+Status CertificateRegistration::take_issuer(
+    const pki::Certificate& certificate,
+    const api::RegisterCertificateRequest& request,
+    NewCertificate& as
+) {
+  IOTCORE_ASSIGN(const RegisteredCa ca, choose_issuer(certificate, request));
+  if (ca.row.record.status() != record::ACTIVE) {
+    return fail(
+        Errc::kCertificateState,
+        "The CA certificate " + ca.id + " is not ACTIVE: nothing new is registered with it"
+    );
+  }
+  as.mode = ca.row.record.mode();
+  as.ca_certificate_id = ca.id;
+  return {};
+}
+
 Result<api::RegisterCertificateResponse> CertificateRegistration::register_of_ca(
     const api::RegisterCertificateRequest& request
 ) {
@@ -111,15 +137,16 @@ Result<api::RegisterCertificateResponse> CertificateRegistration::register_of_ca
   if (request.set_as_active()) {
     as.status = record::ACTIVE;
   }
-  IOTCORE_ASSIGN(const RegisteredCa ca, choose_issuer(certificate, request));
-  if (ca.row.record.status() != record::ACTIVE) {
-    return fail(
-        Errc::kCertificateState,
-        "The CA certificate " + ca.id + " is not ACTIVE: nothing new is registered with it"
-    );
+  // Before it is asked who signed it: that it is here says more.
+  IOTCORE_ASSIGN(
+      const auto present, store_.get(keys::kPrincipals, keys::certificate(certificate.id))
+  );
+  if (present) {
+    return certificate_exists(certificate.id, options_.account.arn("cert", certificate.id));
   }
-  as.mode = ca.row.record.mode();
-  as.ca_certificate_id = ca.id;
+  if (request.has_ca_certificate_pem() || !authority_.has_issued(certificate.der)) {
+    IOTCORE_TRY(take_issuer(certificate, request, as));
+  }
   IOTCORE_TRY(add(certificate, as));
   api::RegisterCertificateResponse response;
   response.set_certificate_arn(options_.account.arn("cert", certificate.id));

@@ -5,6 +5,7 @@
 #include "proto/record/principals.pb.h"
 #include "registry/certificate_rows.h"
 #include "registry/options.h"
+#include "registry/pki/certificate_authority.h"
 #include "registry/rows.h"
 
 #include <optional>
@@ -23,11 +24,16 @@ struct RegisteredCa {
 // Registers certificates that others have issued. Requests have passed their bounds. Blocking; any thread.
 class CertificateRegistration {
  public:
-  CertificateRegistration(store::Store& store, const Clock& clock, const Options& options)
-      : store_(store), clock_(clock), options_(options) {}
+  CertificateRegistration(
+      store::Store& store,
+      const Clock& clock,
+      const Options& options,
+      const pki::CertificateAuthority& authority
+  )
+      : store_(store), clock_(clock), options_(options), authority_(authority) {}
 
-  // Of a registered CA: kCertificateValidation if none signed it, kCertificateConflict if several did and the request does not say which,
-  // kCertificateState if it is not ACTIVE.
+  // Of a registered CA, or of our own: kAlreadyExists; kCertificateValidation if none signed it, kCertificateConflict if several did and the request
+  // does not say which, kCertificateState if it is not ACTIVE.
   Result<api::RegisterCertificateResponse> register_of_ca(
       const api::RegisterCertificateRequest& request
   );
@@ -43,6 +49,12 @@ class CertificateRegistration {
   Status add(const pki::Certificate& certificate, const NewCertificate& as);
 
  private:
+  // Says of whom the certificate is, unless that CA is not ACTIVE.
+  Status take_issuer(
+      const pki::Certificate& certificate,
+      const api::RegisterCertificateRequest& request,
+      NewCertificate& as
+  );
   Result<RegisteredCa> choose_issuer(
       const pki::Certificate& certificate, const api::RegisterCertificateRequest& request
   );
@@ -50,6 +62,7 @@ class CertificateRegistration {
   store::Store& store_;
   const Clock& clock_;
   const Options& options_;
+  const pki::CertificateAuthority& authority_;
 };
 
 }  // namespace iotcore::registry

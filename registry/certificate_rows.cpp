@@ -163,7 +163,10 @@ Result<record::CertificateStatus> status_from_request(std::string_view name) {
 }
 
 tl::unexpected<Error> certificate_exists(const std::string& id, const std::string& arn) {
-  return fail(Error(Errc::kAlreadyExists, "The certificate is already registered (id: " + id + ")")
+  return fail(Error(
+                  Errc::kAlreadyExists,
+                  "The certificate is already provisioned or registered (id: " + id + ")"
+  )
                   .with("resourceId", id)
                   .with("resourceArn", arn));
 }

@@ -29,7 +29,7 @@ Registry::Registry(
       billing_groups_(store, clock, options_, thing_writer_, events_),
       logging_options_(store),
       certificates_(store, clock, options_, authority),
-      certificate_registration_(store, clock, options_),
+      certificate_registration_(store, clock, options_, authority),
       certificate_transfer_(store, clock, options_),
       ca_certificates_(store, clock, options_),
       policies_(store, clock, options_),

@@ -273,6 +273,14 @@ Result<KeysAndCertificate> CertificateAuthority::make_device_certificate(KeyType
       to_pem(certificate.get()), public_key_to_pem(key.get()), private_key_to_pem(key.get())};
 }
 
+bool CertificateAuthority::has_issued(std::string_view der) const {
+  const X509Ptr certificate = certificate_from_der(der);
+  const bool verified =
+      certificate != nullptr && X509_verify(certificate.get(), impl_->issuer()->key.get()) == 1;
+  ignore_error(Status(fail(openssl_error("verifying"))), "empties the library's queue");
+  return verified;
+}
+
 Result<std::string> CertificateAuthority::sign_device_request(std::string_view request_pem) const {
   const RequestPtr request = request_from_pem(request_pem);
   EVP_PKEY* key = request == nullptr ? nullptr : X509_REQ_get0_pubkey(request.get());

@@ -66,6 +66,9 @@ class CertificateAuthority {
   // P-256, P-384 and P-521).
   Result<std::string> sign_device_request(std::string_view request_pem) const;
 
+  // Whether the intermediate of now has signed it.
+  bool has_issued(std::string_view der) const;
+
   // server.pem and server.key of `folder` while they are the intermediate's, fit `names` (host names
   // and addresses) and last another 30 days; else made anew and written. "localhost", 127.0.0.1, ::1
   // and the machine's host name are always among the names. The chain is in it.

@@ -105,8 +105,8 @@ class Certificates(Refusals, unittest.TestCase):
         self.pki.ca("nobody")
         orphan = self.pki.signed("orphan", "nobody")
         self.refused("CertificateValidationException", 400, self.iot.register_certificate, certificatePem=orphan)
-        self.refused("InvalidRequestException", 400, self.iot.register_certificate_without_ca, certificatePem=orphan,
-                     status="PENDING_ACTIVATION")
+        for register in (self.iot.register_certificate, self.iot.register_certificate_without_ca):
+            self.refused("CertificateStateException", 406, register, certificatePem=orphan, status="PENDING_ACTIVATION")
         self.refused("CertificateValidationException", 400, self.iot.register_certificate_without_ca,
                      certificatePem=self.pki.signed("weak", "nobody", bits=1024))
         made = self.iot.register_certificate_without_ca(certificatePem=orphan, status="ACTIVE")
@@ -114,6 +114,21 @@ class Certificates(Refusals, unittest.TestCase):
         described = self.iot.describe_certificate(certificateId=made["certificateId"])["certificateDescription"]
         self.assertEqual((described["status"], described["certificateMode"]), ("ACTIVE", "SNI_ONLY"))
         self.assertNotIn("caCertificateId", described)
+
+    def test_certificates_of_our_own_ca_are_registered_again(self):
+        made = self.iot.create_keys_and_certificate()
+        pem, arn = made["certificatePem"], made["certificateArn"]
+        for register in (self.iot.register_certificate, self.iot.register_certificate_without_ca):
+            self.refused("ResourceAlreadyExistsException", 409, register, certificatePem=pem)
+        self.iot.delete_certificate(certificateId=made["certificateId"])
+        self.assertEqual(self.iot.register_certificate(certificatePem=pem, setAsActive=True)["certificateArn"], arn)
+        described = self.iot.describe_certificate(certificateId=made["certificateId"])["certificateDescription"]
+        self.assertEqual((described["status"], described["certificateMode"], described["certificatePem"]), ("ACTIVE", "DEFAULT", pem))
+        self.assertNotIn("caCertificateId", described)
+        self.iot.update_certificate(certificateId=made["certificateId"], newStatus="INACTIVE")
+        self.iot.delete_certificate(certificateId=made["certificateId"])
+        self.refused("CertificateValidationException", 400, self.iot.register_certificate, certificatePem=pem,
+                     caCertificatePem=self.pki.ca("stranger"))
 
     def test_ca_certificates_are_listed_by_age(self):
         self.iot.create_provisioning_template(templateName="shared", templateBody=TEMPLATE, type="JITP",
