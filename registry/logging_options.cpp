@@ -31,6 +31,27 @@ std::string_view field_of(std::string_view target_type) {
                                          : "";
 }
 
+Status check_events(const api::SetV2LoggingOptionsRequest& request) {
+  constexpr std::size_t kNameMax = 512;
+  constexpr std::string_view kDestination =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_/#";
+  for (const auto& event : request.event_configurations()) {
+    if (event.event_type().empty() || event.event_type().size() > kNameMax) {
+      return fail(Errc::kInvalidRequest, "An eventType has 1 to 512 characters");
+    }
+    const std::string& destination = event.log_destination();
+    if (event.has_log_destination() &&
+        (destination.empty() || destination.size() > kNameMax ||
+         destination.find_first_not_of(kDestination) != std::string::npos)) {
+      return fail(
+          Errc::kInvalidRequest,
+          "A logDestination has 1 to 512 letters, digits and characters of . - _ / #"
+      );
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 LoggingOptions::~LoggingOptions() {
@@ -109,6 +130,7 @@ Result<record::LoggingOptions> LoggingOptions::read_configured(store::Batch& bat
 Result<api::SetV2LoggingOptionsResponse> LoggingOptions::set_v2(
     const api::SetV2LoggingOptionsRequest& request
 ) {
+  IOTCORE_TRY(check_events(request));
   IOTCORE_TRY(until_no_conflict([&]() -> Status {
     store::Batch batch;
     IOTCORE_ASSIGN(record::LoggingOptions options, read(batch));

@@ -24,6 +24,17 @@ Status check_keys(const Tags::List& tags) {
   return {};
 }
 
+Status check_count(std::size_t count) {
+  if (count > kTagsMax) {
+    return fail(
+        Errc::kLimitExceeded,
+        "A resource can have at most " + std::to_string(kTagsMax) + " tags, not " +
+            std::to_string(count)
+    );
+  }
+  return {};
+}
+
 Tags::Kind in_registry(store::Key (*key)(std::string_view)) {
   return {keys::kRegistry, [key](std::string_view name) { return key(name).take(); }};
 }
@@ -72,7 +83,7 @@ Status Tags::erase(store::Store& store, store::Batch& batch, std::string_view re
   return {};
 }
 
-Result<std::string> Tags::expect_resource(store::Batch& batch, std::string_view arn) {
+Result<Tags::Resource> Tags::resource_of(std::string_view arn) const {
   const std::string prefix = options_.account.arn_prefix();
   const std::size_t slash = arn.find('/', prefix.size());
   if (!arn.starts_with(prefix) || slash == std::string_view::npos) {
@@ -80,76 +91,125 @@ Result<std::string> Tags::expect_resource(store::Batch& batch, std::string_view 
         Errc::kInvalidRequest, "Not an ARN of this account: expected " + prefix + "KIND/NAME"
     );
   }
-  const auto kind = kinds_.find(arn.substr(prefix.size(), slash - prefix.size()));
-  if (kind == kinds_.end()) {
+  const auto home = kinds_.find(arn.substr(prefix.size(), slash - prefix.size()));
+  if (home == kinds_.end()) {
     return fail(
         Errc::kInvalidRequest, "Resources of the ARN " + std::string(arn) + " have no tags"
     );
   }
-  const std::string key = kind->second.key(arn.substr(slash + 1));
-  IOTCORE_ASSIGN(const auto row, store_.get(kind->second.table, key));
+  return Resource{std::string(arn.substr(prefix.size())), arn.substr(slash + 1), &home->second};
+}
+
+Status Tags::expect(store::Batch& batch, const Resource& resource, const Kind& kind) {
+  const std::string key = kind.key(resource.name);
+  IOTCORE_ASSIGN(const auto row, store_.get(kind.table, key));
   if (!row) {
-    return fail(Errc::kNotFound, "Resource " + std::string(arn) + " does not exist");
+    return fail(
+        Errc::kNotFound,
+        "Resource " + options_.account.arn_prefix() + resource.path + " does not exist"
+    );
   }
-  batch.expect_revision(kind->second.table, key, row->revision);
-  return std::string(arn.substr(prefix.size()));
+  batch.expect_revision(kind.table, key, row->revision);
+  return {};
 }
 
 Result<api::TagResourceResponse> Tags::tag(const api::TagResourceRequest& request) {
-  IOTCORE_TRY(until_no_conflict([&] { return try_tag(request); }));
+  IOTCORE_TRY(check_keys(request.tags()));
+  IOTCORE_ASSIGN(const Resource resource, resource_of(request.resource_arn()));
+  if (const auto* keeper = std::get_if<Keeper>(resource.home)) {
+    IOTCORE_TRY(keeper->change(resource.name, [&request](ByKey& tags) {
+      for (const api::Tag& tag : request.tags()) {
+        tags.insert_or_assign(tag.key(), tag.value());
+      }
+      return check_count(tags.size());
+    }));
+    return api::TagResourceResponse();
+  }
+  const Kind& kind = std::get<Kind>(*resource.home);
+  IOTCORE_TRY(until_no_conflict([&] { return try_tag(resource, kind, request.tags()); }));
   return api::TagResourceResponse();
 }
 
-Status Tags::try_tag(const api::TagResourceRequest& request) {
-  IOTCORE_TRY(check_keys(request.tags()));
+Status Tags::try_tag(const Resource& resource, const Kind& kind, const List& tags) {
   store::Batch batch;
-  IOTCORE_ASSIGN(const std::string resource, expect_resource(batch, request.resource_arn()));
+  IOTCORE_TRY(expect(batch, resource, kind));
   IOTCORE_ASSIGN(
       const std::vector<store::Entry> rows,
-      store_.scan(keys::kRegistry, keys::tags_of(resource), {}, kTagsMax + 1)
+      store_.scan(keys::kRegistry, keys::tags_of(resource.path), {}, kTagsMax + 1)
   );
   std::set<std::string> names;
   for (const store::Entry& row : rows) {
     names.insert(segment_of(row.key, 1));
   }
-  for (const api::Tag& tag : request.tags()) {
+  for (const api::Tag& tag : tags) {
     names.insert(tag.key());
   }
-  if (names.size() > kTagsMax) {
-    return fail(
-        Errc::kLimitExceeded,
-        "A resource can have at most " + std::to_string(kTagsMax) + " tags, not " +
-            std::to_string(names.size())
-    );
-  }
-  IOTCORE_TRY(put(batch, resource, request.tags()));
+  IOTCORE_TRY(check_count(names.size()));
+  IOTCORE_TRY(put(batch, resource.path, tags));
   return commit(store_, std::move(batch));
 }
 
 Result<api::UntagResourceResponse> Tags::untag(const api::UntagResourceRequest& request) {
-  IOTCORE_TRY(until_no_conflict([&] { return try_untag(request); }));
+  IOTCORE_ASSIGN(const Resource resource, resource_of(request.resource_arn()));
+  if (const auto* keeper = std::get_if<Keeper>(resource.home)) {
+    IOTCORE_TRY(keeper->change(resource.name, [&request](ByKey& tags) {
+      for (const std::string& key : request.tag_keys()) {
+        tags.erase(key);
+      }
+      return Status();
+    }));
+    return api::UntagResourceResponse();
+  }
+  const Kind& kind = std::get<Kind>(*resource.home);
+  IOTCORE_TRY(until_no_conflict([&] { return try_untag(resource, kind, request.tag_keys()); }));
   return api::UntagResourceResponse();
 }
 
-Status Tags::try_untag(const api::UntagResourceRequest& request) {
+Status Tags::try_untag(
+    const Resource& resource,
+    const Kind& kind,
+    const google::protobuf::RepeatedPtrField<std::string>& tag_keys
+) {
   store::Batch batch;
-  IOTCORE_ASSIGN(const std::string resource, expect_resource(batch, request.resource_arn()));
-  for (const std::string& tag : request.tag_keys()) {
-    batch.erase(keys::kRegistry, keys::tags_of(resource).text(tag));
+  IOTCORE_TRY(expect(batch, resource, kind));
+  for (const std::string& key : tag_keys) {
+    batch.erase(keys::kRegistry, keys::tags_of(resource.path).text(key));
   }
   return commit(store_, std::move(batch));
 }
 
 Result<api::ListTagsForResourceResponse> Tags::list(const api::ListTagsForResourceRequest& request
 ) {
+  IOTCORE_ASSIGN(const Resource resource, resource_of(request.resource_arn()));
+  const auto* keeper = std::get_if<Keeper>(resource.home);
+  if (keeper == nullptr) {
+    return page_of(resource, std::get<Kind>(*resource.home), request);
+  }
+  if (request.has_next_token()) {
+    // They are one page: none was given out.
+    return fail(Errc::kInvalidRequest, "Invalid pagination token");
+  }
+  IOTCORE_ASSIGN(const ByKey tags, keeper->read(resource.name));
+  api::ListTagsForResourceResponse response;
+  for (const auto& [key, value] : tags) {
+    auto& tag = *response.add_tags();
+    tag.set_key(key);
+    tag.set_value(value);
+  }
+  return response;
+}
+
+Result<api::ListTagsForResourceResponse> Tags::page_of(
+    const Resource& resource, const Kind& kind, const api::ListTagsForResourceRequest& request
+) {
   // A batch that goes nowhere.
   store::Batch batch;
-  IOTCORE_ASSIGN(const std::string resource, expect_resource(batch, request.resource_arn()));
+  IOTCORE_TRY(expect(batch, resource, kind));
   IOTCORE_ASSIGN(
       PageRequest page,
       PageRequest::make(
           keys::kRegistry,
-          keys::tags_of(resource),
+          keys::tags_of(resource.path),
           optional_text(request.has_next_token(), request.next_token()),
           std::nullopt
       )

@@ -3,6 +3,8 @@
 namespace iotcore::registry {
 namespace {
 
+constexpr std::size_t kValueBytesMax = 4096;
+
 // The operation models one error for whatever a single resource says.
 Error of_resource(Error error) {
   switch (error.code()) {
@@ -28,6 +30,14 @@ Result<api::RegisterThingResponse> ThingRegistration::register_thing(
   const provisioning::Parameters parameters(
       request.parameters().begin(), request.parameters().end()
   );
+  for (const auto& [name, value] : parameters) {
+    if (value.size() > kValueBytesMax) {
+      return fail(
+          Errc::kInvalidRequest,
+          "The parameter " + name + " is longer than " + std::to_string(kValueBytesMax) + " bytes"
+      );
+    }
+  }
   IOTCORE_ASSIGN(const provisioning::Resources resources, parsed.evaluate(parameters));
   const auto made = provisioner_.apply(resources);
   if (!made) {

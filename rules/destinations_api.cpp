@@ -2,6 +2,9 @@
 
 #include "base/crypto.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace iotcore::rules {
 namespace {
 
@@ -120,6 +123,14 @@ Result<api::ListTopicRuleDestinationsResponse> list_topic_rule_destinations(
 Result<api::UpdateTopicRuleDestinationResponse> update_topic_rule_destination(
     Engine& engine, const api::UpdateTopicRuleDestinationRequest& request
 ) {
+  constexpr std::string_view kStatuses[] = {
+      "ENABLED", "DISABLED", "IN_PROGRESS", "ERROR", "DELETING"};
+  if (std::ranges::find(kStatuses, request.status()) == std::end(kStatuses)) {
+    return fail(
+        Errc::kInvalidRequest,
+        "status is ENABLED, DISABLED or IN_PROGRESS, not '" + request.status() + "'"
+    );
+  }
   IOTCORE_TRY(engine.built_ins().destinations.update(request.arn(), request.status()));
   return api::UpdateTopicRuleDestinationResponse();
 }
@@ -134,6 +145,11 @@ Result<api::DeleteTopicRuleDestinationResponse> delete_topic_rule_destination(
 Result<api::ConfirmTopicRuleDestinationResponse> confirm_topic_rule_destination(
     Engine& engine, const api::ConfirmTopicRuleDestinationRequest& request
 ) {
+  constexpr std::size_t kTokenBytesMax = 2048;
+  if (request.confirmation_token().empty() ||
+      request.confirmation_token().size() > kTokenBytesMax) {
+    return fail(Errc::kInvalidRequest, "confirmationToken has 1 to 2048 characters");
+  }
   IOTCORE_TRY(engine.built_ins().destinations.confirm(request.confirmation_token()));
   return api::ConfirmTopicRuleDestinationResponse();
 }

@@ -69,6 +69,11 @@ class RuleCatalog {
   Status replace(RuleDefinition rule);
   Status erase(std::string_view name);
   Status set_enabled(std::string_view name, bool enabled);
+  // Puts what `change` makes of a rule's tags in their place; the rule runs on as it is. kNotFound.
+  Status change_tags(
+      std::string_view name,
+      const std::function<Status(std::map<std::string, std::string>&)>& change
+  );
   Result<CatalogRule> get(std::string_view name) const;
 
   // Calls visit(const CatalogRule&) for rules in the order of their names, from after `after` on, until it answers false.

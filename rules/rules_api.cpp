@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace iotcore::rules {
 namespace {
 
@@ -88,6 +90,9 @@ Result<std::vector<std::pair<std::string, std::string>>> parse_tags(std::string_
       return fail(
           Errc::kInvalidRequest, "tags must be at most 50 pairs like key1=value1&key2=value2"
       );
+    }
+    if (std::ranges::any_of(tags, [&key](const auto& tag) { return tag.first == *key; })) {
+      return fail(Errc::kInvalidRequest, "tags has the key " + *key + " twice");
     }
     tags.emplace_back(*key, *value);
   }

@@ -308,6 +308,24 @@ void register_rules(gateway::OperationRegistry& operations, rules::Engine& engin
   add(operations, "ConfirmTopicRuleDestination", engine, &rules::confirm_topic_rule_destination);
 }
 
+// Rules keep their tags themselves, as rule files say them too.
+void keep_tags_of_rules(registry::Tags& tags, rules::Engine& engine) {
+  using ByKey = registry::Tags::ByKey;
+  tags.add_keeper(
+      "rule",
+      {[&engine](std::string_view name) -> Result<ByKey> {
+         const auto rule = engine.catalog().get(name);
+         if (!rule) {
+           return fail(Errc::kNotFound, "Rule '" + std::string(name) + "' does not exist");
+         }
+         return ByKey(rule->definition.tags.begin(), rule->definition.tags.end());
+       },
+       [&engine](std::string_view name, const std::function<Status(ByKey&)>& change) {
+         return engine.catalog().change_tags(name, change);
+       }}
+  );
+}
+
 }  // namespace
 
 void register_operations(gateway::OperationRegistry& operations, const OperationOwners& owners) {
@@ -326,6 +344,7 @@ void register_operations(gateway::OperationRegistry& operations, const Operation
   register_role_aliases(operations, owners.registry);
   register_provisioning(operations, owners.registry);
   register_rules(operations, owners.rules);
+  keep_tags_of_rules(owners.registry.tags(), owners.rules);
   operations.add<api::DescribeEndpointRequest, api::DescribeEndpointResponse>(
       "DescribeEndpoint",
       [&endpoint = owners.endpoint](

@@ -114,6 +114,20 @@ class Registry(unittest.TestCase):
         self.refused("InvalidRequest", 400, iot.list_tags_for_resource, resourceArn=ARN + "thing/none")
         self.refused("InvalidRequest", 400, iot.tag_resource, resourceArn=arn, tags=[{"Key": "k" * 129, "Value": ""}])
 
+    def test_bounds_that_are_newer_than_this_sdk(self):
+        template = json.dumps({"Parameters": {"p": {"Type": "String"}}, "Resources": {
+            "c": {"Type": "AWS::IoT::Certificate", "Properties": {"CertificateId": {"Ref": "p"}}}}})
+        self.refused("ResourceRegistrationFailure", 400, self.iot.register_thing, templateBody=template, parameters={"p": "x" * 4096})
+        self.refused("InvalidRequest", 400, self.iot.register_thing, templateBody=template, parameters={"p": "x" * 4097})
+        destination = ARN + "ruledestination/http/none"
+        self.refused("Unauthorized", 401, self.iot.update_topic_rule_destination, arn=destination, status="ENABLED")
+        self.refused("InvalidRequest", 400, self.iot.update_topic_rule_destination, arn=destination, status="SOMEHOW")
+        self.refused("InvalidRequest", 400, self.iot.confirm_topic_rule_destination, confirmationToken="x" * 2049)
+
+    def test_a_message_s_topic_has_no_nul(self):
+        data = self.server.api("iot-data")
+        self.refused("InvalidRequest", 400, data.publish, topic="a\0b", payload=b"x")
+
     def test_registry_events_reach_subscribers(self):
         iot = self.iot
         self.assertEqual(len(iot.describe_event_configurations()["eventConfigurations"]), 11)

@@ -53,6 +53,32 @@ class RuleOperations(unittest.TestCase):
         response = connection.getresponse()
         return response.status, json.loads(response.read())
 
+    def test_rules_have_tags(self):
+        iot = self.server.api()
+        arn = "arn:aws:iot:us-east-1:000000000000:rule/tagged"
+        payload = {"sql": "SELECT * FROM 'tagged'", "actions": [{"republish": {"topic": "tagged/out", "roleArn": ROLE}}]}
+        iot.create_topic_rule(ruleName="tagged", topicRulePayload=payload, tags="team=a%20b&empty=")
+
+        def tags():
+            return {tag["Key"]: tag["Value"] for tag in iot.list_tags_for_resource(resourceArn=arn)["tags"]}
+
+        self.assertEqual(tags(), {"team": "a b", "empty": ""})
+        client = self.subscriber("tagged/out")
+        iot.tag_resource(resourceArn=arn, tags=[{"Key": "team", "Value": "c"}, {"Key": "k"}])
+        iot.untag_resource(resourceArn=arn, tagKeys=["empty", "never"])
+        iot.replace_topic_rule(ruleName="tagged", topicRulePayload={**payload, "description": "d"})
+        self.assertEqual(tags(), {"team": "c", "k": ""})
+        client.publish("tagged", "1")
+        client.wait(1)
+        for refused in (iot.list_tags_for_resource, lambda resourceArn: iot.untag_resource(resourceArn=resourceArn, tagKeys=["a"])):
+            with self.assertRaises(iot.exceptions.ResourceNotFoundException):
+                refused(resourceArn=arn + "2")
+        with self.assertRaises(iot.exceptions.InvalidRequestException):
+            iot.create_topic_rule(ruleName="twice", topicRulePayload=payload, tags="a=1&a=2")
+        iot.delete_topic_rule(ruleName="tagged")
+        iot.create_topic_rule(ruleName="tagged", topicRulePayload=payload)
+        self.assertEqual(tags(), {})
+
     def test_a_dead_letter_is_listed_shown_retried_and_dropped(self):
         rule = self.write("dead.sql", """
 CREATE RULE dead AS SELECT v FROM 'dead/in'

@@ -103,6 +103,43 @@ TEST_CASE("resources have tags") {
   CHECK(f.tags(arn).empty());
 }
 
+TEST_CASE("tags that the owner of a kind keeps") {
+  AccountFixture f;
+  using ByKey = Tags::ByKey;
+  ByKey kept{{"a", "1"}};
+  f.registry.tags().add_keeper(
+      "rule",
+      {[&kept](std::string_view name) -> Result<ByKey> {
+         return name == "r" ? Result<ByKey>(kept) : fail(Errc::kNotFound, "none");
+       },
+       [&kept](std::string_view name, const std::function<Status(ByKey&)>& change) -> Status {
+         if (name != "r") {
+           return fail(Errc::kNotFound, "none");
+         }
+         ByKey changed = kept;
+         IOTCORE_TRY(change(changed));
+         kept = std::move(changed);
+         return {};
+       }}
+  );
+  const std::string arn = std::string(kArn) + "rule/r";
+  CHECK(f.tags(arn) == Tagged{{"a", "1"}});
+  REQUIRE(f.tag(arn, {{"a", "2"}, {"b", ""}}));
+  REQUIRE(f.untag(arn, {"b", "never"}));
+  CHECK(f.tags(arn) == Tagged{{"a", "2"}});
+
+  Tagged many;
+  for (int i = 0; i < 49; ++i) {
+    many["k" + std::to_string(i)] = "";
+  }
+  CHECK(f.tag(arn, many));
+  CHECK(code_of(f.tag(arn, {{"one more", ""}})) == Errc::kLimitExceeded);
+  CHECK(kept.size() == 50);
+  CHECK(code_of(f.tag(arn, {{"aws:x", ""}})) == Errc::kInvalidRequest);
+  CHECK(code_of(f.list(std::string(kArn) + "rule/none")) == Errc::kNotFound);
+  CHECK(code_of(f.untag(std::string(kArn) + "rule/none", {"a"})) == Errc::kNotFound);
+}
+
 TEST_CASE("events are off until they are switched on") {
   AccountFixture f;
   f.start_events();
@@ -236,6 +273,19 @@ TEST_CASE("logging options are kept") {
   CHECK(options->role_arn() == "arn:aws:iam::1:role/r");
   CHECK(options->default_log_level() == "WARN");
   CHECK(options->disable_all_logs());
+  for (const std::string event :
+       {"event_type: ''",
+        "event_type: 'e' log_destination: ''",
+        "event_type: 'e' log_destination: 'a b'"}) {
+    CHECK(
+        code_of(logging.set_v2(Fixture::request<api::SetV2LoggingOptionsRequest>(
+            "event_configurations { " + event + " }"
+        ))) == Errc::kInvalidRequest
+    );
+  }
+  REQUIRE(logging.set_v2(Fixture::request<api::SetV2LoggingOptionsRequest>(
+      "event_configurations { event_type: 'Connect' log_destination: '/a/b-c_1.#' }"
+  )));
 
   const auto set = [&](const std::string& text) {
     return logging.set_level(Fixture::request<api::SetV2LoggingLevelRequest>(text));
