@@ -166,7 +166,7 @@ Status Certificates::try_remove(const api::DeleteCertificateRequest& request) {
   if (found.record.status() == record::ACTIVE) {
     return fail(
         Errc::kCertificateState,
-        "Certificate must be deactivated (not ACTIVE) before deletion (arn: " + arn + ")"
+        "Certificate must be deactivated (not ACTIVE) before deletion. (arn: " + arn + ")"
     );
   }
   IOTCORE_ASSIGN(

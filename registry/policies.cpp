@@ -263,9 +263,7 @@ Result<api::DeletePolicyVersionResponse> Policies::remove_version(
       return no_version(name, request.policy_version_id());
     }
     if (version->id() == policy.default_version_id()) {
-      return fail(
-          Errc::kDeleteConflict, "Cannot delete the default version of a policy (name=" + name + ")"
-      );
+      return fail(Errc::kDeleteConflict, "Cannot delete the default version of a policy");
     }
     auto& versions = *policy.mutable_versions();
     versions.erase(std::find_if(versions.begin(), versions.end(), [version](const auto& one) {

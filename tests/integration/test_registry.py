@@ -120,8 +120,8 @@ class Registry(unittest.TestCase):
         self.refused("ResourceRegistrationFailure", 400, self.iot.register_thing, templateBody=template, parameters={"p": "x" * 4096})
         self.refused("InvalidRequest", 400, self.iot.register_thing, templateBody=template, parameters={"p": "x" * 4097})
         destination = ARN + "ruledestination/http/none"
-        self.refused("Unauthorized", 401, self.iot.update_topic_rule_destination, arn=destination, status="ENABLED")
-        self.refused("InvalidRequest", 400, self.iot.update_topic_rule_destination, arn=destination, status="SOMEHOW")
+        for status, refusal in (("ENABLED", ("Unauthorized", 401)), ("SOMEHOW", ("InvalidRequest", 400))):
+            self.refused(*refusal, lambda new: self.iot.update_topic_rule_destination(arn=destination, status=new), new=status)
         self.refused("InvalidRequest", 400, self.iot.confirm_topic_rule_destination, confirmationToken="x" * 2049)
 
     def test_a_message_s_topic_has_no_nul(self):
