@@ -43,7 +43,7 @@ bool has_line_break(std::string_view text) {
 
 Error error_of(const boost::system::error_code& error) {
   if (error == http::error::header_limit) {
-    return Error(Errc::kLimitExceeded, "the request's head is larger than this server takes");
+    return Error(Errc::kTooLarge, "the request's head is larger than this server takes");
   }
   if (error == http::error::body_limit) {
     return Error(Errc::kTooLarge, "the request's body is larger than this server takes");

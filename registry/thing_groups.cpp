@@ -225,7 +225,9 @@ Status ThingGroups::try_remove(const api::DeleteThingGroupRequest& request) {
   );
   if (has_children) {
     return fail(
-        Errc::kInvalidRequest, "Cannot delete thing group " + name + " while it has child groups"
+        Errc::kInvalidRequest,
+        // Terraform tries again when it reads that.
+        "Cannot delete thing group " + name + " when there are still child groups attached to it"
     );
   }
   Change change;

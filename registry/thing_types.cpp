@@ -30,6 +30,13 @@ bool same_properties(const api::ThingTypeProperties& a, const api::ThingTypeProp
   return a.SerializeAsString() == b.SerializeAsString();
 }
 
+// "5 minutes": Terraform tries again when it reads that.
+std::string in_words(std::chrono::milliseconds wait) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(wait).count();
+  return seconds % 60 == 0 ? std::to_string(seconds / 60) + " minutes"
+                           : std::to_string(seconds) + " seconds";
+}
+
 }  // namespace
 
 Result<api::CreateThingTypeResponse> ThingTypes::create(const api::CreateThingTypeRequest& request
@@ -235,9 +242,8 @@ Status ThingTypes::try_remove(const api::DeleteThingTypeRequest& request) {
   if (deprecated_for_ms < options_.limits.type_deletion_wait.count()) {
     return fail(
         Errc::kInvalidRequest,
-        "Thing type " + name + " must have been deprecated for " +
-            std::to_string(options_.limits.type_deletion_wait.count() / 1000) +
-            " seconds before it is deleted"
+        "Thing type " + name + " cannot be deleted yet. Please wait for " +
+            in_words(options_.limits.type_deletion_wait) + " after deprecation and then retry"
     );
   }
   IOTCORE_ASSIGN(const bool used, has_any(store_, keys::kRegistry, keys::things_of_type(name)));

@@ -181,7 +181,7 @@ Status Things::try_remove(const api::DeleteThingRequest& request) {
   if (attached) {
     return fail(
         Errc::kInvalidRequest,
-        "Cannot delete thing " + name + " because it is attached to one or more principals"
+        "Cannot delete. Thing " + name + " is still attached to one or more principals"
     );
   }
   Change change;

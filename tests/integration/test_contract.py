@@ -394,7 +394,7 @@ class Contract(unittest.TestCase):
         call("Publish", topic="a/b")
         call("Publish", topic="a/b", qos=1, retain=True, payload=b"x", userProperties=json.dumps([{"k": "v"}]),
              payloadFormatIndicator="UTF8_DATA", contentType="text/plain", responseTopic="r", correlationData="Yg==", messageExpiry=60)
-        call("Publish", topic="a/c", retain=True, payload=b"y")
+        call("Publish", topic="a/c", qos=1, retain=True, payload=b"y")
         call("GetRetainedMessage", topic="a/b")
         self.pages("ListRetainedMessages", "retainedTopics")
 

@@ -103,7 +103,7 @@ TEST_CASE("Malformed and oversized requests are errors") {
   CHECK(error_of("GET / HTTP/1.1\r\nHost : a\r\n\r\n") == Errc::kInvalidRequest);
   CHECK(
       error_of("GET / HTTP/1.1\r\nHost: h\r\nA: " + std::string(200, 'a') + "\r\n\r\n", limits) ==
-      Errc::kLimitExceeded
+      Errc::kTooLarge
   );
   CHECK(
       error_of("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n", limits) == Errc::kTooLarge
