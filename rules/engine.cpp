@@ -448,11 +448,11 @@ void Engine::start() {
   sinks_.start();
   rules_.start();
   deferred_.start();
-  watch_disk();
-  runner_->post([this] { watch_series(); });
+  watch_disk(*runner_);
+  runner_->post([this, &runner = *runner_] { watch_series(runner); });
 }
 
-void Engine::watch_series() {
+void Engine::watch_series(SinkRunner& runner) {
   constexpr std::chrono::minutes kEvery{10};
   const auto gone =
       drop_old_points(options_.sink_folder / series::kFileName, targets_, broker_.clock().wall());
@@ -461,10 +461,10 @@ void Engine::watch_series() {
   } else if (*gone > 0) {
     log(LogLevel::kInfo, "series.cleaned", {{"points", *gone}});
   }
-  runner_->post_at(broker_.clock().now() + kEvery, [this] { watch_series(); });
+  runner.post_at(broker_.clock().now() + kEvery, [this, &runner] { watch_series(runner); });
 }
 
-void Engine::watch_disk() {
+void Engine::watch_disk(SinkRunner& runner) {
   if (options_.disk_folder.empty()) {
     return;
   }
@@ -479,7 +479,9 @@ void Engine::watch_disk() {
     }
     outbox_.set_disk_low(is_low);
   }
-  runner_->post_at(broker_.clock().now() + std::chrono::seconds(1), [this] { watch_disk(); });
+  runner.post_at(broker_.clock().now() + std::chrono::seconds(1), [this, &runner] {
+    watch_disk(runner);
+  });
 }
 
 void Engine::stop(Duration deadline) {

@@ -137,8 +137,9 @@ class Engine final : public RuleExecutor {
       WorkerState& worker
   );
   void defer(const LiveRule& live, broker::PublishContext& context, const WorkerState& worker);
-  void watch_disk();
-  void watch_series();
+  // Over and over. Not by runner_, which is empty already while what was posted is run for the last time.
+  void watch_disk(SinkRunner& runner);
+  void watch_series(SinkRunner& runner);
 
   broker::Broker& broker_;
   const EngineOptions options_;

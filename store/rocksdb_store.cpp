@@ -31,14 +31,6 @@
 #include <utility>
 #include <vector>
 
-#ifdef __SANITIZE_THREAD__
-// The library is not built with the sanitizer, which therefore does not see the atomics that order
-// its memory accesses.
-extern "C" const char* __tsan_default_suppressions() {
-  return "race:librocksdb\n";
-}
-#endif
-
 namespace iotcore::store {
 namespace {
 
