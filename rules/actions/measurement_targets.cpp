@@ -53,43 +53,32 @@ Result<std::vector<Property>> properties_of(const Record& record) {
   return all;
 }
 
-// One statement for all values of a record: together or not at all.
+Action::Fields row_of_property(const Property& property) {
+  const std::string value(property.value);
+  const auto only = [&](bool is_it) { return is_it ? value : std::string(); };
+  return postgres_row(
+      std::string(kPropertyTable),
+      {"series", "time"},
+      {"series", "time", "quality", "number", "text", "flag"},
+      {property.series,
+       postgres_time(property.time_ns / kNsInMs),
+       property.quality,
+       only(property.type == "doubleValue" || property.type == "integerValue"),
+       only(property.type == "stringValue"),
+       only(property.type == "booleanValue")}
+  );
+}
+
 Result<PostgresForm> rows_of_properties(const Record& record) {
   IOTCORE_ASSIGN(const std::vector<Property> properties, properties_of(record));
-  std::string statement = fmt::format(
-      "INSERT INTO {}(series, time, quality, number, text, flag) VALUES ", kPropertyTable
-  );
-  std::vector<std::string> values;
-  for (const Property& each : properties) {
-    const std::size_t first = values.size() + 1;
-    statement += fmt::format(
-        "{}(${}, ${}, ${}, ${}, ${}, ${})",
-        values.empty() ? "" : ", ",
-        first,
-        first + 1,
-        first + 2,
-        first + 3,
-        first + 4,
-        first + 5
-    );
-    const bool is_number = each.type == "doubleValue" || each.type == "integerValue";
-    values.push_back(each.series);
-    values.push_back(postgres_time(each.time_ns / kNsInMs));
-    values.push_back(each.quality);
-    values.emplace_back(is_number ? each.value : std::string_view());
-    values.emplace_back(each.type == "stringValue" ? each.value : std::string_view());
-    values.emplace_back(each.type == "booleanValue" ? each.value : std::string_view());
-  }
-  statement +=
-      " ON CONFLICT (series, time) DO UPDATE SET quality = excluded.quality, number = "
-      "excluded.number, text = excluded.text, flag = excluded.flag";
   PostgresForm form;
-  form.fields = postgres_statement(std::move(statement), std::move(values));
-  form.table = kPropertyTable;
+  form.fields = row_of_property(properties.front());
+  for (auto property = properties.begin() + 1; property != properties.end(); ++property) {
+    form.more.push_back(row_of_property(*property));
+  }
   form.create = fmt::format(
       "CREATE TABLE IF NOT EXISTS {}(series text NOT NULL, time timestamptz NOT NULL, quality "
-      "text, "
-      "number double precision, text text, flag boolean, PRIMARY KEY(series, time))",
+      "text, number double precision, text text, flag boolean, PRIMARY KEY(series, time))",
       kPropertyTable
   );
   return form;

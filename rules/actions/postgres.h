@@ -35,9 +35,9 @@ struct Postgres {
 // What a record of another action becomes in PostgreSQL.
 struct PostgresForm {
   Action::Fields fields;               // made by one of those below
+  std::vector<Action::Fields> more;    // rows besides
   std::optional<std::string> payload;  // instead of the record's
   std::string create;  // of a table that is not there; empty: as the postgres action makes it
-  std::string table;   // that one, where the form is a statement
 };
 
 using PostgresFormOf = Result<PostgresForm> (*)(const Record& record);

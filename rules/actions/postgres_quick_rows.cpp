@@ -21,6 +21,10 @@ std::string_view json_text(const JsonTape& tape, const JsonTape::Node& node) {
 
 }  // namespace
 
+std::string quick_name(const Record& record) {
+  return record.fields[1] + '\0' + record.fields[2];
+}
+
 void QuickRows::learn(PostgresResultShape shape) {
   shapes_.add(std::move(shape));
 }
@@ -29,7 +33,7 @@ bool QuickRows::add(const Record& record, PostgresWrites& writes) {
   if (shapes_.empty() || !tape_.parse(record.payload) || tape_.root().kind != JsonKind::kObject) {
     return false;
   }
-  const PostgresResultShape* shape = shapes_.find(record.fields[1], tape_);
+  const PostgresResultShape* shape = shapes_.find(quick_name(record), tape_);
   if (shape == nullptr || !add_values(*shape, writes)) {
     writes.undo_row();
     return false;

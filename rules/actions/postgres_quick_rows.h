@@ -16,7 +16,7 @@ namespace iotcore::rules::actions {
 
 // A result and the row that it becomes, for results of the same members.
 struct PostgresResultShape {
-  std::string table;                 // as the record names it
+  std::string table;                 // quick_name()
   std::vector<std::string> members;  // of the result, in order
   // What each goes to; empty: `payload`, the first column of the row, takes the result as it is.
   std::vector<PostgresColumn> columns;
@@ -25,11 +25,14 @@ struct PostgresResultShape {
   PostgresShapeRef row;
 };
 
+// The table as the record names it, and how it treats rows that are there already.
+std::string quick_name(const Record& record);
+
 // The short way from results to rows: most are shaped as one of the last was, so that nothing has to be looked up and most values are copied as they are
 // written. What is out of the ordinary is left to the long way, which gives the same rows.
 class QuickRows {
  public:
-  // The row of a record with a result to be appended; false: nothing is written.
+  // The row of a record whose result is one; false: nothing is written.
   bool add(const Record& record, PostgresWrites& writes);
   // What the long way has found out of a result.
   void learn(PostgresResultShape shape);

@@ -1,6 +1,7 @@
 #include "rules/actions/postgres_sink.h"
 
 #include "base/log.h"
+#include "rules/actions/postgres_row_groups.h"
 
 #include <fmt/format.h>
 
@@ -12,12 +13,12 @@
 namespace iotcore::rules::actions {
 namespace {
 
-// Fewer rows are not worth the round trips of a COPY.
-constexpr std::size_t kCopyRowsMin = 8;
+// Fewer rows are not worth the round trips of a COPY, or the planning of a statement for all.
+constexpr std::size_t kRowsMin = 8;
 // Statements may take their time, and a transaction's time is bounded.
 constexpr std::size_t kPipelineMax = 500;
-// Of rows among which COPY has found one that is wrong.
-constexpr std::size_t kPipelineOfCopyMax = 64;
+// Of rows among which a statement for all has found one that is wrong.
+constexpr std::size_t kPipelineOfRowsMax = 64;
 constexpr std::size_t kNarrowing = 8;
 constexpr std::size_t kSomewhere = std::numeric_limits<std::size_t>::max();
 // Gaps in what was delivered are rare and short-lived; forgetting an old one could at worst repeat a record.
@@ -205,26 +206,35 @@ PostgresResult<void> PostgresSink::write_items(
   return {};
 }
 
+PostgresSink::Way PostgresSink::way_of(Items& items, std::size_t limit) const {
+  items = items.first(std::min(limit, items.size()));
+  const auto first_other =
+      std::ranges::find_if(items, [this](const auto& item) { return !writes_.are_rows(item); });
+  const auto rows = static_cast<std::size_t>(first_other - items.begin());
+  if (rows < kRowsMin) {
+    items = items.first(std::min(kPipelineMax, items.size()));
+    return Way::kPipeline;
+  }
+  items = items.first(rows);
+  const bool all_appended =
+      std::ranges::all_of(items, [this](const auto& item) { return writes_.are_appended(item); });
+  return all_appended ? Way::kCopy : Way::kArrays;
+}
+
 PostgresResult<std::size_t> PostgresSink::write_some(
     Items items,
     std::span<const Record* const> batch,
     std::span<Outcome> outcomes,
     std::size_t& limit
 ) {
-  items = items.first(std::min(limit, items.size()));
-  const bool by_copy =
-      items.size() >= kCopyRowsMin &&
-      std::ranges::all_of(items, [this](const auto& item) { return writes_.is_row(item); });
-  if (!by_copy) {
-    items = items.first(std::min(kPipelineMax, items.size()));
-  }
-  auto written = transact(items, batch, by_copy);
-  if (!written && !written.error().is_temporary() && by_copy) {
-    if (items.size() > kPipelineOfCopyMax) {
-      limit = std::max(kPipelineOfCopyMax, items.size() / kNarrowing);
+  const Way way = way_of(items, limit);
+  auto written = transact(items, batch, way);
+  if (!written && !written.error().is_temporary() && way != Way::kPipeline) {
+    if (items.size() > kPipelineOfRowsMax) {
+      limit = std::max(kPipelineOfRowsMax, items.size() / kNarrowing);
       return 0;  // again, with fewer of them
     }
-    written = transact(items, batch, false);  // which tells the row
+    written = transact(items, batch, Way::kPipeline);  // which tells the row
   }
   std::size_t well = items.size();
   if (!written) {
@@ -238,7 +248,7 @@ PostgresResult<std::size_t> PostgresSink::write_some(
     // The rows before it are well, so they are a transaction of their own.
     well = written.error().at == kSomewhere ? 0 : written.error().at;
     if (well > 0) {
-      if (auto before = transact(items.first(well), batch, false); !before) {
+      if (auto before = transact(items.first(well), batch, Way::kPipeline); !before) {
         return tl::unexpected(PostgresError{"", std::move(before).error().message, 0});
       }
     }
@@ -254,7 +264,7 @@ PostgresResult<std::size_t> PostgresSink::write_some(
 }
 
 PostgresResult<void> PostgresSink::transact(
-    Items items, std::span<const Record* const> batch, bool by_copy
+    Items items, std::span<const Record* const> batch, Way way
 ) {
   SequenceSet delivered = delivered_;
   SequenceRange range;  // sequences mostly follow one another
@@ -273,7 +283,9 @@ PostgresResult<void> PostgresSink::transact(
   while (delivered.range_count() > kDeliveredRangesMax) {
     delivered.erase_front();
   }
-  auto done = by_copy ? copy_all(items, delivered) : run_all(items, delivered);
+  auto done = way == Way::kCopy     ? copy_all(items, delivered)
+              : way == Way::kArrays ? insert_all(items, delivered)
+                                    : run_all(items, delivered);
   if (done) {
     delivered_ = std::move(delivered);
     return done;
@@ -292,10 +304,12 @@ PostgresResult<void> PostgresSink::copy_all(Items items, const SequenceSet& deli
   // again in order.
   std::vector<const PostgresShape*> shapes;
   for (const PostgresWrites::Item& item : items) {
-    const PostgresShape* shape = writes_.writes_of(item)[0].shape.get();
-    if (shapes.empty() ||
-        (shape != shapes.back() && std::ranges::find(shapes, shape) == shapes.end())) {
-      shapes.push_back(shape);
+    for (const PostgresWrites::Write& row : writes_.writes_of(item)) {
+      const PostgresShape* shape = row.shape.get();
+      if (shapes.empty() ||
+          (shape != shapes.back() && std::ranges::find(shapes, shape) == shapes.end())) {
+        shapes.push_back(shape);
+      }
     }
   }
   std::string sql = begin();
@@ -304,26 +318,54 @@ PostgresResult<void> PostgresSink::copy_all(Items items, const SequenceSet& deli
   }
   sql += "; " + commit(delivered);
   if (shapes.size() == 1) {
-    const std::string_view all =
-        writes_.text(writes_.writes_of(items.front())[0], writes_.writes_of(items.back())[0]);
+    const std::string_view all = writes_.text(
+        writes_.writes_of(items.front()).front(), writes_.writes_of(items.back()).back()
+    );
     return connection_->copy(sql, {&all, 1});
   }
   std::vector<std::string> sorted(shapes.size());
   for (const PostgresWrites::Item& item : items) {
-    const PostgresWrites::Write& row = writes_.writes_of(item)[0];
-    const auto place = std::ranges::find(shapes, row.shape.get()) - shapes.begin();
-    sorted[static_cast<std::size_t>(place)] += writes_.text(row);
+    for (const PostgresWrites::Write& row : writes_.writes_of(item)) {
+      const auto place = std::ranges::find(shapes, row.shape.get()) - shapes.begin();
+      sorted[static_cast<std::size_t>(place)] += writes_.text(row);
+    }
   }
   return connection_->copy(sql, std::vector<std::string_view>(sorted.begin(), sorted.end()));
 }
 
-PostgresResult<void> PostgresSink::run_all(Items items, const SequenceSet& delivered) {
+PostgresResult<void> PostgresSink::run_begin() {
   auto begun = run(begin());
-  if (!begun) {
-    // Somebody has read the row since: what it says has to be read again.
-    return begun.error().sqlstate == kDivisionByZero
-               ? tl::unexpected(PostgresError{"", "another connection writes for this sink", 0})
-               : begun;
+  if (begun) {
+    return begun;
+  }
+  // Somebody has read the row since: what it says has to be read again.
+  return begun.error().sqlstate == kDivisionByZero
+             ? tl::unexpected(PostgresError{"", "another connection writes for this sink", 0})
+             : begun;
+}
+
+PostgresResult<void> PostgresSink::insert_all(Items items, const SequenceSet& delivered) {
+  if (auto begun = run_begin(); !begun) {
+    return begun;
+  }
+  PostgresRowGroups rows;
+  for (const PostgresWrites::Item& item : items) {
+    for (const PostgresWrites::Write& row : writes_.writes_of(item)) {
+      rows.add(*row.shape, writes_.text(row));
+    }
+  }
+  for (const PostgresRowGroups::Group& group : rows.groups()) {
+    connection_->queue(group.shape->insert_all(), array_parameters(group));
+  }
+  if (auto done = connection_->run_queue(); !done) {
+    return done;
+  }
+  return run(commit(delivered));
+}
+
+PostgresResult<void> PostgresSink::run_all(Items items, const SequenceSet& delivered) {
+  if (auto begun = run_begin(); !begun) {
+    return begun;
   }
   std::vector<std::size_t> item_of;  // each statement's
   for (std::size_t i = 0; i < items.size(); ++i) {
@@ -359,7 +401,8 @@ PostgresResult<const PostgresTable*> PostgresSink::find_table(const std::string&
   auto rows = connection_->query(
       "SELECT a.attname, t.typname, t.typcategory, EXISTS(SELECT 1 FROM pg_index i WHERE "
       "i.indrelid "
-      "= a.attrelid AND i.indisprimary AND a.attnum = ANY(i.indkey)) FROM pg_attribute a JOIN "
+      "= a.attrelid AND i.indisprimary AND a.attnum = ANY(i.indkey)), "
+      "format_type(a.atttypid, -1) FROM pg_attribute a JOIN "
       "pg_type t ON t.oid = "
       "a.atttypid WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped AND "
       "a.attgenerated = '' AND a.attidentity <> 'a'",
@@ -375,7 +418,10 @@ PostgresResult<const PostgresTable*> PostgresSink::find_table(const std::string&
   PostgresTable table;
   for (const std::vector<PostgresValue>& row : *rows) {
     table.columns[row[0].value_or("")] = {
-        row[1].value_or(""), row[3].value_or("f") == "t", row[2].value_or("S")[0]};
+        row[1].value_or(""),
+        row[3].value_or("f") == "t",
+        row[2].value_or("S")[0],
+        row[4].value_or("text")};
   }
   if (tables_.size() >= kTablesMax) {
     tables_.clear();

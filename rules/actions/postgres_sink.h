@@ -6,6 +6,7 @@
 #include "rules/sequence_set.h"
 #include "rules/sink.h"
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <span>
@@ -15,8 +16,8 @@
 
 namespace iotcore::rules::actions {
 
-// What the sinks that write to PostgreSQL have in common. A batch is one transaction if all of it is appended rows, which go by COPY; everything else goes in
-// pipelines, some hundreds of records a transaction. A row that PostgreSQL refuses is left out and the others are written: the batch is made smaller until
+// What the sinks that write to PostgreSQL have in common. A batch is one transaction if all of it is rows: those that are only appended go by COPY, others by a
+// statement for all of the same shape; everything else goes in pipelines, some hundreds of records a transaction. A row that PostgreSQL refuses is left out and the others are written: the batch is made smaller until
 // the row is found.
 //
 // Each durable record is written exactly once, whatever crashes: what was written is kept in _iotcore_delivered, in the same transaction. A transaction of
@@ -44,6 +45,8 @@ class PostgresSink : public Sink {
  private:
   using Items = std::span<const PostgresWrites::Item>;
 
+  enum class Way : std::uint8_t { kCopy, kArrays, kPipeline };
+
   PostgresResult<void> ensure_open();
   PostgresResult<void> prepare_delivered();
   PostgresResult<void> read_delivered();
@@ -60,7 +63,11 @@ class PostgresSink : public Sink {
       std::span<Outcome> outcomes,
       std::size_t& limit
   );
-  PostgresResult<void> transact(Items items, std::span<const Record* const> batch, bool by_copy);
+  // How the first of these go, which `items` are then.
+  Way way_of(Items& items, std::size_t limit) const;
+  PostgresResult<void> transact(Items items, std::span<const Record* const> batch, Way way);
+  PostgresResult<void> run_begin();
+  PostgresResult<void> insert_all(Items items, const SequenceSet& delivered);
   PostgresResult<void> copy_all(Items items, const SequenceSet& delivered);
   PostgresResult<void> run_all(Items items, const SequenceSet& delivered);
   void forget_tables();

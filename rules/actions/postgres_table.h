@@ -12,9 +12,10 @@ using PostgresValue = std::optional<std::string>;
 
 // A column as PostgreSQL's catalog has it.
 struct PostgresColumn {
-  std::string type;     // "jsonb", "int4", "_text"
-  bool is_key = false;  // of the table's primary key
-  char category = 'S';  // pg_type.typcategory: N numbers, A arrays, B Boolean, D times
+  std::string type;           // "jsonb", "int4", "_text"
+  bool is_key = false;        // of the table's primary key
+  char category = 'S';        // pg_type.typcategory: N numbers, A arrays, B Boolean, D times
+  std::string cast = "text";  // the type as a cast names it: "timestamp with time zone"
 };
 
 struct PostgresTable {

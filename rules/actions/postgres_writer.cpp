@@ -130,16 +130,12 @@ std::string key_within(const PostgresTable& table, const Row& row) {
   return joined_names(key);
 }
 
-std::string insert_of(const std::string& table, const PostgresShape& shape) {
-  return shape.column_count == 0 ? "INSERT INTO " + postgres_quoted_table(table) + " DEFAULT VALUES"
-                                 : shape.insert();
-}
-
-std::string upsert_of(
-    const std::string& insert, const std::vector<std::string>& columns, std::string_view conflict
-) {
+std::string conflict_clause(const std::vector<std::string>& columns, std::string_view conflict) {
+  if (conflict.empty()) {
+    return {};
+  }
   if (conflict == kPostgresIgnore) {
-    return insert + " ON CONFLICT DO NOTHING";
+    return " ON CONFLICT DO NOTHING";
   }
   const std::vector<std::string> keys = split_names(conflict);
   std::string quoted_keys;
@@ -154,11 +150,26 @@ std::string upsert_of(
     }
   }
   return fmt::format(
-      "{} ON CONFLICT ({}) DO {}",
-      insert,
-      quoted_keys,
-      sets.empty() ? "NOTHING" : "UPDATE SET " + sets
+      " ON CONFLICT ({}) DO {}", quoted_keys, sets.empty() ? "NOTHING" : "UPDATE SET " + sets
   );
+}
+
+// The places of the key's columns among these; empty: they are not all there, or it is not known.
+std::vector<std::size_t> key_places(
+    const std::vector<std::string>& columns, std::string_view conflict
+) {
+  std::vector<std::size_t> places;
+  if (conflict == kPostgresIgnore) {
+    return places;
+  }
+  for (const std::string& key : split_names(conflict)) {
+    const auto found = std::ranges::find(columns, key);
+    if (found == columns.end()) {
+      return {};
+    }
+    places.push_back(static_cast<std::size_t>(found - columns.begin()));
+  }
+  return places;
 }
 
 // For rows of further results with the same members.
@@ -166,7 +177,7 @@ PostgresResultShape result_shape(
     const PostgresTable& table, const Record& record, const json::object& result, const Row& row
 ) {
   PostgresResultShape shape;
-  shape.table = record.fields[1];
+  shape.table = quick_name(record);
   for (const auto& member : result) {
     shape.members.emplace_back(member.key());
     if (!row.is_whole) {
@@ -196,9 +207,12 @@ std::string joined_names(const std::vector<std::string>& names) {
 }
 
 PostgresShapeRef PostgresWriter::shape_of(
-    const std::string& table, const std::vector<std::string>& columns
+    const std::string& name,
+    const PostgresTable& table,
+    const std::vector<std::string>& columns,
+    const std::string& conflict
 ) {
-  std::string key = table;
+  std::string key = name + '\0' + conflict;
   for (const std::string& column : columns) {
     key += '\0';
     key += column;
@@ -210,8 +224,13 @@ PostgresShapeRef PostgresWriter::shape_of(
   if (shapes_.size() >= kShapesMax) {
     shapes_.clear();
   }
-  return shapes_.emplace(std::move(key), std::make_shared<PostgresShape>(table, columns))
-      .first->second;
+  auto shape = std::make_shared<PostgresShape>(name, columns);
+  for (const std::string& column : columns) {
+    shape->types.push_back(table.columns.at(column).cast);
+  }
+  shape->conflict = conflict_clause(columns, conflict);
+  shape->key = key_places(columns, conflict);
+  return shapes_.emplace(std::move(key), std::move(shape)).first->second;
 }
 
 PostgresResult<const PostgresTable*> PostgresWriter::ensure_table(const std::string& name) {
@@ -250,9 +269,9 @@ PostgresResult<void> PostgresWriter::add_writes(const Record& record, PostgresWr
   }
   if (std::exchange(tables_seen_, tables_version()) != tables_version()) {
     quick_.forget();
+    shapes_.clear();
   }
-  const bool is_plain = record.fields[0] == kPostgresTableMode && record.fields[2].empty() &&
-                        record.fields[3].empty();
+  const bool is_plain = record.fields[0] == kPostgresTableMode && record.fields[3].empty();
   if (is_plain && quick_.add(record, writes)) {
     return {};
   }
@@ -282,28 +301,24 @@ PostgresResult<void> PostgresWriter::add_row(
     return tl::unexpected(std::move(row).error());
   }
   add_ours(**table, record, *row);
-  const PostgresShapeRef shape = shape_of(record.fields[1], row->columns);
-  std::string conflict = record.fields[2];
-  if (conflict == kPostgresPrimaryKey) {
-    conflict = key_within(**table, *row);
-  }
-  if (conflict.empty() && !row->values.empty()) {
-    for (const PostgresValue& value : row->values) {
-      writes.append_value(value);
-    }
-    writes.add_row(shape);
-    if (is_plain && result && result->is_object()) {
-      PostgresResultShape learnt = result_shape(**table, record, result->get_object(), *row);
-      learnt.row = shape;
-      quick_.learn(std::move(learnt));
-    }
+  if (row->values.empty()) {
+    writes.add_statement(
+        {"INSERT INTO " + postgres_quoted_table(record.fields[1]) + " DEFAULT VALUES", {}}
+    );
     return {};
   }
-  const std::string insert = insert_of(record.fields[1], *shape);
-  writes.add_statement(
-      {conflict.empty() ? insert : upsert_of(insert, row->columns, conflict),
-       std::move(row->values)}
-  );
+  const std::string conflict =
+      record.fields[2] == kPostgresPrimaryKey ? key_within(**table, *row) : record.fields[2];
+  const PostgresShapeRef shape = shape_of(record.fields[1], **table, row->columns, conflict);
+  for (const PostgresValue& value : row->values) {
+    writes.append_value(value);
+  }
+  writes.add_row(shape);
+  if (is_plain && result && result->is_object()) {
+    PostgresResultShape learnt = result_shape(**table, record, result->get_object(), *row);
+    learnt.row = shape;
+    quick_.learn(std::move(learnt));
+  }
   return {};
 }
 
@@ -313,7 +328,7 @@ PostgresResult<void> BoundPostgresWriter::add_writes(const Record& record, Postg
     return refuse(form.error().message());
   }
   if (!form->create.empty()) {
-    const std::string& table = form->table.empty() ? form->fields[1] : form->table;
+    const std::string& table = form->fields[1];
     auto found = find_table(table, false);
     if (found && *found == nullptr) {
       if (auto made = run(form->create); !made) {
@@ -330,7 +345,15 @@ PostgresResult<void> BoundPostgresWriter::add_writes(const Record& record, Postg
   changed.payload = form->payload ? *std::move(form->payload) : record.payload;
   changed.delivery_id = record.delivery_id;
   changed.received_ms = record.received_ms;
-  return PostgresWriter::add_writes(changed, writes);
+  auto added = PostgresWriter::add_writes(changed, writes);
+  for (Action::Fields& fields : form->more) {
+    if (!added) {
+      break;
+    }
+    changed.fields = std::move(fields);
+    added = PostgresWriter::add_writes(changed, writes);
+  }
+  return added;
 }
 
 }  // namespace iotcore::rules::actions

@@ -37,11 +37,16 @@ class PostgresWriter : public PostgresSink {
  private:
   PostgresResult<void> add_row(const Record& record, bool is_plain, PostgresWrites& writes);
   PostgresResult<const PostgresTable*> ensure_table(const std::string& name);
-  PostgresShapeRef shape_of(const std::string& table, const std::vector<std::string>& columns);
+  PostgresShapeRef shape_of(
+      const std::string& name,
+      const PostgresTable& table,
+      const std::vector<std::string>& columns,
+      const std::string& conflict
+  );
 
   QuickRows quick_;
   std::uint64_t tables_seen_ = 0;                                // the version that quick_ knows
-  std::map<std::string, PostgresShapeRef, std::less<>> shapes_;  // by table and columns
+  std::map<std::string, PostgresShapeRef, std::less<>> shapes_;  // by table, conflict and columns
 };
 
 // Of records that another action has made.

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace iotcore::rules::actions {
@@ -24,24 +25,11 @@ char letter_of(char c) {
   }
 }
 
-char of_letter(char c) {
-  switch (c) {
-    case 'n':
-      return '\n';
-    case 'r':
-      return '\r';
-    case 't':
-      return '\t';
-    default:
-      return c;
-  }
-}
-
 }  // namespace
 
-PostgresShape::PostgresShape(std::string_view table, std::span<const std::string> columns)
-    : column_count(columns.size()) {
-  into = postgres_quoted_table(table) + "(";
+PostgresShape::PostgresShape(std::string_view name, std::span<const std::string> columns)
+    : table(name), column_count(columns.size()) {
+  into = postgres_quoted_table(name) + "(";
   for (const std::string& column : columns) {
     into += (into.ends_with('(') ? "" : ", ") + postgres_quoted(column);
   }
@@ -53,7 +41,39 @@ std::string PostgresShape::insert() const {
   for (std::size_t i = 1; i <= column_count; ++i) {
     values += fmt::format("{}${}", i == 1 ? "" : ", ", i);
   }
-  return fmt::format("INSERT INTO {} VALUES ({})", into, values);
+  return fmt::format("INSERT INTO {} VALUES ({}){}", into, values, conflict);
+}
+
+std::string PostgresShape::insert_all() const {
+  std::string names;
+  std::string values;
+  std::string arrays;
+  for (std::size_t i = 1; i <= column_count; ++i) {
+    const std::string_view comma = i == 1 ? "" : ", ";
+    names += fmt::format("{}c{}", comma, i);
+    values += fmt::format("{}c{}::{}", comma, i, types[i - 1]);
+    arrays += fmt::format("{}${}::text[]", comma, i);
+  }
+  return fmt::format(
+      "INSERT INTO {} SELECT {} FROM unnest({}) AS rows({}){}",
+      into,
+      values,
+      arrays,
+      names,
+      conflict
+  );
+}
+
+bool PostgresWrites::are_rows(const Item& item) const {
+  return item.first != item.end && std::ranges::all_of(writes_of(item), [](const Write& each) {
+           return each.shape != nullptr;
+         });
+}
+
+bool PostgresWrites::are_appended(const Item& item) const {
+  return are_rows(item) && std::ranges::all_of(writes_of(item), [](const Write& each) {
+           return each.shape->conflict.empty();
+         });
 }
 
 void PostgresWrites::clear() {
@@ -115,6 +135,19 @@ PostgresStatement PostgresWrites::statement(const Write& write) const {
   return {write.shape->insert(), values_of_row(text(write))};
 }
 
+char copy_letter(char c) {
+  switch (c) {
+    case 'n':
+      return '\n';
+    case 'r':
+      return '\r';
+    case 't':
+      return '\t';
+    default:
+      return c;
+  }
+}
+
 void append_copy_text(std::string& out, std::string_view value) {
   std::size_t plain = 0;
   for (std::size_t i = 0; i < value.size(); ++i) {
@@ -141,7 +174,7 @@ std::vector<PostgresValue> values_of_row(std::string_view row) {
     } else {
       std::string& value = *values.emplace_back(std::string());
       for (std::size_t i = 0; i < text.size(); ++i) {
-        value += text[i] == '\\' && i + 1 < text.size() ? of_letter(text[++i]) : text[i];
+        value += text[i] == '\\' && i + 1 < text.size() ? copy_letter(text[++i]) : text[i];
       }
     }
     if (end == std::string_view::npos) {

@@ -14,13 +14,21 @@ namespace iotcore::rules::actions {
 
 // What rows of one table with the same columns have in common, worded once.
 struct PostgresShape {
-  PostgresShape(std::string_view table, std::span<const std::string> columns);
+  PostgresShape(std::string_view name, std::span<const std::string> columns);
 
+  std::string table;
   std::string into;  // "table"("a", "b")
   std::size_t column_count;
+  std::vector<std::string> types;  // of the columns, as casts name them
+  // " ON CONFLICT …"; empty: rows are only appended.
+  std::string conflict;
+  // The columns by which such rows overwrite one another; empty: what does it is not known.
+  std::vector<std::size_t> key;
 
   // For one row, with $1, $2, …
   std::string insert() const;
+  // For any number of them, with an array of texts for each column.
+  std::string insert_all() const;
 };
 
 // Shared by those who know it and the rows that are written by it.
@@ -66,10 +74,10 @@ class PostgresWrites {
     return std::span(writes_).subspan(item.first, item.end - item.first);
   }
 
-  // The only write of the item is a row.
-  bool is_row(const Item& item) const {
-    return item.end - item.first == 1 && writes_[item.first].shape != nullptr;
-  }
+  // The writes of the item are rows.
+  bool are_rows(const Item& item) const;
+  // And are appended, whatever is there.
+  bool are_appended(const Item& item) const;
 
   std::string_view text(const Write& row) const {
     return std::string_view(rows_).substr(row.begin, row.end - row.begin);
@@ -96,6 +104,8 @@ class PostgresWrites {
   std::size_t rows_begin_ = 0;
 };
 
+// What stands behind a backslash in COPY's text, as it was: 'n' is a line's end.
+char copy_letter(char c);
 // One value as COPY's text format has it, without what parts it from the next.
 void append_copy_text(std::string& out, std::string_view value);
 // The values of a row as add_row() has left it.

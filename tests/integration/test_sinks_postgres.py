@@ -84,6 +84,45 @@ class PostgresSink(SinkCase):
         self.assertEqual((reasons.count(b"invalid input syntax"), reasons.count(b"large_n_key")), (3, 1))
         self.assertEqual(self.db.ask("SELECT count(DISTINCT xmin::text) < 200 FROM large"), "t")  # and not row by row
 
+    def test_rows_that_overwrite_one_another_go_out_together(self):
+        """In one statement for all of a shape: the last of each key is what stays, whatever came between."""
+        self.db.ask("CREATE TYPE mood AS ENUM ('well', 'ill')")
+        self.db.ask("CREATE TABLE state(id int PRIMARY KEY, n int CHECK (n <> 131313), at timestamptz, tags text[], extra jsonb, m mood, code char(3),"
+                    " short varchar(4), x numeric, ok bool, other text)")
+        self.rule("state", "SELECT * FROM 'state/in' DO postgres(target = 'statedb', table = 'state', onConflict = ['id'])"
+                           " WITH (lingerMs = 2000, batchSize = 5000) ON ERROR DO republish(topic = 'state/failed', qos = 1)")
+        failed = self.failures("state/failed")
+        wrong = {700: {"n": 131313}, 1500: {"m": "neither"}, 1501: {"short": "too long"}}
+        infos = []
+        for n in range(2000):
+            row = {"id": n % 100, "n": n, "at": 1700000000000 + n, "tags": ["a\"b", "c\\d", "{e,f}"], "extra": {"k": "v\t\"\n\\"}, "m": "well", "code": "ab",
+                   "short": "x", "x": 1.50, "ok": n % 2 == 0} if n % 3 else {"id": n % 100, "n": n, "other": "o"}
+            infos.append(self.client.client.publish("state/in", json.dumps(row | wrong.get(n, {})), qos=1))
+        for info in infos:
+            info.wait_for_publish(60)
+        self.wait_equal(lambda: self.db.ask("SELECT count(*), min(n), max(n), bool_and(n % 100 = id) FROM state"), "100|1900|1999|t")
+        self.assertEqual(self.db.ask(r"""SELECT count(*), count(DISTINCT xmin::text) < 30 FROM state WHERE tags = ARRAY['a"b', E'c\\d', '{e,f}'] AND m = 'well'
+            AND extra ->> 'k' = E'v\t"\n\\' AND code = 'ab' AND other = 'o' AND x = 1.5"""), "100|t")
+        self.assertEqual(self.db.ask("SELECT extract(epoch FROM at) * 1000 - n FROM state WHERE id = 99"), "1700000000000.000000")
+        reasons = [message.payload for message in failed.wait(3)]
+        for part in (b"state_n_check", b"enum mood", b"too long"):
+            self.assertEqual(sum(part in reason for reason in reasons), 1, part)
+
+    def test_keys_that_are_one_for_postgresql_alone_overwrite_one_another_in_order(self):
+        self.db.ask("CREATE TABLE numbers(id numeric PRIMARY KEY, n int)")
+        self.db.ask("CREATE TABLE loose(id int UNIQUE, n int)")
+        self.db.ask("CREATE TABLE first(id int PRIMARY KEY, n int)")
+        self.rule("numbers", """SELECT id, n FROM 'numbers/in'
+            DO postgres(target = 'numbersdb', table = 'numbers', onConflict = ['id']) WITH (lingerMs = 1000)
+            DO postgres(target = 'numbersdb', table = 'loose', columns = {'id': '${CASE n % 2 WHEN 0 THEN 7 END}', 'n': '${n}'}, onConflict = ['id'])
+            DO postgres(target = 'numbersdb', table = 'first', columns = {'id': '1', 'n': '${n}'}, onConflict = 'ignore')""")
+        for n in range(30):
+            self.publish("numbers/in", {"id": "1" if n % 2 else "1.0", "n": n})
+        self.wait_equal(lambda: self.db.ask("SELECT count(*), max(n) FROM numbers"), "1|29")
+        self.wait_equal(lambda: self.db.ask("SELECT count(*), count(id), max(n) FROM loose"), "16|1|29")
+        self.assertEqual(self.db.ask("SELECT n FROM loose WHERE id = 7"), "28")
+        self.assertEqual(self.db.ask("SELECT count(*), min(n) FROM first"), "1|0")
+
     def test_nothing_is_lost_repeated_or_reordered_when_the_server_is_killed(self):
         self.db.ask("CREATE TABLE kept(id serial, n int)")
         self.rule("kept", "SELECT n FROM 'kept/in' DO postgres(target = 'keptdb', table = 'kept', columns = ['n']) WITH (retryMax = 500)")

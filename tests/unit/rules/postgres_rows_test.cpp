@@ -1,6 +1,7 @@
 // What PostgreSQL is given, without PostgreSQL.
 #include "rules/actions/postgres_quick_rows.h"
 #include "rules/actions/postgres_row.h"
+#include "rules/actions/postgres_row_groups.h"
 
 #include <catch2/catch.hpp>
 
@@ -39,7 +40,7 @@ TEST_CASE("rows: what COPY is given reads back the same") {
   REQUIRE(writes.items().size() == rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const PostgresWrites::Item& item = writes.items()[i];
-    REQUIRE(writes.is_row(item));
+    REQUIRE(writes.are_appended(item));
     CHECK(writes.statement(writes.writes_of(item)[0]).values == rows[i]);
   }
   const auto& first = writes.writes_of(writes.items()[0])[0];
@@ -59,7 +60,7 @@ Record record_of(std::string payload) {
 
 PostgresResultShape shape_for(const PostgresColumn& column) {
   PostgresResultShape shape;
-  shape.table = "t";
+  shape.table = quick_name(record_of(""));
   shape.members = {"v"};
   shape.columns = {column};
   shape.row = std::make_shared<PostgresShape>("t", shape.members);
@@ -167,6 +168,67 @@ TEST_CASE("rows: the short way is for results of the same members, whole ones to
   writes.end(1);
   CHECK(writes.text(writes.writes_of(writes.items()[1])[0]) == "{\"v\":{\"a\":\"b\"}}\n");
   CHECK(!quick.add(record_of(R"({"v": 1.50})"), writes));  // jsonb would keep the zero
+}
+
+PostgresShape upserted(const std::vector<std::string>& columns) {
+  PostgresShape shape("t", columns);
+  shape.types = std::vector<std::string>(columns.size(), "integer");
+  shape.conflict = " ON CONFLICT DO NOTHING";
+  shape.key = {0};
+  return shape;
+}
+
+TEST_CASE("rows: of those that overwrite one another the last goes out, in one statement") {
+  const PostgresShape shape = upserted({"id", "v"});
+  CHECK(
+      shape.insert_all() ==
+      R"(INSERT INTO "t"("id", "v") SELECT c1::integer, c2::integer FROM unnest($1::text[], $2::text[]) AS rows(c1, c2))"
+      " ON CONFLICT DO NOTHING"
+  );
+  PostgresRowGroups rows;
+  for (const char* row : {"1\ta\n", "2\tb\n", "1\tc\n", "\\N\td\n", "\\N\te\n"}) {
+    rows.add(shape, row);
+  }
+  REQUIRE(rows.groups().size() == 1);
+  const std::vector<PostgresValue> arrays = array_parameters(rows.groups()[0]);
+  CHECK(arrays == std::vector<PostgresValue>{R"({"1","2",NULL,NULL})", R"({"c","b","d","e"})"});
+}
+
+TEST_CASE("rows: what an array is given reads back the same") {
+  const PostgresShape shape = upserted({"id"});
+  PostgresRowGroups rows;
+  std::string row;
+  append_copy_text(row, "a \"quote\", a \\ and {a,\tb\n}");
+  row += '\n';
+  rows.add(shape, row);
+  rows.add(shape, "\n");
+  CHECK(
+      array_parameters(rows.groups()[0])[0] == "{\"a \\\"quote\\\", a \\\\ and {a,\tb\n}\",\"\"}"
+  );
+}
+
+TEST_CASE("rows: of one key they stay in order, whatever their shape") {
+  const PostgresShape narrow = upserted({"id", "a"});
+  const PostgresShape wide = upserted({"id", "a", "b"});
+  PostgresShape plain = upserted({"id", "a"});
+  plain.key.clear();
+  PostgresRowGroups rows;
+  rows.add(narrow, "1\ta\n");
+  rows.add(wide, "2\tb\tx\n");
+  rows.add(narrow, "3\tc\n");   // beside the first
+  rows.add(wide, "1\td\tx\n");  // behind it
+  rows.add(narrow, "1\te\n");   // behind that
+  rows.add(plain, "4\tf\n");    // nobody knows what it meets
+  rows.add(wide, "5\tg\tx\n");
+  rows.add(plain, "6\th\n");
+  std::vector<std::string> made;
+  for (const PostgresRowGroups::Group& group : rows.groups()) {
+    made.emplace_back();
+    for (const std::string_view row : group.rows) {
+      made.back() += row[0];
+    }
+  }
+  CHECK(made == std::vector<std::string>{"13", "21", "1", "4", "5", "6"});
 }
 
 TEST_CASE("rows: times as PostgreSQL reads them") {
