@@ -71,6 +71,12 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
   return spdlog::level::err;
 }
 
+// Whether the field is that one, in our spelling or in that of lines which are as AWS has them.
+bool is_field(const LogField& field, std::string_view name) {
+  return field.key() == name || (name == "client_id" && field.key() == "clientId") ||
+         (name == "principal" && field.key() == "principalId");
+}
+
 // From which level on a line with these fields is logged.
 LogLevel level_for(std::initializer_list<LogField> fields) {
   const LogLevel all = logger().all.load(std::memory_order_relaxed);
@@ -81,13 +87,13 @@ LogLevel level_for(std::initializer_list<LogField> fields) {
   std::optional<LogLevel> least;
   if (by_line->of_client) {
     const auto client = std::find_if(fields.begin(), fields.end(), [](const LogField& field) {
-      return field.key() == "client_id";
+      return is_field(field, "client_id");
     });
     least = client == fields.end() ? std::nullopt : by_line->of_client(client->value());
   }
   for (const LogTarget& target : by_line->targets) {
     const bool fits = std::any_of(fields.begin(), fields.end(), [&target](const LogField& field) {
-      return field.key() == target.field && field.value() == target.value;
+      return is_field(field, target.field) && field.value() == target.value;
     });
     if (fits) {
       least = std::min(least.value_or(target.level), target.level);

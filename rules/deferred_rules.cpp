@@ -6,6 +6,7 @@
 #include "broker/worker_broker.h"
 #include "rules/keys.h"
 #include "rules/message_source.h"
+#include "rules/rule_log.h"
 
 #include <functional>
 #include <future>
@@ -107,6 +108,18 @@ void DeferredRules::push(Item item) {
     if (const LiveRuleRef live = parts_.rules.find(item.rule)) {
       live->metrics->throttled();
     }
+    if (log_limit_.allows()) {
+      MessageSource source;
+      source.read(item.message, parts_.broker.options().account);
+      log_rule_event(
+          LogLevel::kWarn,
+          "rule.throttled",
+          kRuleMessageThrottled,
+          source.view(),
+          item.rule,
+          "too many messages wait for it"
+      );
+    }
     const auto oldest = std::ranges::find(strand.items, std::uint64_t{0}, &Item::sequence);
     if (oldest == strand.items.end()) {
       return;
@@ -194,7 +207,13 @@ void DeferredRules::evaluate(const Item& item) {
   if (!output) {
     live->metrics->failed(output.error().name());
     if (log_limit_.allows()) {
-      log(LogLevel::kWarn, "rule.failed", {{"rule", item.rule}, {"error", output.error().message()}}
+      log_rule_event(
+          LogLevel::kWarn,
+          "rule.failed",
+          kFunctionExecution,
+          source.view(),
+          item.rule,
+          output.error().message()
       );
     }
   }
@@ -237,7 +256,11 @@ void DeferredRules::finish(const Item& item, Firing& firing) {
   if (const Status published = publish(firing, item); !published) {
     log(LogLevel::kError,
         "action.failed",
-        {{"rule", item.rule}, {"error", published.error().message()}});
+        {{"eventType", kRuleExecution},
+         {"status", "Failure"},
+         {"ruleName", item.rule},
+         {"ruleAction", "republish"},
+         {"error", published.error().message()}});
   }
   if (firing.has_error_action() && !firing.in_memory.empty()) {
     firing.connect_in_memory(item.message);
@@ -254,7 +277,12 @@ void DeferredRules::finish(const Item& item, Firing& firing) {
         item.rule, std::span(&failed, 1), item.sequence != 0 ? &batch : nullptr
     );
   }
-  if (!batch.empty()) {
+  if (firing.durable.empty() && !after) {
+    // Nothing waits for the evaluation to be gone: if it is not, what has been published is published again.
+    if (!batch.empty()) {
+      parts_.outbox.store().commit(std::move(batch), nullptr, nullptr);
+    }
+  } else if (!batch.empty()) {
     if (const Result<store::Revision> kept = parts_.outbox.store().commit_wait(std::move(batch));
         !kept) {
       // Delivered from memory; the evaluation record is still there, and is evaluated again at the next start.

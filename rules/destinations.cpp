@@ -13,6 +13,7 @@ namespace iotcore::rules {
 namespace {
 
 constexpr std::string_view kHttp = "http";
+constexpr std::string_view kInflux = "influxdb";
 constexpr std::string_view kEnabled = "ENABLED";
 constexpr std::string_view kDisabled = "DISABLED";
 constexpr std::string_view kInProgress = "IN_PROGRESS";
@@ -54,6 +55,9 @@ Status Destinations::load() {
     if (!destination.ParseFromString(row.value)) {
       return fail(Errc::kStoreCorrupt, "a rule destination is not readable");
     }
+    if (destination.kind() == kInflux) {
+      send_confirmation(destination);  // what came of an earlier try was not kept
+    }
     destinations_[destination.id()] = std::move(destination);
   }
   return {};
@@ -82,7 +86,8 @@ void Destinations::expire(record::RuleDestination& destination) const {
 void Destinations::ask_for_confirmation(record::RuleDestination& destination) const {
   const std::int64_t now_ms = to_epoch_ms(clock_.wall());
   destination.set_updated_ms(now_ms);
-  if (destination.kind() != kHttp || !options_.confirmation_required) {
+  const bool has_to_confirm = destination.kind() == kHttp || destination.kind() == kInflux;
+  if (!has_to_confirm || !options_.confirmation_required) {
     destination.set_status(std::string(kEnabled));
     destination.set_confirmed(true);
     destination.clear_token();
@@ -91,6 +96,10 @@ void Destinations::ask_for_confirmation(record::RuleDestination& destination) co
   }
   destination.set_status(std::string(kInProgress));
   destination.set_status_reason("Awaiting confirmation. Confirmation message sent.");
+  if (destination.kind() == kInflux) {
+    destination.set_token_expires_ms(now_ms + kTokenLife.count());
+    return;
+  }
   destination.set_token(to_hex(random_bytes(kTokenBytes)));
   destination.set_token_expires_ms(now_ms + kTokenLife.count());
 }
@@ -106,6 +115,9 @@ Result<record::RuleDestination> Destinations::create(record::RuleDestination des
   if (destination.kind() == kHttp) {
     IOTCORE_ASSIGN(const HttpUrl url, parse_http_url(destination.confirmation_url()));
     static_cast<void>(url);
+  }
+  if (destination.kind() == kInflux) {
+    IOTCORE_TRY(check_influx_destination(destination));
   }
   destination.set_id(new_uuid());
   destination.set_created_ms(to_epoch_ms(clock_.wall()));
@@ -248,6 +260,63 @@ std::vector<record::RuleDestination> Destinations::list(std::string_view after, 
   return found;
 }
 
+Result<record::RuleDestination> Destinations::influx(std::string_view arn) {
+  const std::lock_guard lock(mutex_);
+  const auto found = find(arn);
+  if (found == destinations_.end() || found->second.kind() != kInflux) {
+    return fail(Errc::kNotFound, fmt::format("there is no destination {}", arn));
+  }
+  expire(found->second);
+  const record::RuleDestination& destination = found->second;
+  if (destination.status() == kEnabled) {
+    return destination;
+  }
+  return fail(
+      destination.status() == kInProgress ? Errc::kUnavailable : Errc::kForbidden,
+      fmt::format("destination {} is {}", arn, destination.status())
+  );
+}
+
+void Destinations::try_influx(const record::RuleDestination& destination) {
+  pool_.post([this, destination] {
+    const Result<InfluxAccess> access = open(destination);
+    end_of_try(
+        destination,
+        access ? try_influx_destination(*access, options_.http) : Status(fail(access.error()))
+    );
+  });
+}
+
+void Destinations::end_of_try(const record::RuleDestination& destination, const Status& tried) {
+  record::RuleDestination changed;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = destinations_.find(destination.id());
+    if (found == destinations_.end() || found->second.status() != kInProgress) {
+      return;  // somebody has changed it meanwhile
+    }
+    record::RuleDestination& mine = found->second;
+    mine.set_status(std::string(tried ? kEnabled : kError));
+    mine.set_updated_ms(to_epoch_ms(clock_.wall()));
+    mine.clear_token_expires_ms();
+    if (tried) {
+      mine.set_confirmed(true);
+      mine.clear_status_reason();
+    } else {
+      mine.set_status_reason(tried.error().message());
+    }
+    changed = mine;
+  }
+  const Status kept = commit(changed);
+  log(tried && kept ? LogLevel::kInfo : LogLevel::kWarn,
+      tried ? "destination.confirmed" : "destination.confirmation_failed",
+      {{"destination", arn_of(changed)},
+       {"error",
+        !tried  ? tried.error().message()
+        : !kept ? kept.error().message()
+                : ""}});
+}
+
 Status Destinations::check(std::string_view url) {
   const std::lock_guard lock(mutex_);
   for (const auto& [id, destination] : destinations_) {
@@ -262,6 +331,10 @@ Status Destinations::check(std::string_view url) {
 
 void Destinations::send_confirmation(const record::RuleDestination& destination) {
   if (destination.status() != kInProgress) {
+    return;
+  }
+  if (destination.kind() == kInflux) {
+    try_influx(destination);
     return;
   }
   const std::string arn = arn_of(destination);

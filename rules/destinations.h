@@ -5,6 +5,8 @@
 #include "base/result.h"
 #include "proto/record/rules.pb.h"
 #include "rules/http_caller.h"
+#include "rules/influx_destination.h"
+#include "rules/targets.h"
 #include "store/store.h"
 
 #include <functional>
@@ -17,9 +19,10 @@
 
 namespace iotcore::rules {
 
-// Where http actions may send to: URLs whose owner has confirmed that he wants it. Any thread; changes block and are durable when the call returns.
+// Where http actions may send to: URLs whose owner has confirmed that he wants it; and InfluxDB, which confirms by taking the token. Any thread; changes block
+// and are durable when the call returns.
 //
-// IN_PROGRESS  --confirmed-->  ENABLED  <-->  DISABLED;  IN_PROGRESS  --3 days-->  ERROR
+// IN_PROGRESS  --confirmed-->  ENABLED  <-->  DISABLED;  IN_PROGRESS  --3 days, or InfluxDB has refused-->  ERROR
 class Destinations {
  public:
   struct Options {
@@ -27,6 +30,7 @@ class Destinations {
     bool confirmation_required = true;    // http.confirmation
     std::function<std::string()> origin;  // of this server as others call it: "https://host:port"
     HttpRules http;
+    const SecretSource* secrets = nullptr;  // of InfluxDB's tokens; outlives this
   };
 
   Destinations(store::Store& store, const Clock& clock, Executor& pool, Options options);
@@ -48,6 +52,14 @@ class Destinations {
   // In the order of ids, behind `after`.
   std::vector<record::RuleDestination> list(std::string_view after, std::size_t most);
 
+  // The destination of kind influxdb; kNotFound if there is none of that ARN, kForbidden while it is not enabled, kUnavailable while nobody knows yet.
+  Result<record::RuleDestination> influx(std::string_view arn);
+
+  // For it.
+  Result<InfluxAccess> open(const record::RuleDestination& influx) const {
+    return open_influx_destination(influx, options_.secrets);
+  }
+
   // kForbidden unless the URL begins with the confirmation URL of a destination that is enabled.
   Status check(std::string_view url);
 
@@ -65,6 +77,8 @@ class Destinations {
 
   Status commit(const record::RuleDestination& destination);
   void send_confirmation(const record::RuleDestination& destination);
+  void try_influx(const record::RuleDestination& destination);
+  void end_of_try(const record::RuleDestination& destination, const Status& tried);
 
   store::Store& store_;
   const Clock& clock_;

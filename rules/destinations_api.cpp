@@ -17,6 +17,42 @@ void show_vpc(const record::RuleDestination& from, api::VpcDestinationProperties
   to.set_role_arn(from.role_arn());
 }
 
+void show_influx(const record::RuleDestination& from, api::InfluxDbDestinationProperties& to) {
+  to.set_endpoint(from.endpoint());
+  to.set_influx_db_version(from.influx_version());
+  to.set_secret_id(from.secret_id());
+  if (!from.secret_type().empty()) {
+    to.set_secret_type(from.secret_type());
+  }
+  if (!from.secret_key().empty()) {
+    to.set_secret_key(from.secret_key());
+  }
+}
+
+record::RuleDestination destination_of(const api::TopicRuleDestinationConfiguration& given) {
+  record::RuleDestination destination;
+  if (given.has_http_url_configuration()) {
+    destination.set_kind("http");
+    destination.set_confirmation_url(given.http_url_configuration().confirmation_url());
+  } else if (given.has_influx_db_configuration()) {
+    const api::InfluxDbDestinationConfiguration& influx = given.influx_db_configuration();
+    destination.set_kind("influxdb");
+    destination.set_endpoint(influx.endpoint());
+    destination.set_influx_version(influx.influx_db_version());
+    destination.set_secret_id(influx.secret_id());
+    destination.set_secret_type(influx.secret_type());
+    destination.set_secret_key(influx.secret_key());
+  } else {
+    const api::VpcDestinationConfiguration& vpc = given.vpc_configuration();
+    destination.set_kind("vpc");
+    *destination.mutable_subnet_ids() = vpc.subnet_ids();
+    *destination.mutable_security_groups() = vpc.security_groups();
+    destination.set_vpc_id(vpc.vpc_id());
+    destination.set_role_arn(vpc.role_arn());
+  }
+  return destination;
+}
+
 // What a destination and its summary have in common.
 template <typename Shown>
 void show(const Destinations& destinations, const record::RuleDestination& from, Shown& to) {
@@ -37,6 +73,8 @@ void show_whole(
   show(destinations, from, to);
   if (from.kind() == "http") {
     to.mutable_http_url_properties()->set_confirmation_url(from.confirmation_url());
+  } else if (from.kind() == "influxdb") {
+    show_influx(from, *to.mutable_influx_db_properties());
   } else {
     show_vpc(from, *to.mutable_vpc_properties());
   }
@@ -48,26 +86,18 @@ Result<api::CreateTopicRuleDestinationResponse> create_topic_rule_destination(
     Engine& engine, const api::CreateTopicRuleDestinationRequest& request
 ) {
   const api::TopicRuleDestinationConfiguration& given = request.destination_configuration();
-  if (given.has_http_url_configuration() == given.has_vpc_configuration()) {
+  const int kinds = static_cast<int>(given.has_http_url_configuration()) +
+                    static_cast<int>(given.has_vpc_configuration()) +
+                    static_cast<int>(given.has_influx_db_configuration());
+  if (kinds != 1) {
     return fail(
         Errc::kInvalidRequest,
-        "destinationConfiguration needs one of httpUrlConfiguration and vpcConfiguration"
+        "destinationConfiguration needs one of httpUrlConfiguration, vpcConfiguration and "
+        "influxDBConfiguration"
     );
   }
-  record::RuleDestination destination;
-  if (given.has_http_url_configuration()) {
-    destination.set_kind("http");
-    destination.set_confirmation_url(given.http_url_configuration().confirmation_url());
-  } else {
-    const api::VpcDestinationConfiguration& vpc = given.vpc_configuration();
-    destination.set_kind("vpc");
-    *destination.mutable_subnet_ids() = vpc.subnet_ids();
-    *destination.mutable_security_groups() = vpc.security_groups();
-    destination.set_vpc_id(vpc.vpc_id());
-    destination.set_role_arn(vpc.role_arn());
-  }
   Destinations& destinations = engine.built_ins().destinations;
-  IOTCORE_ASSIGN(const record::RuleDestination made, destinations.create(std::move(destination)));
+  IOTCORE_ASSIGN(const record::RuleDestination made, destinations.create(destination_of(given)));
   api::CreateTopicRuleDestinationResponse response;
   show_whole(destinations, made, *response.mutable_topic_rule_destination());
   return response;
@@ -113,6 +143,8 @@ Result<api::ListTopicRuleDestinationsResponse> list_topic_rule_destinations(
     show(destinations, one, shown);
     if (one.kind() == "http") {
       shown.mutable_http_url_summary()->set_confirmation_url(one.confirmation_url());
+    } else if (one.kind() == "influxdb") {
+      show_influx(one, *shown.mutable_influx_db_summary());
     } else {
       show_vpc(one, *shown.mutable_vpc_destination_summary());
     }

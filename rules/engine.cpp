@@ -7,6 +7,7 @@
 #include "broker/worker_broker.h"
 #include "rules/keys.h"
 #include "rules/message_source.h"
+#include "rules/rule_log.h"
 #include "rules/series/retention.h"
 #include "rules/series/series_store.h"
 
@@ -43,7 +44,8 @@ Destinations::Options destination_options(
       .arn_prefix = "arn:aws:iot:" + account.region + ":" + account.account + ":",
       .confirmation_required = options.confirm_destinations,
       .origin = options.origin,
-      .http = options.http};
+      .http = options.http,
+      .secrets = options.secrets};
 }
 
 // xorshift64*: rand() and newuuid() of rules need to be spread well, not to be unguessable.
@@ -294,7 +296,12 @@ void Engine::log_failures(Firing& firing) {
     }
     log(LogLevel::kInfo,
         "action.failed",
-        {{"rule", firing.rule()}, {"action", failure.action()}, {"error", failure.message()}});
+        {{"eventType", kRuleExecution},
+         {"status", "Failure"},
+         {"ruleName", firing.rule()},
+         {"ruleAction", failure.action()},
+         {"resources", failure.resource()},
+         {"error", failure.message()}});
   }
 }
 
@@ -496,10 +503,36 @@ void Engine::stop(Duration deadline) {
   sinks_.stop();
 }
 
-void Engine::rule_not_found(std::string_view name) {
+void Engine::rule_not_found(
+    const broker::BasicIngestTopic& topic, broker::PublishContext& context
+) {
   not_found_.add_shared();
   aws_not_found_.add_shared();
-  log(LogLevel::kDebug, "rule.not_found", {{"rule", name}});
+  if (log_enabled(LogLevel::kDebug)) {
+    WorkerState& worker = *workers_[index(context.worker().id())];
+    read_source(worker, topic.topic, context);
+    log_rule_event(
+        LogLevel::kDebug,
+        "rule.not_found",
+        kRuleNotFound,
+        worker.source.view(),
+        topic.rule,
+        "there is no such rule, or it is disabled"
+    );
+  }
+}
+
+void Engine::read_source(
+    WorkerState& worker, std::string_view topic, const broker::PublishContext& context
+) const {
+  worker.source.read(
+      topic,
+      context.publisher(),
+      context.publish(),
+      worker.next_trace_id(),
+      broker_.options().account,
+      to_epoch_ms(broker_.clock().wall())
+  );
 }
 
 void Engine::execute(
@@ -509,16 +542,12 @@ void Engine::execute(
   WorkerState& worker = *workers_[index(id)];
   const broker::PublishView& publish = context.publish();
   worker.payload.reset(publish.payload);
-  worker.source.read(
-      topic,
-      context.publisher(),
-      publish,
-      worker.next_trace_id(),
-      broker_.options().account,
-      to_epoch_ms(broker_.clock().wall())
-  );
+  read_source(worker, topic, context);
   for (const LiveRuleRef& live : rules) {
     live->metrics->matched(id);
+    if (log_enabled(LogLevel::kDebug)) [[unlikely]] {
+      log_match(worker.source.view(), live->rule->definition.name);
+    }
     run(*live, context, worker);
   }
 }
@@ -547,9 +576,14 @@ void Engine::run(const LiveRule& live, broker::PublishContext& context, WorkerSt
   if (!output) {
     live.metrics->failed(output.error().name());
     if (log_limit_.allows()) {
-      log(LogLevel::kWarn,
+      log_rule_event(
+          LogLevel::kWarn,
           "rule.failed",
-          {{"rule", rule.definition.name}, {"error", output.error().message()}});
+          kFunctionExecution,
+          worker.source.view(),
+          rule.definition.name,
+          output.error().message()
+      );
     }
   } else if (*output) {
     live.metrics->fired(context.worker().id());

@@ -121,12 +121,16 @@ class Engine final : public RuleExecutor {
   void execute(
       std::span<const LiveRuleRef> rules, std::string_view topic, broker::PublishContext& context
   ) override;
-  void rule_not_found(std::string_view name) override;
+  void rule_not_found(const broker::BasicIngestTopic& topic, broker::PublishContext& context)
+      override;
 
  private:
   Status load_targets();
   struct WorkerState;
 
+  void read_source(
+      WorkerState& worker, std::string_view topic, const broker::PublishContext& context
+  ) const;
   void run(const LiveRule& live, broker::PublishContext& context, WorkerState& worker);
   void send(Firing& firing, broker::PublishContext& context, WorkerState& worker);
   void log_failures(Firing& firing);

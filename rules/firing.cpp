@@ -49,7 +49,7 @@ bool Firing::is_durable(const RuleAction& action) const {
 void Firing::add_failure(
     const RuleAction& action, const Action::Fields& fields, const Error& error
 ) {
-  live_.metrics->action_failed(action.kind->name, "unresolved");
+  live_.metrics->action_failed({action.kind->name, action.action->target()}, "unresolved");
   record::ActionFailure failure;
   failure.set_action(action.label);
   failure.set_resource(fields.empty() ? action.action->target() : action.action->resource(fields));
@@ -65,7 +65,7 @@ void Firing::publish(const RuleAction& action, const ActionInput& input, Action:
     return;
   }
   publishes.push_back({std::move(*message), action.kind});
-  live_.metrics->action_succeeded(action.kind->name, 0);
+  live_.metrics->action_succeeded({action.kind->name, {}}, 0);
 }
 
 void Firing::queue(std::size_t index, const ActionInput& input, Action::Fields fields) {

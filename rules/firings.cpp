@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "rules/keys.h"
 #include "rules/message_source.h"
+#include "rules/rule_log.h"
 
 #include <algorithm>
 #include <cctype>
@@ -137,14 +138,21 @@ void Firings::count(const std::string& sink, const Record& record, const RecordE
     metrics.error_action_ended(delivered);
   } else if (delivered) {
     const std::int64_t took_ms = to_epoch_ms(clock_.wall()) - record.received_ms;
-    metrics.action_succeeded(kind_name_of_sink(sink), static_cast<double>(took_ms) / 1000);
+    metrics.action_succeeded(
+        {kind_name_of_sink(sink), target_of_sink_id(sink)}, static_cast<double>(took_ms) / 1000
+    );
   } else {
-    metrics.action_failed(kind_name_of_sink(sink), name_of(end.cause));
+    metrics.action_failed({kind_name_of_sink(sink), target_of_sink_id(sink)}, name_of(end.cause));
   }
   if (end.kind == RecordEnd::Kind::kFailed && log_limit_.allows()) {
-    log(LogLevel::kWarn,
+    log_action(
+        LogLevel::kWarn,
         "action.failed",
-        {{"rule", record.rule}, {"sink", sink}, {"error", end.reason}});
+        record,
+        kind_name_of_sink(sink),
+        target_of_sink_id(sink),
+        end.reason
+    );
   }
 }
 
@@ -152,7 +160,12 @@ void Firings::on_delivered(
     const std::string& sink, std::span<const std::unique_ptr<Record>> records
 ) {
   const std::int64_t now_ms = to_epoch_ms(clock_.wall());
-  const std::string_view kind = kind_name_of_sink(sink);
+  const RuleMetrics::ActionName action = {kind_name_of_sink(sink), target_of_sink_id(sink)};
+  if (log_enabled(LogLevel::kDebug)) [[unlikely]] {
+    for (const std::unique_ptr<Record>& record : records) {
+      log_action(LogLevel::kDebug, "action.delivered", *record, action.kind, action.target);
+    }
+  }
   std::vector<double> took_s;
   for (std::size_t i = 0; i < records.size();) {
     const Record& first = *records[i];
@@ -164,7 +177,7 @@ void Firings::on_delivered(
     }
     RuleMetrics& metrics = metrics_.of(first.rule);
     if (first.action != Record::kErrorAction) {
-      metrics.actions_succeeded(kind, took_s);
+      metrics.actions_succeeded(action, took_s);
       continue;
     }
     for (std::size_t ended = 0; ended < took_s.size(); ++ended) {

@@ -46,7 +46,7 @@ RuleMetrics::RuleMetrics(Metrics& metrics, std::string rule, std::size_t workers
   }
 }
 
-void RuleMetrics::action_failed(std::string_view action, std::string_view reason) {
+void RuleMetrics::action_failed(ActionName action, std::string_view reason) {
   const std::lock_guard lock(mutex_);
   ActionCells& counted = cells(action);
   counted.aws_failure->add();
@@ -55,7 +55,10 @@ void RuleMetrics::action_failed(std::string_view action, std::string_view reason
     counter = &metrics_.counter(
         "iotcore_action_failure_total",
         "Records an action gave up",
-        {{"rule", rule_}, {"action", std::string(action)}, {"reason", std::string(reason)}}
+        {{"rule", rule_},
+         {"action", std::string(action.kind)},
+         {"target", std::string(action.target)},
+         {"reason", std::string(reason)}}
     );
   }
   counter->add();
@@ -74,25 +77,29 @@ void RuleMetrics::failed(std::string_view reason) {
   cell->add();
 }
 
-RuleMetrics::ActionCells& RuleMetrics::cells(std::string_view action) {
+RuleMetrics::ActionCells& RuleMetrics::cells(ActionName action) {
   const auto found = actions_.find(action);
   if (found != actions_.end()) {
     return found->second;
   }
-  const MetricLabels labels = {{"rule", rule_}, {"action", std::string(action)}};
+  const MetricLabels labels = {
+      {"rule", rule_},
+      {"action", std::string(action.kind)},
+      {"target", std::string(action.target)}};
   ActionCells made;
   made.success =
       &metrics_.counter("iotcore_action_success_total", "Records delivered by an action", labels);
-  const MetricLabels aws = {{"RuleName", rule_}, {"ActionType", aws_action_type(action)}};
+  const MetricLabels aws = {{"RuleName", rule_}, {"ActionType", aws_action_type(action.kind)}};
   made.aws_success = &metrics_.counter("aws_iot_success_total", "AWS/IoT Success", aws);
   made.aws_failure = &metrics_.counter("aws_iot_failure_total", "AWS/IoT Failure", aws);
   made.latency = &metrics_.histogram(
       "iotcore_action_latency_seconds", "From publish to the sink's acknowledgement", labels
   );
-  return actions_.emplace(action, made).first->second;
+  return actions_.emplace(std::pair(std::string(action.kind), std::string(action.target)), made)
+      .first->second;
 }
 
-void RuleMetrics::actions_succeeded(std::string_view action, std::span<const double> latencies_s) {
+void RuleMetrics::actions_succeeded(ActionName action, std::span<const double> latencies_s) {
   const std::lock_guard lock(mutex_);
   ActionCells& counted = cells(action);
   counted.success->add(latencies_s.size());

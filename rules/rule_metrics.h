@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace iotcore::rules {
@@ -31,12 +32,18 @@ class RuleMetrics {
   // Any thread.
   void failed(std::string_view reason);
 
-  void action_succeeded(std::string_view action, double latency_s) {
+  // What an action is and delivers to; for the call.
+  struct ActionName {
+    std::string_view kind;
+    std::string_view target;
+  };
+
+  void action_succeeded(ActionName action, double latency_s) {
     actions_succeeded(action, {&latency_s, 1});
   }
 
-  void actions_succeeded(std::string_view action, std::span<const double> latencies_s);
-  void action_failed(std::string_view action, std::string_view reason);
+  void actions_succeeded(ActionName action, std::span<const double> latencies_s);
+  void action_failed(ActionName action, std::string_view reason);
 
   // Not on a worker.
   void fired_elsewhere() { fired_elsewhere_->add_shared(); }
@@ -60,7 +67,22 @@ class RuleMetrics {
     Histogram* latency = nullptr;
   };
 
-  ActionCells& cells(std::string_view action);
+  struct KeyLess {
+    using is_transparent = void;
+    using Key = std::pair<std::string, std::string>;
+
+    bool operator()(const Key& a, const Key& b) const { return a < b; }
+
+    bool operator()(const Key& a, const ActionName& b) const {
+      return std::pair<std::string_view, std::string_view>(a) < std::pair(b.kind, b.target);
+    }
+
+    bool operator()(const ActionName& a, const Key& b) const {
+      return std::pair(a.kind, a.target) < std::pair<std::string_view, std::string_view>(b);
+    }
+  };
+
+  ActionCells& cells(ActionName action);
 
   Metrics& metrics_;
   const std::string rule_;
@@ -75,7 +97,8 @@ class RuleMetrics {
   Counter* not_json_;
   std::mutex mutex_;  // and what follows
   std::map<std::string, Counter*, std::less<>> failed_;
-  std::map<std::string, ActionCells, std::less<>> actions_;
+  std::map<std::pair<std::string, std::string>, ActionCells, KeyLess>
+      actions_;  // by kind and target
   Counter* error_action_success_ = nullptr;
   Counter* error_action_failure_ = nullptr;
   Counter* aws_error_action_success_ = nullptr;

@@ -55,7 +55,7 @@ class RuleSet::BasicIngest final : public broker::MessageConsumer {
     const ByName* const rules = part_of(topic.rule).load(std::memory_order_acquire);
     const auto found = rules == nullptr ? ByName::const_iterator() : rules->find(topic.rule);
     if (rules == nullptr || found == rules->end()) {
-      executor_.rule_not_found(topic.rule);
+      executor_.rule_not_found(topic, context);
       return;
     }
     executor_.execute({&found->second, 1}, topic.topic, context);

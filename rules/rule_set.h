@@ -2,6 +2,7 @@
 
 #include "broker/broker.h"
 #include "broker/publish_context.h"
+#include "broker/reserved_topics.h"
 #include "rules/rule.h"
 #include "rules/rule_metrics.h"
 #include "rules/sink_queue.h"
@@ -64,7 +65,9 @@ class RuleExecutor {
       std::span<const LiveRuleRef> rules, std::string_view topic, broker::PublishContext& context
   ) = 0;
   // Basic Ingest named a rule that is not there, or is disabled.
-  virtual void rule_not_found(std::string_view name) = 0;
+  virtual void rule_not_found(
+      const broker::BasicIngestTopic& topic, broker::PublishContext& context
+  ) = 0;
 };
 
 // The enabled rules, found by the topic of a message or by name. Workers read without a lock: what they see is immutable and replaced as a

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 
 namespace iotcore::server {
@@ -62,6 +63,24 @@ tl::unexpected<Error> cannot(std::string_view name, std::string_view why) {
   return fail(Errc::kInvalidRequest, fmt::format("secret '{}': {}", name, why));
 }
 
+// Of an ARN the name in it, without the six characters that Secrets Manager puts behind it.
+std::string_view name_of(std::string_view id) {
+  constexpr std::string_view kMark = ":secret:";
+  constexpr std::size_t kSuffix = 7;
+  const std::size_t mark = id.find(kMark);
+  if (!id.starts_with("arn:") || mark == std::string_view::npos) {
+    return id;
+  }
+  std::string_view name = id.substr(mark + kMark.size());
+  if (name.size() > kSuffix && name[name.size() - kSuffix] == '-' &&
+      std::ranges::all_of(name.substr(name.size() - kSuffix + 1), [](unsigned char c) {
+        return std::isalnum(c) != 0;
+      })) {
+    name.remove_suffix(kSuffix);
+  }
+  return name;
+}
+
 }  // namespace
 
 Secrets::Secrets(
@@ -102,7 +121,8 @@ Result<std::optional<Secrets::Value>> Secrets::in_folder(std::string_view name) 
   return Value{std::move(text), is_binary};
 }
 
-Result<Secrets::Value> Secrets::read(std::string_view name) const {
+Result<Secrets::Value> Secrets::read(std::string_view id) const {
+  const std::string_view name = name_of(id);
   IOTCORE_TRY(check_name(name));
   IOTCORE_ASSIGN(std::optional<Value> found, in_store(name));
   if (!found) {
@@ -160,8 +180,9 @@ void Secrets::forget(std::string_view name) {
 }
 
 Result<std::string> Secrets::get(
-    std::string_view name, std::string_view type, std::optional<std::string_view> key
+    std::string_view id, std::string_view type, std::optional<std::string_view> key
 ) {
+  const std::string_view name = name_of(id);
   if (type != "SecretString" && type != "SecretBinary") {
     return fail(Errc::kInvalidRequest, "get_secret takes 'SecretString' or 'SecretBinary'");
   }

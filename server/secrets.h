@@ -48,7 +48,7 @@ class Secrets final : public rules::SecretSource {
       Options options
   );
 
-  // As it is now. kNotFound says where it was looked for.
+  // As it is now; also by the ARN of a secret of that name, here and in get(). kNotFound says where it was looked for.
   Result<std::string> secret(std::string_view name) const override;
   Result<Value> read(std::string_view name) const;
   // get_secret(id, 'SecretString' or 'SecretBinary' [, key]) as JSON text, of a value that is at most 15 minutes old.

@@ -57,7 +57,7 @@ Result<net::HttpRequest> request_of_item(const Record& record) {
 }
 
 Result<net::HttpRequest> request_of_v2_item(const Record& record) {
-  if (record.fields.size() != kDynamoDbV2FieldCount) {
+  if (record.fields.size() <= kPutItemTable) {
     return fail(Errc::kInvalidRequest, "not a record of this kind");
   }
   const Result<json::value> item = parse_json(record.payload);

@@ -235,10 +235,26 @@ constexpr auto kV2Fields = std::to_array<FieldSpec>({
     {.member = "putItem", .kind = FieldKind::kObject},
     {.member = "putItem.tableName", .check = check_table},
 });
-static_assert(kV2Fields.size() == kDynamoDbV2FieldCount);
+static_assert(kV2Fields.size() == kPutItemHash);
+
+// The value of the hash key.
+std::string v2_order_key(const Action::Fields& fields, std::string_view payload) {
+  if (fields[kPutItemHash].empty()) {
+    return {};
+  }
+  const Result<json::value> item = parse_json(payload);
+  const json::object* members = item ? item->if_object() : nullptr;
+  const json::value* value =
+      members == nullptr ? nullptr : find_member(*members, fields[kPutItemHash]);
+  return value == nullptr ? std::string() : to_json(*value);
+}
 
 constexpr ActionSpec kV2Spec = {
-    .kind = DynamoDbV2::kName, .fields = kV2Fields, .name = kPutItemTable, .needs_json = true};
+    .kind = DynamoDbV2::kName,
+    .fields = kV2Fields,
+    .name = kPutItemTable,
+    .needs_json = true,
+    .order_key = &v2_order_key};
 
 // As a target describes it; no key if none does.
 tables::KeySchema described(const std::string& table, const SinkEnvironment& environment) {
@@ -274,7 +290,7 @@ Result<tables::ItemKey> key_in(
 SqliteResult<void> write_v2_item(
     SqliteDatabase& database, const Record& record, const SinkEnvironment& environment
 ) {
-  if (record.fields.size() != kDynamoDbV2FieldCount) {
+  if (record.fields.size() <= kPutItemTable) {
     return refuse_record("not a record of this kind");
   }
   const std::string& table = record.fields[kPutItemTable];
@@ -298,7 +314,7 @@ Result<std::unique_ptr<Sink>> make_v2_built_in(const SinkEnvironment& environmen
 }
 
 Result<PostgresForm> row_of_v2_item(const Record& record) {
-  if (record.fields.size() != kDynamoDbV2FieldCount) {
+  if (record.fields.size() <= kPutItemTable) {
     return fail(Errc::kInvalidRequest, "not a record of this kind");
   }
   PostgresForm form;
@@ -334,7 +350,15 @@ Result<std::unique_ptr<Sink>> DynamoDb::make_sink(
 }
 
 ParsedAction DynamoDbV2::parse(MemberReader& members, const SinkEnvironment& environment) {
-  return parse_fields(members, environment, kV2Spec);
+  std::unique_ptr<FieldsAction> action = read_fields(members, environment, kV2Spec);
+  if (action != nullptr) {
+    const json::object* item = members.optional_object("putItem");
+    const json::value* table = item == nullptr ? nullptr : find_member(*item, "tableName");
+    const bool is_text = table != nullptr && table->is_string();
+    const std::string name(is_text ? std::string_view(table->get_string()) : std::string_view());
+    action->add(described(name, environment).hash);
+  }
+  return action;
 }
 
 Result<std::unique_ptr<Sink>> DynamoDbV2::make_sink(

@@ -43,7 +43,12 @@ enum DynamoDbField : std::size_t {
   kDynamoDbFieldCount
 };
 
-enum DynamoDbV2Field : std::size_t { kPutItem, kPutItemTable, kDynamoDbV2FieldCount };
+enum DynamoDbV2Field : std::size_t {
+  kPutItem,
+  kPutItemTable,
+  kPutItemHash,  // the member that is the table's key, where a target says so
+  kDynamoDbV2FieldCount
+};
 
 // The target that describes a table of the built-in store: table(match*, hashKey*, rangeKey).
 struct TableTarget {

@@ -69,6 +69,8 @@ struct ActionSpec {
   Status (*check)(const Action::Fields& fields) = nullptr;
   // The field whose records are kept in order; none: those of one client.
   std::optional<std::size_t> order_by = {};
+  // What does, where it is not a field; empty: those of one client.
+  std::string (*order_key)(const Action::Fields& fields, std::string_view payload) = nullptr;
 };
 
 // An action whose record has its members as fields, each resolved and checked.
@@ -82,8 +84,10 @@ class FieldsAction final : public Action {
 
   Result<Fields> resolve(const ActionInput& input) const override;
 
-  std::string order_key(const Fields& fields, std::string_view /*payload*/) const override {
-    return spec_.order_by ? fields[*spec_.order_by] : std::string();
+  std::string order_key(const Fields& fields, std::string_view payload) const override {
+    return spec_.order_by               ? fields[*spec_.order_by]
+           : spec_.order_key != nullptr ? spec_.order_key(fields, payload)
+                                        : std::string();
   }
 
   void fill_in(DeliveryOptions& delivery) const override;

@@ -6,6 +6,7 @@
 #include "rules/actions/line_protocol.h"
 #include "rules/actions/transaction_sink.h"
 #include "rules/bindings.h"
+#include "rules/built_ins.h"
 #include "rules/member_reader.h"
 #include "rules/series/series_store.h"
 
@@ -217,7 +218,7 @@ Result<std::vector<InfluxPoint>> points_of(const Record& record) {
   return points;
 }
 
-class InfluxWriter final : public InfluxSink {
+class InfluxWriter : public InfluxSink {
  public:
   using InfluxSink::InfluxSink;
 
@@ -306,6 +307,70 @@ Result<std::unique_ptr<Sink>> make_bound(
 
 constexpr AwsSinks kSinks = {kBindingKind, &field_of<kDatabase>, &make_built_in, &make_bound};
 
+// What a rule destination stands for. Where there is none of that ARN, since the rule comes from elsewhere, the database's name says where the points go.
+class InfluxDestination final : public InfluxWriter {
+ public:
+  InfluxDestination(
+      std::string arn,
+      Destinations& destinations,
+      const Targets& targets,
+      std::unique_ptr<Sink> other
+  )
+      : InfluxWriter(nullptr, targets),
+        arn_(std::move(arn)),
+        destinations_(destinations),
+        other_(std::move(other)) {}
+
+  void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
+    Result<record::RuleDestination> found = destinations_.influx(arn_);
+    if (!found && found.error().code() == Errc::kNotFound) {
+      other_->deliver(batch, outcomes);
+      return;
+    }
+    if (!found) {
+      const std::string& why = found.error().message();
+      const bool later = found.error().code() == Errc::kUnavailable;
+      std::ranges::fill(outcomes, later ? Outcome::retry(why) : Outcome::permanent(why));
+      return;
+    }
+    if (found->updated_ms() != destination_.updated_ms()) {
+      close();
+    }
+    destination_ = *std::move(found);
+    InfluxWriter::deliver(batch, outcomes);
+  }
+
+  Status probe() override {
+    const Result<record::RuleDestination> found = destinations_.influx(arn_);
+    return found || found.error().code() != Errc::kNotFound ? Status() : other_->probe();
+  }
+
+ private:
+  Result<Opened> open() override {
+    IOTCORE_ASSIGN(const InfluxAccess access, destinations_.open(destination_));
+    IOTCORE_ASSIGN(const HttpUrl url, parse_http_url(access.endpoint));
+    Opened opened;
+    opened.options.version = access.version;
+    opened.options.token = access.token;
+    opened.options.http.path = url.target == "/" ? std::string() : url.target;
+    opened.options.http.timeout = destinations_.http().timeout;
+    opened.server.host = url.host;
+    opened.server.port = url.port;
+    opened.server.tls = url.tls;
+    opened.server.admits = [this, tls = url.tls](std::string_view ip) {
+      return check_address(destinations_.http(), tls, ip);
+    };
+    return opened;
+  }
+
+  const std::string arn_;
+  Destinations& destinations_;
+  const std::unique_ptr<Sink> other_;
+  record::RuleDestination destination_;
+};
+
+constexpr std::string_view kDestinationMark = ":ruledestination/influxdb/";
+
 constexpr BatchBounds kBatchBounds = {
     .open_ms_min = 5,
     .open_ms_max = 1000,
@@ -336,7 +401,7 @@ std::vector<std::pair<std::string, PointTemplate>> read_tags(MemberReader& membe
 
 ParsedAction InfluxDb::parse(MemberReader& members, const SinkEnvironment& environment) {
   static constexpr auto kUnits = std::to_array<std::string_view>({"s", "ms", "us", "ns"});
-  members.text("destinationArn");
+  const std::string destination = members.text("destinationArn");
   std::optional<sql::Template> database = members.text_template("databaseName");
   std::optional<sql::Template> organization = members.optional_template("organization");
   std::optional<PointTemplate> table = read_template(members, "tableName");
@@ -349,7 +414,9 @@ ParsedAction InfluxDb::parse(MemberReader& members, const SinkEnvironment& envir
   if (members.failed()) {
     return nullptr;
   }
-  std::string target = bound_target(kBindingKind, *database, environment);
+  std::string target = destination.find(kDestinationMark) != std::string::npos
+                           ? destination
+                           : bound_target(kBindingKind, *database, environment);
   return std::make_unique<InfluxAction>(InfluxAction::Members{
       std::move(target),
       *std::move(database),
@@ -363,6 +430,17 @@ ParsedAction InfluxDb::parse(MemberReader& members, const SinkEnvironment& envir
 Result<std::unique_ptr<Sink>> InfluxDb::make_sink(
     std::string_view target, const SinkEnvironment& environment
 ) {
+  if (target.find(kDestinationMark) != std::string_view::npos) {
+    if (environment.built_ins == nullptr || environment.targets == nullptr) {
+      return fail(Errc::kUnavailable, "there are no destinations here");
+    }
+    return std::make_unique<InfluxDestination>(
+        std::string(target),
+        environment.built_ins->destinations,
+        *environment.targets,
+        std::make_unique<BoundSink>(kSinks.kind, kSinks.name_of, &make_sink, environment)
+    );
+  }
   return make_aws_sink(target, environment, kSinks, &make_sink);
 }
 

@@ -76,13 +76,19 @@ std::string influx_write_target(const InfluxOptions& options, const InfluxLines&
   );
 }
 
+Result<InfluxSink::Opened> InfluxSink::open() {
+  IOTCORE_ASSIGN(InfluxOptions options, open_target(*target_, targets_, read_influx));
+  IOTCORE_ASSIGN(net::HttpServer server, load_server(options.http));
+  return Opened{std::move(options), std::move(server)};
+}
+
 Status InfluxSink::ensure_open() {
   if (connection_) {
     return {};
   }
-  IOTCORE_ASSIGN(options_, open_target(*target_, targets_, read_influx));
-  IOTCORE_ASSIGN(net::HttpServer server, load_server(options_->http));
-  connection_.emplace(std::move(server));
+  IOTCORE_ASSIGN(Opened opened, open());
+  options_ = std::move(opened.options);
+  connection_.emplace(std::move(opened.server));
   return {};
 }
 

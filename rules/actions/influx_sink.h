@@ -49,6 +49,15 @@ class InfluxSink : public Sink {
   Status probe() override;
 
  protected:
+  struct Opened {
+    InfluxOptions options;
+    net::HttpServer server;
+  };
+
+  void close() { connection_.reset(); }
+
+  // Where it writes to; asked again after an answer 401.
+  virtual Result<Opened> open();
   // An error is this record's only, and permanent.
   virtual Result<InfluxLines> lines_of(const Record& record) = 0;
 

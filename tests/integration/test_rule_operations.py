@@ -118,12 +118,12 @@ DO sqlite(file = 'dead.db', statement = 'INSERT INTO wanted VALUES (${v})');
         client = self.subscriber("none", client_id="counted")
         client.publish("counted", '{"v": 1}')
         client.publish("counted", '{"v": 2}')
-        wait_until(lambda: 'iotcore_action_success_total{action="file",rule="counted"} 1' in self.metrics())
+        wait_until(lambda: 'iotcore_action_success_total{action="file",rule="counted",target="counted.log"} 1' in self.metrics())
         text = self.metrics()
         for line in ('iotcore_rule_matched_total{rule="counted"} 2', 'iotcore_rule_fired_total{rule="counted"} 1',
                      'iotcore_sink_up{target="file counted.log"} 1', 'iotcore_sink_queue_records{target="file counted.log"} 0',
                      'iotcore_sink_oldest_seconds{target="file counted.log"} 0',
-                     'iotcore_action_latency_seconds_count{action="file",rule="counted"} 1'):
+                     'iotcore_action_latency_seconds_count{action="file",rule="counted",target="counted.log"} 1'):
             self.assertIn(line, text)
 
     def test_a_trace_shows_what_goes_in_and_out(self):

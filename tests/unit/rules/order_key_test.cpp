@@ -17,6 +17,7 @@ Targets& targets() {
                                   "",
                                   {{"db", "postgres", {{"host", "x"}}, "dynamoDB:*", ""},
                                    {"k", "kafka", {{"bootstrap", "x:1"}}, "kinesis:*", ""},
+                                   {"stock", "table", {{"hashKey", "id"}}, "stock-*", ""},
                                    {"r", "redis", {{"host", "x"}}, "", ""},
                                    {"m", "mqtt", {{"host", "x"}}, "", ""},
                                    {"n", "nats", {{"host", "x"}}, "", ""},
@@ -69,6 +70,8 @@ TEST_CASE("Records are kept in order by the key that their action has") {
       order_key(R"({"dynamoDB": {"tableName": "t", "hashKeyField": "h", "hashKeyValue": "${id}"}})"
       ) == "m1"
   );
+  CHECK(order_key(R"({"dynamoDBv2": {"putItem": {"tableName": "stock-1"}}})") == "\"m1\"");
+  CHECK(order_key(R"({"dynamoDBv2": {"putItem": {"tableName": "other"}}})").empty());
   CHECK(order_key(R"({"s3": {"bucketName": "b", "key": "x/${id}"}})") == "x/m1");
   CHECK(
       order_key(
