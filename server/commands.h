@@ -68,6 +68,9 @@ Status import_things(const ImportOptions& options);
 // Prints docs/api.md: every operation of the API.
 Status print_api();
 
+// `rule functions`: prints docs/sql.md.
+Status print_functions();
+
 // `rule fmt`: canonical layout, in place.
 bool format_rules(const std::vector<std::filesystem::path>& files);
 

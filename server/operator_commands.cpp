@@ -10,6 +10,7 @@ OperatorCommands::OperatorCommands(
   trace_command_ = rule.add_subcommand("trace", "Show what a rule makes of messages, as they come");
   trace_command_->add_option("name", trace_.rule, "name of the rule")->required();
   trace_command_->add_option("--count", trace_.count, "end after so many");
+  functions_ = rule.add_subcommand("functions", "Print the functions of the dialect (Markdown)");
   export_ = rule.add_subcommand("export", "Print a rule of a running server as a rule file");
   export_->add_option("name", transfer_.name, "name of the rule")->required();
   import_ = rule.add_subcommand(
@@ -29,7 +30,7 @@ OperatorCommands::OperatorCommands(
   add_dead_letters(cli, add_config);
   add_secrets(cli, add_config);
   for (CLI::App* command :
-       {format_, trace_command_, client_trace_command_, export_, import_, sinks_}) {
+       {format_, functions_, trace_command_, client_trace_command_, export_, import_, sinks_}) {
     add_config(*command);
   }
 }
@@ -97,6 +98,9 @@ std::optional<Status> OperatorCommands::run(const Config& config) {
 std::optional<Status> OperatorCommands::run_rule() {
   if (*format_) {
     return format_rules(files_) ? Status() : fail(Errc::kInvalidRequest, "not every file was good");
+  }
+  if (*functions_) {
+    return print_functions();
   }
   if (*trace_command_) {
     return trace_rule(trace_);

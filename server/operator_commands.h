@@ -36,6 +36,7 @@ class OperatorCommands {
   DeadLetterOptions letters_;
   SecretOptions secret_;
   CLI::App* format_ = nullptr;
+  CLI::App* functions_ = nullptr;
   CLI::App* trace_command_ = nullptr;
   CLI::App* client_trace_command_ = nullptr;
   CLI::App* export_ = nullptr;

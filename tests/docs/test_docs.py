@@ -86,6 +86,10 @@ class Docs(unittest.TestCase):
         printed = subprocess.run([BINARY, "api"], capture_output=True, text=True, check=True).stdout
         self.assertEqual(printed, (ROOT / "docs" / "api.md").read_text(), "write it anew: iotcore api > docs/api.md")
 
+    def test_functions_are_documented_as_they_are_called(self):
+        printed = subprocess.run([BINARY, "rule", "functions"], capture_output=True, text=True, check=True).stdout
+        self.assertEqual(printed, (ROOT / "docs" / "sql.md").read_text(), "write it anew: iotcore rule functions > docs/sql.md")
+
     def test_the_threats_are_shown_by_tests_that_are_there(self):
         named = re.findall(r"`((?:integration|unit|vectors|fuzz)(?:/[\w./]+)?)`", (ROOT / "docs" / "security.md").read_text())
         self.assertGreater(len(named), 30)
