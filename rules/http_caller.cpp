@@ -85,7 +85,9 @@ Status check_address(const HttpRules& rules, bool tls, std::string_view ip) {
   return tls ? Status() : fail(Errc::kForbidden, fmt::format("{} may only be called by https", ip));
 }
 
-Result<net::HttpResponse> HttpCaller::call(std::string_view url, net::HttpRequest request) {
+Result<net::HttpResponse> HttpCaller::call(
+    std::string_view url, net::HttpRequest request, std::optional<std::chrono::milliseconds> timeout
+) {
   IOTCORE_ASSIGN(HttpUrl parsed, parse_http_url(url));
   const std::string key = fmt::format("{} {} {}", parsed.tls, parsed.port, parsed.host);
   auto found = connections_.find(key);
@@ -103,7 +105,7 @@ Result<net::HttpResponse> HttpCaller::call(std::string_view url, net::HttpReques
     found = connections_.emplace(key, net::HttpConnection(std::move(server))).first;
   }
   request.target = std::move(parsed.target);
-  return found->second.call(std::move(request), rules_.timeout, kReplyBytesMax);
+  return found->second.call(std::move(request), timeout.value_or(rules_.timeout), kReplyBytesMax);
 }
 
 Outcome outcome_of(const Result<net::HttpResponse>& response) {

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,8 +42,12 @@ class HttpCaller {
  public:
   explicit HttpCaller(HttpRules rules) : rules_(std::move(rules)) {}
 
-  // kForbidden: not to be called. Redirects are not followed.
-  Result<net::HttpResponse> call(std::string_view url, net::HttpRequest request);
+  // kForbidden: not to be called. Redirects are not followed. `timeout`: instead of the rules'.
+  Result<net::HttpResponse> call(
+      std::string_view url,
+      net::HttpRequest request,
+      std::optional<std::chrono::milliseconds> timeout = {}
+  );
 
  private:
   const HttpRules rules_;

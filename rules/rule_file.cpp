@@ -263,7 +263,8 @@ class FileParser {
   // headers = {'k': 'v'} for [{"key": "k", "value": "v"}], where AWS's shape is that list.
   static void expand_headers(const std::string& kind, json::object& members) {
     const json::value* const headers = find_member(members, "headers");
-    if ((kind != "http" && kind != "kafka") || headers == nullptr || !headers->is_object()) {
+    const bool has_list = kind == "http" || kind == "kafka" || kind == "webhook";
+    if (!has_list || headers == nullptr || !headers->is_object()) {
       return;
     }
     json::array list;

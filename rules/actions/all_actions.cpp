@@ -82,7 +82,8 @@ constexpr auto kKinds = list_of<
     actions::Sqlite,            //
     actions::Sqs,               //
     actions::StepFunctions,     //
-    actions::Timestream>();
+    actions::Timestream,        //
+    actions::Webhook>();
 
 static_assert(std::ranges::is_sorted(kKinds, {}, &ActionKind::name), "in the order of names");
 static_assert(

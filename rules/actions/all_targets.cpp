@@ -7,11 +7,13 @@
 #include "rules/actions/mqtt_client.h"
 #include "rules/actions/nats_sink.h"
 #include "rules/actions/open_search.h"
+#include "rules/actions/post_targets.h"
 #include "rules/actions/postgres_client.h"
 #include "rules/actions/redis_client.h"
 #include "rules/actions/s3_endpoint.h"
 #include "rules/actions/smtp_client.h"
 #include "rules/actions/sns.h"
+#include "rules/actions/syslog_sink.h"
 #include "rules/actions/target_options.h"
 #include "rules/functions/local_functions.h"
 #include "rules/functions/remote_function.h"
@@ -27,12 +29,15 @@ namespace {
 using actions::check_with;
 
 constexpr auto kKinds = std::to_array<TargetKind>({
+    {"alertmanager", check_with<actions::read_post>},
     {"amqp", check_with<actions::read_amqp>},
     {"aws", check_with<actions::read_aws>},
     {FunctionTarget::kName, FunctionTarget::check},
+    {"http", check_with<actions::read_post>},
     {"influx", check_with<actions::read_influx>},
     {"kafka", check_with<actions::read_kafka>},
     {LambdaTarget::kName, LambdaTarget::check},
+    {"loki", check_with<actions::read_post>},
     {"mqtt", check_with<actions::read_mqtt>},
     {"nats", check_with<actions::read_nats>},
     {"opensearch", actions::check_open_search},
@@ -43,6 +48,7 @@ constexpr auto kKinds = std::to_array<TargetKind>({
     {"smtp", check_with<actions::read_smtp>},
     {actions::SnsTarget::kName, &actions::SnsTarget::check},
     {StateMachineTarget::kName, StateMachineTarget::check},
+    {"syslog", check_with<actions::read_syslog>},
     {actions::TableTarget::kName, &actions::TableTarget::check},
 });
 

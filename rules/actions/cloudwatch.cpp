@@ -6,6 +6,8 @@
 #include "rules/actions/aws_sinks.h"
 #include "rules/actions/fields_action.h"
 #include "rules/actions/measurement_targets.h"
+#include "rules/actions/post_targets.h"
+#include "rules/actions/sns.h"
 #include "rules/actions/transaction_sink.h"
 #include "rules/built_ins.h"
 #include "rules/in_process_publish.h"
@@ -160,8 +162,11 @@ json::object shown(std::string_view value, std::string_view reason) {
 // What a state was is read, its change told, and then written: after a crash in between it is told again.
 class AlarmSink final : public Sink {
  public:
-  AlarmSink(std::filesystem::path file, broker::Workers& workers)
-      : file_(std::move(file)), workers_(workers) {}
+  // `subscriptions`: who besides hears of changes; may be nullptr.
+  AlarmSink(
+      std::filesystem::path file, broker::Workers& workers, std::unique_ptr<Sink> subscriptions
+  )
+      : file_(std::move(file)), workers_(workers), subscriptions_(std::move(subscriptions)) {}
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
     for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -184,27 +189,42 @@ class AlarmSink final : public Sink {
       return Outcome::retry(before.error().message);
     }
     const bool changed = before->value != record.fields[kStateValue];
-    if (changed && !tell(record, *before)) {
-      return Outcome::retry("the broker has not confirmed the publish");
+    const Outcome told = changed ? tell(record, *before) : Outcome();
+    if (told.kind == Outcome::Kind::kRetry) {
+      return told;
     }
     if (auto written = write(record, changed); !written) {
       database_.reset();
       return Outcome::retry(written.error().message);
     }
-    return {};
+    return told;
   }
 
-  bool tell(const Record& record, const AlarmState& before) {
+  Outcome tell(const Record& record, const AlarmState& before) {
     json::object change;
     change["alarmName"] = record.fields[kAlarmName];
     change["state"] = shown(record.fields[kStateValue], record.fields[kStateReason]);
     change["previousState"] = shown(before.value, before.reason);
     change["timestamp"] = record.received_ms;
-    const broker::Message::Ref message = make_service_message(
-        std::string(kAlarmTopic) + record.fields[kAlarmName],
-        to_json(json::value(std::move(change)))
-    );
-    return publish_and_wait(workers_, std::span(&message, 1)).front();
+    const std::string text = to_json(json::value(std::move(change)));
+    const broker::Message::Ref message =
+        make_service_message(std::string(kAlarmTopic) + record.fields[kAlarmName], text);
+    if (!publish_and_wait(workers_, std::span(&message, 1)).front()) {
+      return Outcome::retry("the broker has not confirmed the publish");
+    }
+    if (subscriptions_ == nullptr) {
+      return {};
+    }
+    Record notification;
+    notification.delivery_id = record.delivery_id;
+    notification.received_ms = record.received_ms;
+    notification.payload = text;
+    notification.fields.resize(kSnsFieldCount);
+    notification.fields[kTargetArn] = record.fields[kAlarmName];
+    const Record* const one = &notification;
+    Outcome told;
+    subscriptions_->deliver(std::span(&one, 1), std::span(&told, 1));
+    return told;
   }
 
   SqliteResult<void> ensure_open() {
@@ -265,6 +285,7 @@ class AlarmSink final : public Sink {
 
   const std::filesystem::path file_;
   broker::Workers& workers_;
+  const std::unique_ptr<Sink> subscriptions_;
   std::unique_ptr<SqliteDatabase> database_;
 };
 
@@ -272,13 +293,22 @@ Result<std::unique_ptr<Sink>> make_alarms(const SinkEnvironment& environment) {
   if (environment.workers == nullptr) {
     return fail(Errc::kUnavailable, "there is no broker here to publish to");
   }
-  return std::make_unique<AlarmSink>(environment.folder / tables::kFileName, *environment.workers);
+  return std::make_unique<AlarmSink>(
+      environment.folder / tables::kFileName, *environment.workers, nullptr
+  );
 }
 
 Result<std::unique_ptr<Sink>> make_bound_alarm(
     const TargetRef& target, const SinkEnvironment& environment
 ) {
-  return make_aws_alarm(target, environment);
+  if (target->kind == SnsTarget::kName && environment.workers != nullptr) {
+    IOTCORE_ASSIGN(std::unique_ptr<Sink> subscriptions, make_subscriptions(target, environment));
+    return std::make_unique<AlarmSink>(
+        environment.folder / tables::kFileName, *environment.workers, std::move(subscriptions)
+    );
+  }
+  return target->kind == "alertmanager" ? make_alertmanager(target, environment)
+                                        : make_aws_alarm(target, environment);
 }
 
 constexpr AwsSinks kAlarmSinks = {

@@ -97,7 +97,10 @@ void read_headers(MemberReader& members, FieldsAction& action) {
   }
 }
 
-void read_batches_and_headers(MemberReader& members, FieldsAction& action) {
+constexpr auto kMethods =
+    std::to_array<std::string_view>({"POST", "PUT", "PATCH", "DELETE", "GET"});
+
+void read_batches_and_headers(MemberReader& members, FieldsAction& action, bool is_webhook) {
   const BatchConfig batches = read_batch_config(members, kBatchBounds);
   const bool on = members.optional_boolean("enableBatching").value_or(false);
   if (on && members.pointer().starts_with("/errorAction")) {
@@ -113,11 +116,33 @@ void read_batches_and_headers(MemberReader& members, FieldsAction& action) {
   if (on) {
     action.set_batches(batches);
   }
+  action.add(is_webhook ? members.choice("method", kMethods, "POST") : std::string());
+  const auto timeout = is_webhook ? members.optional_duration_ms("timeout") : std::nullopt;
+  action.add(timeout ? fmt::to_string(*timeout) : std::string());
   read_headers(members, action);
 }
 
 constexpr ActionSpec kSpec = {
-    .kind = Http::kName, .fields = kFields, .name = kUrl, .read_lists = read_batches_and_headers};
+    .kind = Http::kName,
+    .fields = kFields,
+    .name = kUrl,
+    .read_lists = [](MemberReader& members, FieldsAction& action) {
+      read_batches_and_headers(members, action, false);
+    }};
+
+// Fields that only http has are there, and empty.
+constexpr ActionSpec kWebhookSpec = {
+    .kind = Webhook::kName,
+    .fields = std::span(kFields).first(1),
+    .name = kUrl,
+    .read_lists = [](MemberReader& members, FieldsAction& action) {
+      for (std::size_t i = kConfirmationUrl; i < kEnableBatching; ++i) {
+        action.add(std::string());
+      }
+      const bool on = members.optional_boolean("enableBatching").value_or(false);
+      action.add(std::string(on ? kOn : ""));
+      read_batches_and_headers(members, action, true);
+    }};
 
 // What has to be confirmed, known before any message: the sink's target.
 std::string confirmation_url(MemberReader& members) {
@@ -149,9 +174,11 @@ struct Request {
 
 class HttpSink final : public Sink {
  public:
+  // `destinations`: nullptr where nobody has to confirm.
   HttpSink(
       std::string confirmation_url,
-      Destinations& destinations,
+      Destinations* destinations,
+      HttpRules rules,
       const Targets* targets,
       const Clock& clock
   )
@@ -159,7 +186,7 @@ class HttpSink final : public Sink {
         destinations_(destinations),
         targets_(targets),
         clock_(clock),
-        caller_(destinations.http()) {}
+        caller_(std::move(rules)) {}
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
     Outcome outcome;
@@ -237,14 +264,11 @@ class HttpSink final : public Sink {
 
   Outcome send(const Record& record, const Request& made) {
     const std::string& url = record.fields[kUrl];
-    if (const Status allowed = destinations_.check(url); !allowed) {
+    if (const Status allowed = check(url); !allowed) {
       return Outcome::permanent(allowed.error().message());
     }
-    if (!is_below(url, confirmation_url_)) {
-      return Outcome::permanent("the URL does not begin with the confirmationUrl");
-    }
     net::HttpRequest request;
-    request.method = "POST";
+    request.method = record.fields[kMethod].empty() ? "POST" : record.fields[kMethod];
     const bool is_json = record.is_json || record.fields[kEnableBatching] == kOn;
     request.headers.set("Content-Type", is_json ? "application/json" : "application/octet-stream");
     request.headers.set("x-iotcore-delivery-id", record.delivery_id);
@@ -257,7 +281,22 @@ class HttpSink final : public Sink {
         return Outcome::permanent(signed_.error().message());
       }
     }
-    return outcome_of(caller_.call(url, std::move(request)));
+    const auto timeout_ms = to_whole_number(record.fields[kTimeoutMs]);
+    return outcome_of(caller_.call(
+        url,
+        std::move(request),
+        timeout_ms ? std::optional(std::chrono::milliseconds(*timeout_ms)) : std::nullopt
+    ));
+  }
+
+  Status check(const std::string& url) const {
+    if (destinations_ == nullptr) {
+      return {};
+    }
+    IOTCORE_TRY(destinations_->check(url));
+    return is_below(url, confirmation_url_)
+               ? Status()
+               : fail(Errc::kForbidden, "the URL does not begin with the confirmationUrl");
   }
 
   // With the keys of the target of kind aws that the URL is bound to.
@@ -289,7 +328,7 @@ class HttpSink final : public Sink {
   }
 
   const std::string confirmation_url_;
-  Destinations& destinations_;
+  Destinations* destinations_;
   const Targets* targets_;
   const Clock& clock_;
   HttpCaller caller_;
@@ -366,7 +405,37 @@ Result<std::unique_ptr<Sink>> Http::make_sink(
   Destinations& destinations = environment.built_ins->destinations;
   IOTCORE_TRY(destinations.ensure(target));
   return std::make_unique<HttpSink>(
-      std::string(target), destinations, environment.targets, clock_of(environment)
+      std::string(target),
+      &destinations,
+      destinations.http(),
+      environment.targets,
+      clock_of(environment)
+  );
+}
+
+ParsedAction Webhook::parse(MemberReader& members, const SinkEnvironment& environment) {
+  std::unique_ptr<FieldsAction> action = read_fields(members, environment, kWebhookSpec);
+  if (action != nullptr) {
+    const std::string url = members.optional_text("url").value_or("");
+    const Result<HttpUrl> parsed = parse_http_url(url.substr(0, url.find("${")));
+    action->set_target(
+        parsed
+            ? fmt::format("{}://{}:{}", parsed->tls ? "https" : "http", parsed->host, parsed->port)
+            : std::string()
+    );
+  }
+  return action;
+}
+
+Result<std::unique_ptr<Sink>> Webhook::make_sink(
+    std::string_view /*target*/, const SinkEnvironment& environment
+) {
+  return std::make_unique<HttpSink>(
+      std::string(),
+      nullptr,
+      environment.built_ins == nullptr ? HttpRules() : environment.built_ins->destinations.http(),
+      environment.targets,
+      clock_of(environment)
   );
 }
 

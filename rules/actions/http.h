@@ -17,6 +17,18 @@ struct Http {
   );
 };
 
+// webhook(url*, method, headers, timeout, enableBatching, batchConfig): as http, to a URL that nobody has to confirm. One queue for each host.
+struct Webhook {
+  static constexpr std::string_view kName = "webhook";
+  static constexpr bool kIsAws = false;
+  static constexpr SinkDefaults kDefaults = {.batch_size = 10};
+
+  static ParsedAction parse(MemberReader& members, const SinkEnvironment& environment);
+  static Result<std::unique_ptr<Sink>> make_sink(
+      std::string_view target, const SinkEnvironment& environment
+  );
+};
+
 // salesforce(token*, url*): POST with the token.
 struct Salesforce {
   static constexpr std::string_view kName = "salesforce";
@@ -42,6 +54,8 @@ enum HttpField : std::size_t {
   kBatchTopic,  // empty: batches go across topics
   kBatchSize,
   kBatchBytes,
+  kMethod,     // empty: POST
+  kTimeoutMs,  // empty: what rules have for all
   kHttpFieldCount
 };
 

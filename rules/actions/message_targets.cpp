@@ -4,7 +4,10 @@
 #include "rules/actions/kafka_sink.h"
 #include "rules/actions/nats_sink.h"
 #include "rules/actions/redis_sink.h"
+#include "rules/actions/s3.h"
+#include "rules/actions/s3_endpoint.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <deque>
@@ -159,7 +162,54 @@ Result<std::unique_ptr<Sink>> make_plain(
   );
 }
 
+class ToObjects final : public Sink {
+ public:
+  ToObjects(std::unique_ptr<Sink> objects, RouteOf route)
+      : objects_(std::move(objects)), route_(route) {}
+
+  void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
+    std::deque<Record> objects;
+    std::vector<const Record*> puts;
+    std::vector<std::size_t> places;
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      Result<RoutedMessage> routed = route_(*batch[i]);
+      if (!routed) {
+        outcomes[i] = Outcome::permanent(routed.error().message());
+        continue;
+      }
+      Record& object = objects.emplace_back();
+      object.delivery_id = batch[i]->delivery_id;
+      object.payload = batch[i]->payload;
+      object.is_json = batch[i]->is_json;
+      object.fields.resize(kS3FieldCount);
+      object.fields[kBucket] = std::move(routed->destination);
+      const auto time = fmt::gmtime(static_cast<std::time_t>(batch[i]->received_ms / 1000));
+      object.fields[kObjectKey] = fmt::format("{:%Y/%m/%d/%H}/{}", time, batch[i]->delivery_id);
+      puts.push_back(&object);
+      places.push_back(i);
+    }
+    std::vector<Outcome> ends(puts.size());
+    objects_->deliver(puts, ends);
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      outcomes[places[i]] = std::move(ends[i]);
+    }
+  }
+
+  Status probe() override { return objects_->probe(); }
+
+ private:
+  const std::unique_ptr<Sink> objects_;
+  const RouteOf route_;
+};
+
 }  // namespace
+
+Result<std::unique_ptr<Sink>> make_s3_objects(
+    const TargetRef& target, const SinkEnvironment& environment, RouteOf route
+) {
+  IOTCORE_ASSIGN(std::unique_ptr<Sink> objects, make_s3_endpoint(target, environment));
+  return std::make_unique<ToObjects>(std::move(objects), route);
+}
 
 Result<std::unique_ptr<Sink>> make_message_sink(
     std::string_view kind,

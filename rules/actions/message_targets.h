@@ -30,4 +30,9 @@ Result<std::unique_ptr<Sink>> make_message_sink(
     BodyOf body = nullptr
 );
 
+// An object for each record in a target of kind `s3`: in the bucket of the destination's name, under YYYY/MM/DD/HH/.
+Result<std::unique_ptr<Sink>> make_s3_objects(
+    const TargetRef& target, const SinkEnvironment& environment, RouteOf route
+);
+
 }  // namespace iotcore::rules::actions

@@ -9,7 +9,9 @@
 #include "rules/actions/aws_sinks.h"
 #include "rules/actions/fields_action.h"
 #include "rules/actions/message_targets.h"
+#include "rules/actions/post_targets.h"
 #include "rules/built_ins.h"
+#include "rules/functions/function_sink.h"
 #include "rules/in_process_publish.h"
 
 #include <fmt/format.h>
@@ -252,9 +254,53 @@ Result<std::unique_ptr<Sink>> make_inputs(const SinkEnvironment& environment) {
   return std::make_unique<InputSink>(*environment.workers, clock_of(environment));
 }
 
+// Each message is one call: of the function that the target is, or of one of the input's name that runs elsewhere.
+class FunctionInputs final : public Sink {
+ public:
+  FunctionInputs(TargetRef target, SinkEnvironment environment)
+      : target_(std::move(target)), environment_(std::move(environment)) {}
+
+  void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      outcomes[i] = batch[i]->fields.size() == kIotEventsFieldCount
+                        ? deliver(*batch[i])
+                        : Outcome::permanent("not a record of this kind");
+    }
+  }
+
+  // Functions fail one by one.
+  Status probe() override { return {}; }
+
+ private:
+  Outcome deliver(const Record& record) const {
+    functions::Invocation invocation;
+    invocation.payload = record.payload;
+    return outcome_of(call(record.fields[kInputName], std::move(invocation)), record);
+  }
+
+  Result<functions::Answer> call(const std::string& input, functions::Invocation invocation) const {
+    if (target_->kind == FunctionTarget::kName) {
+      return call_function(environment_, target_->name, std::move(invocation));
+    }
+    IOTCORE_ASSIGN(
+        RemoteFunction remote, RemoteFunction::open(*target_, *environment_.targets, kLambdaService)
+    );
+    return remote.call(input, invocation, true);
+  }
+
+  const TargetRef target_;
+  const SinkEnvironment environment_;
+};
+
 Result<std::unique_ptr<Sink>> make_bound_input(
     const TargetRef& target, const SinkEnvironment& environment
 ) {
+  if (target->kind == "http") {
+    return make_http_inputs(target, environment);
+  }
+  if (target->kind == FunctionTarget::kName || target->kind == LambdaTarget::kName) {
+    return std::make_unique<FunctionInputs>(target, environment);
+  }
   return make_aws_input(target, environment);
 }
 

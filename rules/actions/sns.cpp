@@ -320,14 +320,20 @@ Result<std::unique_ptr<Sink>> make_bound(
   if (target->kind != SnsTarget::kName) {
     return make_message_sink(Sns::kName, target, environment, &route_of_topic, &body_of_topic);
   }
-  MemberReader options(target->options, "", nullptr);
-  std::string mail_target = options.optional_text("mail").value_or("");
-  return make_topics(read_subscriptions(options), std::move(mail_target), environment);
+  return make_subscriptions(target, environment);
 }
 
 constexpr AwsSinks kSinks = {Sns::kName, &field_of<kTargetArn>, &make_built_in, &make_bound};
 
 }  // namespace
+
+Result<std::unique_ptr<Sink>> make_subscriptions(
+    const TargetRef& target, const SinkEnvironment& environment
+) {
+  MemberReader options(target->options, "", nullptr);
+  std::string mail_target = options.optional_text("mail").value_or("");
+  return make_topics(read_subscriptions(options), std::move(mail_target), environment);
+}
 
 ParsedAction Sns::parse(MemberReader& members, const SinkEnvironment& environment) {
   return parse_fields(members, environment, kSpec);

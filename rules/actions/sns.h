@@ -1,6 +1,7 @@
 #pragma once
 
 #include "rules/action.h"
+#include "rules/targets.h"
 
 namespace iotcore::rules::actions {
 
@@ -25,5 +26,10 @@ struct SnsTarget {
   static constexpr std::string_view kName = "sns";
   static void check(MemberReader& options);
 };
+
+// The subscriptions of such a target, for others that notify. Records are of sns.
+Result<std::unique_ptr<Sink>> make_subscriptions(
+    const TargetRef& target, const SinkEnvironment& environment
+);
 
 }  // namespace iotcore::rules::actions

@@ -9,6 +9,8 @@
 #include "rules/actions/fields_action.h"
 #include "rules/actions/line_log.h"
 #include "rules/actions/message_targets.h"
+#include "rules/actions/post_targets.h"
+#include "rules/actions/syslog_sink.h"
 
 #include <fmt/format.h>
 
@@ -180,6 +182,12 @@ Outcome format_log(const Record& record, WallTime now, LineLogSink::Lines& lines
 Result<std::unique_ptr<Sink>> make_bound_log(
     const TargetRef& target, const SinkEnvironment& environment
 ) {
+  if (target->kind == "loki") {
+    return make_loki(target, environment);
+  }
+  if (target->kind == "syslog") {
+    return make_syslog(target, environment);
+  }
   return make_aws_log(target, environment);
 }
 
@@ -236,8 +244,24 @@ Outcome format_channel(const Record& record, WallTime now, LineLogSink::Lines& l
   return {};
 }
 
+Result<RoutedMessage> route_of_channel(const Record& record) {
+  if (record.fields.size() != kIotAnalyticsFieldCount) {
+    return fail(Errc::kInvalidRequest, "not a record of this kind");
+  }
+  return RoutedMessage{std::string(channel_of(record.fields)), {}};
+}
+
+Result<std::unique_ptr<Sink>> make_bound_channel(
+    const TargetRef& target, const SinkEnvironment& environment
+) {
+  if (target->kind == "s3") {
+    return make_s3_objects(target, environment, &route_of_channel);
+  }
+  return make_message_sink(IotAnalytics::kName, target, environment, &route_of_channel);
+}
+
 constexpr AwsSinks kAnalyticsSinks = {
-    IotAnalytics::kName, &field_of<kChannelName>, &make_log<&format_channel>};
+    IotAnalytics::kName, &field_of<kChannelName>, &make_log<&format_channel>, &make_bound_channel};
 
 }  // namespace
 
