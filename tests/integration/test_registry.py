@@ -124,21 +124,6 @@ class Registry(unittest.TestCase):
             self.refused(*refusal, lambda new: self.iot.update_topic_rule_destination(arn=destination, status=new), new=status)
         self.refused("InvalidRequest", 400, self.iot.confirm_topic_rule_destination, confirmationToken="x" * 2049)
 
-    def test_refusals_that_tools_know_by_their_words(self):
-        iot = self.iot
-        iot.create_thing_type(thingTypeName="worded")
-        iot.deprecate_thing_type(thingTypeName="worded")
-        iot.create_thing_group(thingGroupName="worded")
-        iot.create_thing_group(thingGroupName="worded-child", parentGroupName="worded")
-        certificate = iot.create_keys_and_certificate(setAsActive=True)["certificateArn"]
-        iot.create_thing(thingName="worded")
-        iot.attach_thing_principal(thingName="worded", principal=certificate)
-        for call, arguments, words in (
-                (iot.delete_thing_type, {"thingTypeName": "worded"}, "Please wait for 5 minutes after deprecation and then retry"),
-                (iot.delete_thing_group, {"thingGroupName": "worded"}, "there are still child groups attached"),
-                (iot.delete_thing, {"thingName": "worded"}, "still attached to one or more principals")):
-            self.assertIn(words, self.refused("InvalidRequest", 400, call, **arguments)["Error"]["Message"])
-
     def test_a_message_s_topic_has_no_nul(self):
         data = self.server.api("iot-data")
         self.refused("InvalidRequest", 400, data.publish, topic="a\0b", payload=b"x")
