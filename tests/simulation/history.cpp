@@ -126,6 +126,7 @@ void History::start_machine() {
 void History::crash() {
   trace(fmt::format("{:5} the server dies", now_));
   dropped_before_ += machine_->dropped_messages();
+  ++ledger_.deaths;
   ++life_;  // whatever it still calls back is from a life that is over
   machine_.reset();
   settle_lost_wires();

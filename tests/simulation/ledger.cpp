@@ -180,7 +180,9 @@ void Ledger::check_copies(const Session& session, std::uint64_t number, const Se
   // What a subscriber gets at a lower QoS leaves before the message is kept, so it may come again when that fails; to who has no persistent session
   // at QoS 2, too.
   const bool once = qos == Qos::kExactlyOnce && !sent.late;
-  const std::uint32_t most = own * (once ? 1 : 1 + sent.resent) + retained;
+  // A will that went out just before the server died may not be known to have done so: rather twice than never.
+  const std::uint32_t again = sent.is_will ? deaths : sent.resent;
+  const std::uint32_t most = own * (once ? 1 : 1 + again) + retained;
   const std::uint32_t copies = once ? session.copies_once.at(number) : session.copies.at(number);
   if (copies > most) {
     violated(fmt::format(

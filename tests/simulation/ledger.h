@@ -96,6 +96,7 @@ class Ledger {
   std::size_t size() const { return sent_.size(); }
 
   bool disk_failed = false;  // at any time so far
+  std::uint32_t deaths = 0;  // of the server
 
   static std::string payload_of(std::uint64_t number);
 
