@@ -6,7 +6,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
-from server import Server, Subscriber, wait_until  # noqa: E402,F401
+from server import SANITIZED, Server, Subscriber, wait_until  # noqa: E402,F401
 
 SLOW_START_S = 1.5  # from here on it is a sanitized build or a drowned machine
 
