@@ -60,6 +60,7 @@ History::History(unsigned seed, std::uint64_t steps_max, Trace trace)
   if (random_.one_in(4)) {
     options_.queued_messages_max = 1 + random_.below(20);
     options_.out_buffer_bytes_max = 500 + random_.below(2000);
+    ledger_.little_room = true;
   }
   options_.disconnect_on_publish_denied = !random_.one_in(4);
   rights_.answer_later(random_.one_in(2));

@@ -140,7 +140,7 @@ void Ledger::check_order(Session& session, std::uint64_t number, const Sent& sen
     return;
   }
   // Who subscribed, asked for more (a higher QoS, its own messages), or came back to a subscription of QoS 0, between the first time and this one
-  // may have got later messages already; as has who was away for so long that the first copy expired.
+  // may have got later messages already; as has who was away for so long that the first copy expired, or had no room for it.
   const bool was_there = std::any_of(
       session.subscriptions.begin(),
       session.subscriptions.end(),
@@ -151,7 +151,7 @@ void Ledger::check_order(Session& session, std::uint64_t number, const Sent& sen
       }
   );
   const bool was_away = qos == Qos::kAtMostOnce && session.connected >= sent.at;
-  if (sent.resent > 0 && (!was_there || was_away || sent.expires)) {
+  if (sent.resent > 0 && (!was_there || was_away || sent.expires || little_room)) {
     return;
   }
   std::uint64_t& newest = session.newest[fmt::format(

@@ -97,6 +97,7 @@ class Ledger {
 
   bool disk_failed = false;  // at any time so far
   std::uint32_t deaths = 0;  // of the server
+  bool little_room = false;  // what waits may be dropped
 
   static std::string payload_of(std::uint64_t number);
 
