@@ -511,14 +511,7 @@ void Engine::rule_not_found(
   if (log_enabled(LogLevel::kDebug)) {
     WorkerState& worker = *workers_[index(context.worker().id())];
     read_source(worker, topic.topic, context);
-    log_rule_event(
-        LogLevel::kDebug,
-        "rule.not_found",
-        kRuleNotFound,
-        worker.source.view(),
-        topic.rule,
-        "there is no such rule, or it is disabled"
-    );
+    log_not_found(worker.source.view(), topic.rule);
   }
 }
 

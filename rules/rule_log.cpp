@@ -52,6 +52,17 @@ void log_match(const sql::MessageView& message, std::string_view rule) {
   log_rule_event(LogLevel::kDebug, "rule.starting", kStartingRuleExecution, message, rule);
 }
 
+void log_not_found(const sql::MessageView& message, std::string_view rule) {
+  log_rule_event(
+      LogLevel::kDebug,
+      "rule.not_found",
+      kRuleNotFound,
+      message,
+      rule,
+      "there is no such rule, or it is disabled"
+  );
+}
+
 void log_action(
     LogLevel level,
     std::string_view event,

@@ -30,6 +30,9 @@ void log_rule_event(
 // RuleMatch and StartingRuleExecution, at the level debug.
 void log_match(const sql::MessageView& message, std::string_view rule);
 
+// RuleNotFound, at the level debug.
+void log_not_found(const sql::MessageView& message, std::string_view rule);
+
 // RuleExecution: what became of one action.
 void log_action(
     LogLevel level,

@@ -1,5 +1,6 @@
 #include "rules/sql_page.h"
 
+#include "rules/actions_page.h"
 #include "rules/sql/evaluation.h"
 #include "rules/sql/functions.h"
 
@@ -22,7 +23,7 @@ constexpr std::int64_t kTime = 1'700'000'000'123;
 
 constexpr std::string_view kHead = R"(# The SQL of rules
 
-AWS IoT SQL, of the versions 2015-10-08, 2016-03-23 and beta. This page is printed by `iotcore rule functions`, from the list by which functions are called; what examples come to was evaluated for it, on
+AWS IoT SQL, of the versions 2015-10-08, 2016-03-23 and beta. This page is printed by `iotcore rule functions`, from the lists by which functions are called and actions are made; what examples come to was evaluated for it, on
 a message of the topic `plant/m1/telemetry`:
 
 ```json
@@ -219,12 +220,11 @@ Result<std::string> sql_page() {
     );
   }
   page +=
-      "\n`decode(v, 'proto', bucket, key, file, message)` makes JSON of a Protobuf message, "
-      "`get_secret` "
-      "and the others that ask are in [rules](rules.md) and "
-      "[compatibility](compatibility.md#rules). "
-      "Every action is in [actions](actions.md) and [sinks](sinks.md).\n";
-  return page;
+      "\n`decode(v, 'proto', bucket, key, file, message)` makes JSON of a Protobuf message; it, "
+      "`get_secret` and the others that ask are in [rules](rules.md) and "
+      "[compatibility](compatibility.md#rules).\n";
+  IOTCORE_ASSIGN(const std::string actions, actions_page());
+  return page + actions;
 }
 
 }  // namespace iotcore::rules

@@ -408,7 +408,7 @@ ParsedAction InfluxDb::parse(MemberReader& members, const SinkEnvironment& envir
   auto tags = read_tags(members);
   std::string unit = members.choice("timestampUnit", kUnits, "ms");
   std::optional<BatchConfig> batches;
-  if (members.has("batchConfig")) {
+  if (members.optional_object("batchConfig") != nullptr) {
     batches = read_batch_config(members, kBatchBounds);
   }
   if (members.failed()) {
