@@ -103,7 +103,7 @@ struct SinkEnvironment {
   const Targets* targets = nullptr;  // what names in actions mean; nullptr: none is known
   LocalFunctions* functions = nullptr;
   std::string outbox_id;  // with a record's sequence and sink it names the record for ever
-  std::string lane;       // "@2" of the second of several for one target; part of outbox_id
+  std::string lane;       // "@2" of the second of several for one target, "-any" where names have ${…}; part of outbox_id
   broker::Workers* workers = nullptr;
   BuiltIns* built_ins = nullptr;  // nullptr where rules are only checked
   const Clock* clock = nullptr;

@@ -1,6 +1,7 @@
 #include "rules/sinks.h"
 
 #include "base/log.h"
+#include "rules/bindings.h"
 #include "rules/rule.h"
 
 #include <algorithm>
@@ -43,9 +44,12 @@ Sinks::Sinks(
 
 SinkEnvironment Sinks::environment_for(std::string_view sink) const {
   SinkEnvironment environment = environment_;
-  // Each lane has sequences of its own.
+  // Each lane has sequences of its own, and so has what finds its target when it is delivered.
   const std::string_view kind = sink.substr(0, sink.find(' '));
   environment.lane = kind.substr(kind_name_of_sink(kind).size());
+  if (target_of_sink_id(sink) == kBoundByRecord) {
+    environment.lane += "-any";  // to the same targets as others of this kind
+  }
   environment.outbox_id = outbox_.id() + environment.lane;
   return environment;
 }

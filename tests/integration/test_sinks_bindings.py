@@ -39,6 +39,18 @@ class Bindings(SinkCase):
         self.publish("gone/a", {})
         self.wait_equal(lambda: self.db.ask("SELECT count(*) FROM things"), "0")
 
+    def test_rules_that_find_one_target_by_two_ways_do_not_take_each_others_rows_for_delivered(self):
+        self.db.ask("CREATE TABLE ways(way text, n int, PRIMARY KEY(way, n))")
+        self.apply("ways", f"""
+            CREATE TARGET ways AS postgres(match = 'dynamoDBv2:way*', host = '127.0.0.1', port = {self.db.port}, dbname = 'postgres', user = 'iot');
+            CREATE RULE ways AS SELECT n, topic(2) AS way FROM 'ways/fixed' DO dynamoDBv2(putItem.tableName = 'ways');
+            CREATE RULE ways_any AS SELECT n, topic(2) AS way FROM 'ways/any' DO dynamoDBv2(putItem.tableName = '${{topic(1)}}');
+        """)
+        for way in ("fixed", "any", "fixed"):
+            for n in range(5):
+                self.publish(f"ways/{way}", {"n": n if way == "any" else n + 5})
+            self.wait_equal(lambda: self.db.ask(f"SELECT count(*) FROM ways WHERE way = '{way}'"), "5", timeout_s=20)
+
     def test_measures_of_timestream_are_rows_of_postgresql(self):
         self.db.ask("CREATE TABLE measures(time timestamptz, device text, temp float8, PRIMARY KEY(time, device))")
         self.apply("stream", f"""
