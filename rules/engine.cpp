@@ -34,6 +34,7 @@ SinkEnvironment environment_of(
   environment.workers = &broker.workers();
   environment.clock = &broker.clock();
   environment.built_ins = &built_ins;
+  environment.roles = options.roles;
   return environment;
 }
 

@@ -51,6 +51,7 @@ struct EngineOptions {
   sql::ExternalFunctions* external = nullptr;
   std::vector<Target> targets;                // of the configuration, not checked yet
   bool files_win = true;                      // rules.files_win
+  std::vector<std::string> roles;             // rules.roles
   std::size_t rules_max = 100'000;            // rules.limits.rules
   const SecretSource* secrets = nullptr;      // outlives the engine; nullptr: there are none
   functions::Functions* functions = nullptr;  // outlives the engine; nullptr: there are none

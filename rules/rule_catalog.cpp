@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "proto/record/rules.pb.h"
 #include "rules/keys.h"
+#include "rules/rule_roles.h"
 
 #include <fmt/format.h>
 
@@ -244,6 +245,13 @@ Result<RuleCatalog::Change> RuleCatalog::prepare(CatalogRule rule) const {
   return change;
 }
 
+Result<RuleCatalog::Change> RuleCatalog::prepare_written(CatalogRule rule) const {
+  if (const auto error = check_roles(rule.definition, sinks_.environment().roles)) {
+    return fail(to_error(*error));
+  }
+  return prepare(std::move(rule));
+}
+
 void RuleCatalog::take_effect(Change change) {
   if (change.live) {
     live_.put(std::move(change.live));
@@ -316,7 +324,7 @@ Status RuleCatalog::create(RuleDefinition rule) {
   CatalogRule made;
   made.definition = std::move(rule);
   made.created_ms = to_epoch_ms(clock_.wall());
-  IOTCORE_ASSIGN(Change change, prepare(std::move(made)));
+  IOTCORE_ASSIGN(Change change, prepare_written(std::move(made)));
   std::vector<Change> changes;
   changes.push_back(std::move(change));
   return commit(std::move(changes));
@@ -330,7 +338,7 @@ Status RuleCatalog::replace(RuleDefinition rule) {
   }
   rule.tags = std::move(made.definition.tags);
   made.definition = std::move(rule);
-  IOTCORE_ASSIGN(Change change, prepare(std::move(made)));
+  IOTCORE_ASSIGN(Change change, prepare_written(std::move(made)));
   std::vector<Change> changes;
   changes.push_back(std::move(change));
   return commit(std::move(changes));
@@ -527,7 +535,7 @@ Result<std::vector<RuleCatalog::Change>> RuleCatalog::changes_of(const FileChang
       rule.created_ms = old.created_ms;
       rule.created_by_file = old.file == change.file && old.created_by_file;
     }
-    IOTCORE_ASSIGN(Change made, prepare(std::move(rule)));
+    IOTCORE_ASSIGN(Change made, prepare_written(std::move(rule)));
     changes.push_back(std::move(made));
   }
   for (auto& [name, rule] : before) {

@@ -112,6 +112,8 @@ class RuleCatalog {
   };
 
   Result<Change> prepare(CatalogRule rule) const;
+  // Of what somebody asks for now: it is checked besides whether its roles are allowed.
+  Result<Change> prepare_written(CatalogRule rule) const;
   Result<TargetChange> replace_targets(const FileChange& change);
   Result<std::vector<Change>> changes_of(const FileChange& change) const;
   // Of rules that stay as they are, but for where their actions go.

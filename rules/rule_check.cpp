@@ -2,6 +2,7 @@
 
 #include "base/files.h"
 #include "rules/rule.h"
+#include "rules/rule_roles.h"
 #include "rules/rule_test.h"
 
 #include <fmt/format.h>
@@ -276,6 +277,10 @@ CheckedFile check_text(std::string text, const SinkEnvironment& outer, const std
       checked.errors.push_back(
           {rule.offset, fmt::format("rule '{}' is in this file twice", rule.definition.name)}
       );
+    }
+    if (const auto error = check_roles(rule.definition, environment.roles)) {
+      checked.errors.push_back({rule.position_of(error->pointer), error->message});
+      continue;
     }
     auto compiled = compile_rule(rule.definition, environment);
     if (!compiled) {

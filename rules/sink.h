@@ -107,6 +107,7 @@ struct SinkEnvironment {
   broker::Workers* workers = nullptr;
   BuiltIns* built_ins = nullptr;  // nullptr where rules are only checked
   const Clock* clock = nullptr;
+  std::vector<std::string> roles;  // that rules may name; empty: any
 };
 
 // How a queue treats the sinks of a kind, where an action does not say otherwise.

@@ -81,6 +81,7 @@ struct Config {
   std::filesystem::path secrets_dir;  // empty: none
   std::filesystem::path rules_dir;    // empty: rules.d in the data folder
   bool rules_files_win = true;
+  std::vector<std::string> rules_roles;
   std::string rules_logic = "kleene";           // or "strict-undefined"
   std::string rules_int_division = "truncate";  // or "exact"
   std::size_t rules_max = 100'000;

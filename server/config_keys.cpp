@@ -192,6 +192,13 @@ std::vector<ConfigKey> make_keys() {
       "holds until the file says something else of the rule.",
       [](C & c) -> auto& { return c.rules_files_win; }
   ));
+  k.push_back(names_key(
+      "rules.roles",
+      "ARNs of roles that actions may name as their roleArn, separated by commas: a rule that "
+      "names "
+      "another is refused when it is written; empty: any.",
+      [](C & c) -> auto& { return c.rules_roles; }
+  ));
   k.push_back(flag_key(
       "rules.allow_absolute_paths",
       "Whether file and sqlite actions may write outside of the data folder's sinks.",

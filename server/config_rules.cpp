@@ -17,6 +17,7 @@ Result<rules::EngineOptions> engine_options(const Config& config, const DataDir&
   options.sink_queue_bytes_max = config.rules_outbox_bytes_max;
   options.targets = targets_of(config);
   options.files_win = config.rules_files_win;
+  options.roles = config.rules_roles;
   options.compile.strict = options.strict;
   options.compile.strict_undefined = config.rules_logic == "strict-undefined";
   options.compile.exact_int_division = config.rules_int_division == "exact";

@@ -19,6 +19,7 @@ class CheckEnvironment {
     environment_.folder = config.data_dir / "sinks";
     environment_.allow_absolute_paths = config.rules_allow_absolute_paths;
     environment_.targets = &targets_;
+    environment_.roles = config.rules_roles;
   }
 
   // The targets of the configuration; says what is wrong with them.

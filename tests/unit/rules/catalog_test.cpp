@@ -72,6 +72,53 @@ TEST_CASE("A rule that is not there is denied, as on AWS") {
   CHECK(delete_topic_rule(*fixture.engine, erase).error().code() == Errc::kUnauthorized);
 }
 
+TEST_CASE("Of roles that are not listed, rules cannot be written, and those that are there run on"
+) {
+  EngineFixture fixture;
+  const std::string from_x = "SELECT * FROM 'x'";
+  const std::string listed =
+      R"({"republish":{"topic":"out","roleArn":"arn:aws:iam::1:role/good"}})";
+  const std::string other = R"({"republish":{"topic":"out","roleArn":"arn:aws:iam::1:role/bad"}})";
+  REQUIRE(create_topic_rule(*fixture.engine, create_request("old", from_x, other)));
+  fixture.roles = {"arn:aws:iam::1:role/better", "arn:aws:iam::1:role/good"};
+  fixture.restart();
+
+  CHECK(fixture.engine->catalog().get("old")->error.empty());
+  CHECK(create_topic_rule(*fixture.engine, create_request("new", from_x, listed)));
+  CHECK(create_topic_rule(
+      *fixture.engine, create_request("none", from_x, R"({"republish":{"topic":"out"}})")
+  ));
+  const auto refused = create_topic_rule(*fixture.engine, create_request("r", from_x, other));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code() == Errc::kInvalidRequest);
+  CHECK(
+      refused.error().message() ==
+      "actions/0/republish/roleArn: action 'republish' may not have the role "
+      "'arn:aws:iam::1:role/bad': rules.roles does not list it"
+  );
+  auto as_error_action = create_request("r", from_x, listed);
+  as_error_action.mutable_topic_rule_payload()->set_error_action(other);
+  CHECK(create_topic_rule(*fixture.engine, as_error_action)
+            .error()
+            .message()
+            .starts_with("errorAction/republish/roleArn"));
+  const auto to_aws = create_request(
+      "r",
+      from_x,
+      R"({"http":{"url":"https://203.0.113.1/","auth":{"sigv4":{"signingRegion":"eu-west-1","serviceName":"s","roleArn":"bad"}}}})"
+  );
+  CHECK(create_topic_rule(*fixture.engine, to_aws)
+            .error()
+            .message()
+            .starts_with("actions/0/http/auth/sigv4/roleArn"));
+
+  const std::string text =
+      "CREATE RULE r AS SELECT * FROM 'x'\nDO republish(topic = 'out', roleArn = 'bad');";
+  const CheckedFile checked = check_text(text, fixture.engine->environment(), "r.sql");
+  REQUIRE(checked.errors.size() == 1);
+  CHECK(sql::locate(text, checked.errors[0].offset).line == 2);
+}
+
 TEST_CASE("What is wrong with a rule is said with its place") {
   EngineFixture fixture;
   const auto error = [&](const std::string& sql, const std::string& action) {

@@ -103,6 +103,7 @@ class EngineFixture : public broker::test::BrokerFixture {
     EngineOptions options;
     options.sink_folder = folder.path() / "sinks";
     options.external = external;
+    options.roles = roles;
     options.deferred_waiting_max = deferred_waiting_max;
     options.descriptor_folders = {folder.path() / "descriptors"};
     options.disk_folder = folder.path();
@@ -178,6 +179,7 @@ class EngineFixture : public broker::test::BrokerFixture {
   TempFolder folder;
   sql::ExternalFunctions* external = nullptr;
   std::size_t deferred_waiting_max = 1000;
+  std::vector<std::string> roles;  // rules.roles
   unsigned disk_free_min_percent = 0;
   std::unique_ptr<Engine> engine;
   ManualRunner* runner = nullptr;
