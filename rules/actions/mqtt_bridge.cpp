@@ -36,6 +36,21 @@ mqtt::Qos qos_of(const Record& record) {
                        : mqtt::Qos::kAtMostOnce;
 }
 
+std::string with_length(std::string_view properties) {
+  std::string block(
+      mqtt::variable_byte_integer_size(static_cast<std::uint32_t>(properties.size())), '\0'
+  );
+  mqtt::write_variable_byte_integer(block.data(), static_cast<std::uint32_t>(properties.size()));
+  return block.append(properties);
+}
+
+bool read_properties(std::string_view block, mqtt::PropertiesView& out) {
+  ByteReader reader(block);
+  return !mqtt::decode_properties(
+      reader, mqtt::scope_of(mqtt::PacketType::kPublish), mqtt::Sender::kClient, out
+  );
+}
+
 }  // namespace
 
 Status MqttBridge::ensure_open() {
@@ -69,7 +84,8 @@ void MqttBridge::publish(Batch& batch, std::size_t index) {
     batch.outcomes[index] = Outcome::permanent(std::move(reason));
     batch.done[index] = true;
   };
-  if (record.fields.size() != kMqttFieldCount) {
+  const bool has_properties = record.fields.size() == kMqttProperties + 1;
+  if (record.fields.size() != kMqttFieldCount && !has_properties) {
     refuse("not a record of this kind");
     return;
   }
@@ -78,11 +94,17 @@ void MqttBridge::publish(Batch& batch, std::size_t index) {
   publish.payload = record.payload;
   publish.qos = qos_of(record);
   publish.retain = !record.fields[kMqttRetain].empty();
-  std::string properties;
+  const std::string properties = has_properties ? with_length(record.fields[kMqttProperties]) : "";
+  std::string repeated;
   if (client_->version() == mqtt::Version::kV5) {
-    mqtt::append_user_property(properties, "deliveryId", record.delivery_id);
-    publish.properties.set_repeated(properties);
-    if (record.is_json) {
+    if (has_properties && !read_properties(properties, publish.properties)) {
+      refuse("not a record of this kind");
+      return;
+    }
+    repeated = publish.properties.repeated();
+    mqtt::append_user_property(repeated, "deliveryId", record.delivery_id);
+    publish.properties.set_repeated(repeated);
+    if (record.is_json && !has_properties) {
       publish.properties.set(mqtt::Property::kPayloadFormatIndicator, 1);
       publish.properties.set(mqtt::Property::kContentType, "application/json");
     }

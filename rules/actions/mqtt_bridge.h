@@ -16,6 +16,9 @@ namespace iotcore::rules::actions {
 // The fields of a record of `mqtt`.
 enum MqttField : std::size_t { kMqttTopic, kMqttQos, kMqttRetain, kMqttFieldCount };
 
+// One more field of records of other actions: the properties of PUBLISH, encoded without their length.
+inline constexpr std::size_t kMqttProperties = kMqttFieldCount;
+
 // The sink of `mqtt`: one session at another broker.
 class MqttBridge final : public Sink {
  public:

@@ -4,6 +4,8 @@
 #include "broker/mqtt/properties.h"
 #include "broker/reserved_topics.h"
 #include "broker/topic.h"
+#include "rules/actions/aws_sinks.h"
+#include "rules/bindings.h"
 #include "rules/in_process_publish.h"
 #include "rules/member_reader.h"
 
@@ -20,9 +22,6 @@ namespace mqtt = broker::mqtt;
 // Beyond it a chain of republishes is taken for a loop (rule-actions.md 5).
 constexpr std::uint8_t kHopsMax = 8;
 constexpr std::size_t kUserPropertiesMax = 100;
-
-// In this order in a record.
-enum Field : std::size_t { kTopic, kQos, kProperties, kExpiry, kFieldCount };
 
 Status check_topic(std::string_view topic) {
   if (topic.empty()) {
@@ -55,7 +54,7 @@ std::optional<std::uint32_t> parse_u32(std::string_view text) {
 Result<broker::Message::Ref> make_message(
     const Action::Fields& fields, std::string_view payload, std::uint8_t hops, const Clock& clock
 ) {
-  if (fields.size() != kFieldCount) {
+  if (fields.size() != kRepublishFieldCount) {
     return fail(Errc::kInternal, "not a record of this kind");
   }
   if (hops >= kHopsMax) {
@@ -65,15 +64,16 @@ Result<broker::Message::Ref> make_message(
     );
   }
   broker::PublishView publish;
-  publish.topic = fields[kTopic];
+  publish.topic = fields[kRepublishTopic];
   publish.payload = payload;
-  publish.properties = fields[kProperties];
-  publish.qos = fields[kQos] == "1" ? broker::Qos::kAtLeastOnce : broker::Qos::kAtMostOnce;
+  publish.properties = fields[kRepublishProperties];
+  publish.qos = fields[kRepublishQos] == "1" ? broker::Qos::kAtLeastOnce : broker::Qos::kAtMostOnce;
   publish.origin = broker::Origin::kRule;
   publish.hops = static_cast<std::uint8_t>(hops + 1);
-  if (!fields[kExpiry].empty()) {
+  if (!fields[kRepublishExpiry].empty()) {
     publish.has_expiry = true;
-    publish.expires_at = clock.now() + std::chrono::seconds(parse_u32(fields[kExpiry]).value_or(0));
+    publish.expires_at =
+        clock.now() + std::chrono::seconds(parse_u32(fields[kRepublishExpiry]).value_or(0));
   }
   return broker::Message::make(publish);
 }
@@ -93,18 +93,24 @@ class RepublishAction final : public Action {
       sql::Template topic,
       std::optional<sql::Template> qos,
       std::optional<Headers> headers,
+      std::string target,
       const Clock& clock
   )
       : topic_(std::move(topic)),
         qos_(std::move(qos)),
         headers_(std::move(headers)),
+        target_(std::move(target)),
         clock_(clock) {}
 
-  std::string target() const override { return {}; }
+  std::string target() const override { return target_; }
 
-  bool is_publish() const override { return true; }
+  bool is_publish() const override { return target_ == kBuiltInTarget; }
 
-  std::string resource(const Fields& fields) const override { return fields[kTopic]; }
+  std::string order_key(const Fields& fields, std::string_view /*payload*/) const override {
+    return fields[kRepublishTopic];
+  }
+
+  std::string resource(const Fields& fields) const override { return fields[kRepublishTopic]; }
 
   Result<broker::Message::Ref> to_message(
       const Fields& fields, std::string_view payload, std::uint8_t hops
@@ -113,19 +119,21 @@ class RepublishAction final : public Action {
   }
 
   Result<Fields> resolve(const ActionInput& input) const override {
-    Fields fields(kFieldCount);
-    IOTCORE_ASSIGN(fields[kTopic], input.evaluation.render(topic_));
-    if (fields[kTopic].starts_with("$$")) {
-      fields[kTopic].erase(0, 1);
+    Fields fields(kRepublishFieldCount);
+    IOTCORE_ASSIGN(fields[kRepublishTopic], input.evaluation.render(topic_));
+    if (fields[kRepublishTopic].starts_with("$$")) {
+      fields[kRepublishTopic].erase(0, 1);
     }
-    IOTCORE_TRY(check_topic(fields[kTopic]));
-    fields[kQos].assign(
+    IOTCORE_TRY(check_topic(fields[kRepublishTopic]));
+    fields[kRepublishQos].assign(
         1, '0'
     );  // not = "0": GCC 12 warns of an overlap that can't be (its bug 105651)
     if (qos_) {
-      IOTCORE_ASSIGN(fields[kQos], input.evaluation.render(*qos_));
-      if (fields[kQos] != "0" && fields[kQos] != "1") {
-        return fail(Errc::kQosNotSupported, fmt::format("qos '{}' is not 0 or 1", fields[kQos]));
+      IOTCORE_ASSIGN(fields[kRepublishQos], input.evaluation.render(*qos_));
+      if (fields[kRepublishQos] != "0" && fields[kRepublishQos] != "1") {
+        return fail(
+            Errc::kQosNotSupported, fmt::format("qos '{}' is not 0 or 1", fields[kRepublishQos])
+        );
       }
     }
     if (headers_) {
@@ -142,6 +150,7 @@ class RepublishAction final : public Action {
   sql::Template topic_;
   std::optional<sql::Template> qos_;
   std::optional<Headers> headers_;
+  const std::string target_;
   const Clock& clock_;
 };
 
@@ -166,7 +175,7 @@ Status RepublishAction::resolve_headers(
   IOTCORE_TRY(render(evaluation, headers.content_type, content_type));
   IOTCORE_TRY(render(evaluation, headers.response_topic, response_topic));
   IOTCORE_TRY(render(evaluation, headers.correlation_data, correlation));
-  IOTCORE_TRY(render(evaluation, headers.expiry, fields[kExpiry]));
+  IOTCORE_TRY(render(evaluation, headers.expiry, fields[kRepublishExpiry]));
   if (format == "UTF8_DATA" || format == "UNSPECIFIED_BYTES") {
     properties.set(mqtt::Property::kPayloadFormatIndicator, format == "UTF8_DATA" ? 1U : 0U);
   } else if (!format.empty()) {
@@ -193,7 +202,7 @@ Status RepublishAction::resolve_headers(
     correlation_bytes = *std::move(decoded);
     properties.set(mqtt::Property::kCorrelationData, std::string_view(correlation_bytes));
   }
-  if (!fields[kExpiry].empty() && !parse_u32(fields[kExpiry])) {
+  if (!fields[kRepublishExpiry].empty() && !parse_u32(fields[kRepublishExpiry])) {
     return fail(Errc::kInvalidRequest, "headers.messageExpiry is not a number of seconds");
   }
   std::string block;
@@ -203,7 +212,7 @@ Status RepublishAction::resolve_headers(
     mqtt::append_user_property(block, name, text);
   }
   properties.set_repeated(block);
-  mqtt::append_forwarded_properties(fields[kProperties], properties);
+  mqtt::append_forwarded_properties(fields[kRepublishProperties], properties);
   return {};
 }
 
@@ -273,6 +282,27 @@ class RepublishSink final : public Sink {
   const Clock& clock_;
 };
 
+// Targets match the topic as it is published, not as it is escaped.
+std::string target_of(const sql::Template& topic, const SinkEnvironment& environment) {
+  constexpr std::string_view kEscaped = "$$";
+  if (environment.targets == nullptr || !topic.is_literal() ||
+      !topic.text().starts_with(kEscaped)) {
+    return bound_target(Republish::kName, topic, environment);
+  }
+  const TargetRef bound = environment.targets->bind(Republish::kName, topic.text().substr(1));
+  return bound == nullptr ? std::string(kBuiltInTarget) : bound->name;
+}
+
+Result<std::unique_ptr<Sink>> make_in_process(const SinkEnvironment& environment) {
+  if (environment.workers == nullptr || environment.clock == nullptr) {
+    return fail(Errc::kUnavailable, "there is no broker here to publish to");
+  }
+  return std::make_unique<RepublishSink>(*environment.workers, *environment.clock);
+}
+
+constexpr AwsSinks kSinks = {
+    Republish::kName, &field_of<kRepublishTopic>, &make_in_process, &make_bound_republish};
+
 }  // namespace
 
 ParsedAction Republish::parse(MemberReader& members, const SinkEnvironment& environment) {
@@ -293,21 +323,20 @@ ParsedAction Republish::parse(MemberReader& members, const SinkEnvironment& envi
   if (members.failed() || !topic) {
     return nullptr;
   }
+  std::string target = target_of(*topic, environment);
   return std::make_unique<RepublishAction>(
       std::move(*topic),
       std::move(qos),
       std::move(headers),
+      std::move(target),
       environment.clock == nullptr ? kSystemClock : *environment.clock
   );
 }
 
 Result<std::unique_ptr<Sink>> Republish::make_sink(
-    std::string_view /*target*/, const SinkEnvironment& environment
+    std::string_view target, const SinkEnvironment& environment
 ) {
-  if (environment.workers == nullptr || environment.clock == nullptr) {
-    return fail(Errc::kUnavailable, "there is no broker here to publish to");
-  }
-  return std::make_unique<RepublishSink>(*environment.workers, *environment.clock);
+  return make_aws_sink(target, environment, kSinks, &make_sink);
 }
 
 }  // namespace iotcore::rules::actions

@@ -4,7 +4,7 @@ import unittest
 
 import paho.mqtt.client as mqtt
 
-from server import wait_until
+from server import Subscriber, wait_until
 from sinks import SinkCase, shut_out
 import targets
 
@@ -18,9 +18,9 @@ class MqttSink(SinkCase):
         cls.addClassCleanup(cls.broker.close)
         cls.start_server()
 
-    def listen(self, *filters, client_id):
+    def listen(self, *filters, client_id, protocol=mqtt.MQTTv311):
         got = []
-        client = mqtt.Client(client_id=client_id, clean_session=False)
+        client = mqtt.Client(client_id=client_id, clean_session=None if protocol == mqtt.MQTTv5 else False, protocol=protocol)
         ready = []
         client.on_message = lambda client, data, message: got.append(message)
         client.on_connect = lambda client, *_: client.subscribe([(each, 2) for each in filters])
@@ -49,6 +49,45 @@ class MqttSink(SinkCase):
                          [(f"bridged/{name}/a/{qos}", qos, b'{"v":1}') for name in ("q311", "q5") for qos in (0, 1, 2)])
         late = self.listen("bridged/q5/a/1", client_id="late")
         self.wait(lambda: late and late[0].retain, "nothing is retained")
+
+    def test_republishes_that_a_target_matches_go_to_the_other_broker(self):
+        got = self.listen("far/#", "near/#", client_id="bound")
+        here = Subscriber(self.server, "far/#", "near/#", client_id="here")
+        self.addCleanup(here.close)
+        self.apply("bound", f"""
+            CREATE TARGET far AS mqtt(match = 'republish:far/*', host = '127.0.0.1', port = {self.broker.port});
+            CREATE RULE bound AS SELECT v FROM 'bound/+'
+            DO republish(topic = 'far/fixed', qos = 1)
+            DO republish(topic = '${{place}}/${{topic(2)}}', qos = 1, headers = {{'contentType': 'text/x', 'messageExpiry': '1000', 'userProperties': [{{'key': 'k', 'value': '${{v}}'}}]}})
+            DO republish(topic = 'far/gone', qos = 1, headers = {{'messageExpiry': '0'}})
+            DO mqtt(target = 'far', topic = 'far/direct');
+        """)
+        for v, place in ((1, "far"), (2, "near")):
+            self.publish("bound/x", {"v": v, "place": place})
+        self.wait(lambda: len(got) == 5, lambda: [message.topic for message in got])
+        self.assertEqual(sorted((message.topic, message.qos, message.payload) for message in got),
+                         [("far/direct", 1, b'{"v":1}'), ("far/direct", 1, b'{"v":2}'), ("far/fixed", 1, b'{"v":1}'), ("far/fixed", 1, b'{"v":2}'),
+                          ("far/x", 1, b'{"v":1}')])
+        self.assertEqual([message.topic for message in here.wait(1)], ["near/x"])
+
+    def test_headers_of_republishes_go_along(self):
+        got = self.listen("headers/#", client_id="headers", protocol=mqtt.MQTTv5)
+        self.apply("headers", f"""
+            CREATE TARGET headers AS mqtt(match = 'republish:headers/*', host = '127.0.0.1', port = {self.broker.port});
+            CREATE RULE headers AS SELECT v FROM 'with_headers'
+            DO republish(topic = 'headers/all', qos = 1, headers = {{'payloadFormatIndicator': 'UTF8_DATA', 'contentType': 'text/x', 'responseTopic': 'answers',
+                         'correlationData': 'YWI=', 'messageExpiry': '1000', 'userProperties': [{{'key': 'k', 'value': '${{v}}'}}]}})
+            DO republish(topic = 'headers/none');
+        """)
+        self.publish("with_headers", {"v": 1})
+        self.wait(lambda: len(got) == 2, lambda: [message.topic for message in got])
+        full, bare = (message.properties for message in sorted(got, key=lambda message: message.topic))
+        self.assertEqual((full.PayloadFormatIndicator, full.ContentType, full.ResponseTopic, full.CorrelationData), (1, "text/x", "answers", b"ab"))
+        self.assertIn(("k", "1"), full.UserProperty)
+        self.assertEqual([name for name, _ in full.UserProperty], ["k", "deliveryId"])
+        self.assertTrue(990 <= full.MessageExpiryInterval <= 1000, full.MessageExpiryInterval)
+        self.assertEqual([name for name, _ in bare.UserProperty], ["deliveryId"])
+        self.assertFalse(hasattr(bare, "ContentType"))
 
     def test_nothing_is_lost_or_reordered_when_the_broker_is_killed(self):
         for qos in (1, 2):
