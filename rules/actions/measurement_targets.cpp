@@ -76,6 +76,10 @@ Result<PostgresForm> rows_of_properties(const Record& record) {
   for (auto property = properties.begin() + 1; property != properties.end(); ++property) {
     form.more.push_back(row_of_property(*property));
   }
+  form.series = PostgresSeries{"time", {}, ""};
+  for (const Property& property : properties) {
+    form.series->times_ms.push_back(property.time_ns / kNsInMs);
+  }
   form.create = fmt::format(
       "CREATE TABLE IF NOT EXISTS {}(series text NOT NULL, time timestamptz NOT NULL, quality "
       "text, number double precision, text text, flag boolean, PRIMARY KEY(series, time))",
@@ -133,6 +137,10 @@ Result<PostgresForm> row_of_position(const Record& record) {
       {"device", "time", "latitude", "longitude"},
       {fields[kDeviceId], postgres_time(time_ns / kNsInMs), fields[kLatitude], fields[kLongitude]}
   );
+  form.series = PostgresSeries{
+      "time",
+      {time_ns / kNsInMs},
+      fmt::format("SRID=4326;POINT({} {})", fields[kLongitude], fields[kLatitude])};
   form.create = fmt::format(
       "CREATE TABLE IF NOT EXISTS {}(device text NOT NULL, time timestamptz NOT NULL, latitude "
       "double precision NOT NULL, longitude double precision NOT NULL, PRIMARY KEY(device, time))",
@@ -190,6 +198,12 @@ Result<PostgresForm> row_of_measures(const Record& record) {
   PostgresForm form;
   form.fields = postgres_payload_row(record.fields[kTimestreamTable], true);
   form.payload = to_json(row);
+  form.series = PostgresSeries{"received_at", {record.received_ms}, ""};
+  form.create = fmt::format(
+      "CREATE TABLE IF NOT EXISTS {}(delivery_id text NOT NULL, received_at timestamptz NOT NULL, "
+      "payload jsonb NOT NULL)",
+      postgres_quoted_table(record.fields[kTimestreamTable])
+  );
   return form;
 }
 

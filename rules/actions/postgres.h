@@ -1,6 +1,7 @@
 #pragma once
 
 #include "rules/action.h"
+#include "rules/actions/postgres_series.h"
 #include "rules/targets.h"
 
 #include <memory>
@@ -38,6 +39,7 @@ struct PostgresForm {
   std::vector<Action::Fields> more;    // rows besides
   std::optional<std::string> payload;  // instead of the record's
   std::string create;  // of a table that is not there; empty: as the postgres action makes it
+  std::optional<PostgresSeries> series;  // that table is one
 };
 
 using PostgresFormOf = Result<PostgresForm> (*)(const Record& record);

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "rules/actions/postgres_row_groups.h"
+#include "rules/actions/postgres_series.h"
 
 #include <fmt/format.h>
 
@@ -40,6 +41,12 @@ PostgresResult<void> PostgresSink::run(const std::string& sql) {
     return tl::unexpected(std::move(done).error());
   }
   return {};
+}
+
+PostgresResult<PostgresRows> PostgresSink::query(
+    const std::string& sql, std::vector<PostgresValue> parameters
+) {
+  return connection_->query(sql, std::move(parameters));
 }
 
 PostgresResult<void> PostgresSink::ensure_open() {
@@ -402,11 +409,12 @@ PostgresResult<const PostgresTable*> PostgresSink::find_table(const std::string&
       "SELECT a.attname, t.typname, t.typcategory, EXISTS(SELECT 1 FROM pg_index i WHERE "
       "i.indrelid "
       "= a.attrelid AND i.indisprimary AND a.attnum = ANY(i.indkey)), "
-      "format_type(a.atttypid, -1) FROM pg_attribute a JOIN "
+      "format_type(a.atttypid, -1), obj_description(a.attrelid, 'pg_class') = $2 FROM pg_attribute "
+      "a JOIN "
       "pg_type t ON t.oid = "
       "a.atttypid WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped AND "
       "a.attgenerated = '' AND a.attidentity <> 'a'",
-      {postgres_quoted_table(name)}
+      {postgres_quoted_table(name), std::string(kPostgresByDay)}
   );
   if (!rows) {
     return tl::unexpected(std::move(rows).error());
@@ -422,6 +430,7 @@ PostgresResult<const PostgresTable*> PostgresSink::find_table(const std::string&
         row[3].value_or("f") == "t",
         row[2].value_or("S")[0],
         row[4].value_or("text")};
+    table.is_by_day = row[5].value_or("f") == "t";
   }
   if (tables_.size() >= kTablesMax) {
     tables_.clear();

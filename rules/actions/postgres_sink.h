@@ -41,6 +41,7 @@ class PostgresSink : public Sink {
   // The table as it is; nullptr: there is none. Looked up again when `fresh`, but only once in a batch.
   PostgresResult<const PostgresTable*> find_table(const std::string& name, bool fresh);
   PostgresResult<void> run(const std::string& sql);
+  PostgresResult<PostgresRows> query(const std::string& sql, std::vector<PostgresValue> parameters);
 
  private:
   using Items = std::span<const PostgresWrites::Item>;

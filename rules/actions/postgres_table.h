@@ -20,6 +20,7 @@ struct PostgresColumn {
 
 struct PostgresTable {
   std::map<std::string, PostgresColumn, std::less<>> columns;
+  bool is_by_day = false;  // we make partitions of it, see postgres_series.h
 };
 
 }  // namespace iotcore::rules::actions

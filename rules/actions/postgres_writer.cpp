@@ -1,5 +1,6 @@
 #include "rules/actions/postgres_writer.h"
 
+#include "base/log.h"
 #include "rules/actions/bound_statement.h"
 #include "rules/actions/postgres_row.h"
 
@@ -13,6 +14,8 @@ namespace iotcore::rules::actions {
 namespace {
 
 constexpr std::size_t kShapesMax = 256;
+constexpr std::size_t kPartitionsMax = 10'000;
+constexpr std::string_view kLockNotAvailable = "55P03";
 constexpr std::string_view kNoColumn = "42703";
 
 tl::unexpected<PostgresError> refuse(std::string message) {
@@ -190,6 +193,23 @@ PostgresResultShape result_shape(
   return shape;
 }
 
+// Another sink has made it meanwhile.
+bool is_made_at_once(const PostgresError& error) {
+  return error.sqlstate == "42P07" || error.sqlstate == "23505";
+}
+
+// The column that PostGIS has for it, where the table has that.
+void add_position(const PostgresTable& table, PostgresForm& form) {
+  const auto column = table.columns.find(kPostgresPosition);
+  if (form.series->position.empty() || column == table.columns.end() ||
+      column->second.type != "geography") {
+    return;
+  }
+  form.fields[3] += kNamesSeparator;
+  form.fields[3] += kPostgresPosition;
+  form.fields.push_back(form.series->position);
+}
+
 }  // namespace
 
 std::vector<std::string> split_names(std::string_view joined) {
@@ -322,22 +342,110 @@ PostgresResult<void> PostgresWriter::add_row(
   return {};
 }
 
+PostgresResult<PostgresExtensions> BoundPostgresWriter::find_extensions() {
+  auto rows = query(
+      "SELECT e.extname, n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = "
+      "e.extnamespace WHERE e.extname IN ('timescaledb', 'postgis')",
+      {}
+  );
+  if (!rows) {
+    return tl::unexpected(std::move(rows).error());
+  }
+  PostgresExtensions found;
+  for (const std::vector<PostgresValue>& row : *rows) {
+    (row[0] == "postgis" ? found.postgis : found.timescaledb) = row[1].value_or("");
+  }
+  return found;
+}
+
+PostgresResult<const PostgresTable*> BoundPostgresWriter::ensure_table_of(const PostgresForm& form
+) {
+  const std::string& name = form.fields[1];
+  auto found = find_table(name, false);
+  if (!found || *found != nullptr) {
+    return found;
+  }
+  std::string sql = form.create;
+  if (form.series) {
+    auto extensions = find_extensions();
+    if (!extensions) {
+      return tl::unexpected(std::move(extensions).error());
+    }
+    sql = create_series(name, form.create, *form.series, *extensions);
+  }
+  auto made = run(sql);
+  if (!made && !is_made_at_once(made.error())) {
+    return tl::unexpected(std::move(made).error());
+  }
+  return find_table(name, true);
+}
+
+PostgresResult<void> BoundPostgresWriter::add_partition_of(
+    const std::string& table, std::int64_t day, bool is_ahead
+) {
+  std::string partition = partition_name(table, day);
+  // What could not be made ahead is tried again when its day has come.
+  std::string known = partition + (is_ahead ? " ahead" : "");
+  if (partitions_.contains(known)) {
+    return {};
+  }
+  auto there = query("SELECT to_regclass($1)", {postgres_quoted_table(partition)});
+  if (!there) {
+    return tl::unexpected(std::move(there).error());
+  }
+  if (there->empty() || !there->front()[0]) {
+    auto made = run(add_partition(table, day));
+    const bool may_wait = !made && is_ahead && made.error().sqlstate == kLockNotAvailable;
+    if (!made && made.error().is_temporary() && !may_wait) {
+      return made;
+    }
+    if (!made && !is_made_at_once(made.error())) {
+      // Not the rows' fault: they go where those without a partition go.
+      log(LogLevel::kWarn,
+          "postgres.no_partition",
+          {{"partition", partition}, {"reason", made.error().message}});
+    }
+  }
+  partitions_.insert(std::move(known));
+  return {};
+}
+
+PostgresResult<void> BoundPostgresWriter::add_partitions(
+    const std::string& table, const PostgresSeries& series, std::int64_t now_ms
+) {
+  if (partitions_.size() > kPartitionsMax) {
+    partitions_.clear();
+  }
+  for (const std::int64_t time_ms : series.times_ms) {
+    bool is_ahead = false;
+    for (const std::int64_t day : days_for(time_ms, now_ms)) {
+      if (auto added = add_partition_of(table, day, is_ahead); !added) {
+        return added;
+      }
+      is_ahead = true;
+    }
+  }
+  return {};
+}
+
 PostgresResult<void> BoundPostgresWriter::add_writes(const Record& record, PostgresWrites& writes) {
   Result<PostgresForm> form = form_of_(record);
   if (!form) {
     return refuse(form.error().message());
   }
   if (!form->create.empty()) {
-    const std::string& table = form->fields[1];
-    auto found = find_table(table, false);
-    if (found && *found == nullptr) {
-      if (auto made = run(form->create); !made) {
-        return tl::unexpected(std::move(made).error());
-      }
-      found = find_table(table, true);
+    auto table = ensure_table_of(*form);
+    if (!table) {
+      return tl::unexpected(std::move(table).error());
     }
-    if (!found) {
-      return tl::unexpected(std::move(found).error());
+    if (form->series && *table != nullptr) {
+      add_position(**table, *form);
+      if ((*table)->is_by_day) {
+        auto added = add_partitions(form->fields[1], *form->series, record.received_ms);
+        if (!added) {
+          return added;
+        }
+      }
     }
   }
   Record changed;

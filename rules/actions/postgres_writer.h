@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,8 +60,16 @@ class BoundPostgresWriter final : public PostgresWriter {
 
  private:
   PostgresResult<void> add_writes(const Record& record, PostgresWrites& writes) override;
+  PostgresResult<const PostgresTable*> ensure_table_of(const PostgresForm& form);
+  PostgresResult<PostgresExtensions> find_extensions();
+  PostgresResult<void> add_partitions(
+      const std::string& table, const PostgresSeries& series, std::int64_t now_ms
+  );
+
+  PostgresResult<void> add_partition_of(const std::string& table, std::int64_t day, bool is_ahead);
 
   const PostgresFormOf form_of_;
+  std::set<std::string, std::less<>> partitions_;  // that were asked for
 };
 
 }  // namespace iotcore::rules::actions

@@ -142,8 +142,8 @@ class Postgres(Target):
     def ready(self):
         return self.ask("SELECT 1") == "1"
 
-    def ask(self, sql):
-        done = subprocess.run(["/usr/bin/psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "iot", "-d", "postgres",
+    def ask(self, sql, database="postgres"):
+        done = subprocess.run(["/usr/bin/psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "iot", "-d", database,
                                "-AtX", "-v", "ON_ERROR_STOP=1", "-c", sql], capture_output=True, text=True, timeout=60)
         return done.stdout.strip() if done.returncode == 0 else None
 

@@ -1,6 +1,8 @@
 """AWS's actions whose names targets take over: the rule stays as it is, and what it says arrives in PostgreSQL, Redis, NATS or InfluxDB."""
 import base64
 import json
+import threading
+import time
 import unittest
 
 from sinks import SinkCase
@@ -74,6 +76,38 @@ class Bindings(SinkCase):
             self.publish("location/a", {"lat": lat, "lon": 11.5, "t": t})
         self.wait_equal(lambda: self.db.ask("SELECT device, extract(epoch FROM time)::int, latitude, longitude FROM fleet ORDER BY time"),
                         "a|1700000000|48|11.5\na|1700000001|49|11.5")
+
+    def test_tables_of_series_have_a_partition_for_each_day(self):
+        self.apply("days", f"""
+            CREATE TARGET days AS postgres(match = 'location:days', host = '127.0.0.1', port = {self.db.port}, dbname = 'postgres', user = 'iot');
+            CREATE TARGET raw_days AS postgres(match = 'timestream:raw', host = '127.0.0.1', port = {self.db.port}, dbname = 'postgres', user = 'iot');
+            CREATE RULE days AS SELECT * FROM 'days/+'
+            DO location(trackerName = 'days', deviceId = '${{topic(2)}}', latitude = '${{lat}}', longitude = '${{lon}}',
+                        timestamp.value = '${{t}}', timestamp.unit = 'SECONDS')
+            DO timestream(databaseName = 'd', tableName = 'raw', dimensions = [{{'name': 'device', 'value': '${{topic(2)}}'}}]);
+        """)
+        now = int(time.time())
+        day = lambda ahead: time.strftime("%Y%m%d", time.gmtime(now + ahead * 86400))  # noqa: E731
+        rows = "SELECT tableoid::regclass::text, count(*) FROM days GROUP BY 1 ORDER BY 1"
+        for t in (now, now - 86400, now - 86400, 1700000000, now + 10 * 86400):
+            self.publish("days/a", {"lat": 1.5, "lon": 2.5, "t": t})
+        self.wait_equal(lambda: self.db.ask(rows), f"days_{day(-1)}|1\ndays_{day(0)}|1\ndays_other|2")
+        self.assertEqual(self.db.ask("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'days'::regclass ORDER BY 1"),
+                         f"days_{day(-1)}\ndays_{day(0)}\ndays_{day(1)}\ndays_other")
+        self.wait_equal(lambda: self.db.ask("SELECT count(*), min(payload ->> 'device') FROM raw WHERE tableoid::regclass::text LIKE 'raw_2%'"), "5|a")
+        # A day that is dropped is gone; its next row is kept all the same, and so is one of a day whose place is taken.
+        self.db.ask(f"DROP TABLE days_{day(-1)}; CREATE TABLE days_old PARTITION OF days FOR VALUES FROM (now() - interval '4 days') TO (now() - interval '2 days')")
+        for t in (now - 86400, now - 3 * 86400):
+            self.publish("days/a", {"lat": 1.5, "lon": 2.5, "t": t})
+        self.wait_equal(lambda: self.db.ask("SELECT count(*) FROM days"), "5")
+        self.assertEqual(self.db.ask("SELECT count(*) FROM days_old"), "1")
+        # Somebody reads for so long that no partition can be attached: the row waits for it.
+        reader = threading.Thread(target=self.db.ask, args=("BEGIN; SELECT count(*) FROM days; SELECT pg_sleep(4); COMMIT",))
+        reader.start()
+        self.wait_equal(lambda: self.db.ask("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'BEGIN; SELECT count%'"), "1")
+        self.publish("days/a", {"lat": 1.5, "lon": 2.5, "t": now - 10 * 86400})
+        self.wait_equal(lambda: self.db.ask(f"SELECT count(*) FROM days_{day(-10)}"), "1")
+        reader.join()
 
     def test_properties_of_sitewise_are_rows_of_postgresql(self):
         self.apply("sitewise", f"""

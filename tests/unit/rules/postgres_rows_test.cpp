@@ -2,6 +2,7 @@
 #include "rules/actions/postgres_quick_rows.h"
 #include "rules/actions/postgres_row.h"
 #include "rules/actions/postgres_row_groups.h"
+#include "rules/actions/postgres_series.h"
 
 #include <catch2/catch.hpp>
 
@@ -9,6 +10,41 @@
 
 namespace iotcore::rules::actions {
 namespace {
+
+TEST_CASE("series: a table is a hypertable, or partitioned by day, and has a column for PostGIS") {
+  const PostgresSeries series{"time", {}, "SRID=4326;POINT(11.5 48.5)"};
+  CHECK(
+      create_series("fleet", "CREATE TABLE fleet(time timestamptz)", series, {}) ==
+      R"(CREATE TABLE fleet(time timestamptz) PARTITION BY RANGE ("time"); )"
+      R"(COMMENT ON TABLE "fleet" IS 'iotcore: a partition for each day'; )"
+      R"(CREATE TABLE IF NOT EXISTS "fleet_other" PARTITION OF "fleet" DEFAULT)"
+  );
+  CHECK(
+      create_series("s.it's", "CREATE TABLE x(time timestamptz)", series, {"ts", "gis"}) ==
+      R"(CREATE TABLE x(time timestamptz); SELECT "ts".create_hypertable('"s"."it''s"', 'time', )"
+      R"(chunk_time_interval => INTERVAL '1 day', if_not_exists => TRUE); )"
+      R"(ALTER TABLE "s"."it's" ADD COLUMN IF NOT EXISTS "position" "gis".geography(Point, 4326))"
+  );
+  // No room for a day behind the name.
+  CHECK(create_series(std::string(55, 'x'), "CREATE", {"time", {}, ""}, {"", "gis"}) == "CREATE");
+}
+
+TEST_CASE("series: a day's partition is made when its first row comes, for times near now") {
+  constexpr std::int64_t kDay = 86'400'000;
+  constexpr std::int64_t kToday = 20'780;  // 2026-11-23
+  constexpr std::int64_t kNow = kToday * kDay + 1;
+  CHECK(days_for(kNow, kNow) == std::vector<std::int64_t>{kToday, kToday + 1});
+  CHECK(days_for(kToday * kDay - 1, kNow) == std::vector<std::int64_t>{kToday - 1, kToday});
+  CHECK(days_for(kNow - 32 * kDay, kNow).empty());
+  CHECK(days_for(kNow + 2 * kDay, kNow).empty());
+  CHECK(days_for(-1, kNow).empty());
+  CHECK(
+      add_partition("s.fleet", kToday) ==
+      R"(SET LOCAL lock_timeout = '2s'; CREATE TABLE "s"."fleet_20261123" (LIKE "s"."fleet" INCLUDING DEFAULTS INCLUDING )"
+      R"(CONSTRAINTS); ALTER TABLE "s"."fleet" ATTACH PARTITION "s"."fleet_20261123" )"
+      R"(FOR VALUES FROM ('2026-11-23 00:00:00+00') TO ('2026-11-24 00:00:00+00'))"
+  );
+}
 
 TEST_CASE("rows: what COPY is given reads back the same") {
   PostgresWrites writes;
