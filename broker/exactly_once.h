@@ -5,6 +5,7 @@
 #include "broker/publish_context.h"
 #include "store/batch.h"
 
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -17,6 +18,9 @@ namespace iotcore::broker {
 //
 // What others keep by themselves (a retained message, a shadow, a rule's outbox) is kept before that: once the identifier is written, the
 // message is never taken again. After a crash in between they get it a second time.
+//
+// Those of one session are committed in their order: if a later one alone were there after a crash, the client would send the earlier one again,
+// behind it.
 //
 // Of the publisher's worker only; its parts are filled by the workers that they are of.
 class ExactlyOnce {
@@ -41,7 +45,9 @@ class ExactlyOnce {
   std::vector<Part>& parts() { return parts_; }
 
   PendingAck::Hold publisher;
-  std::optional<Errc> failure = {};  // what others could not keep
+  std::optional<Errc> failure = {};        // what others could not keep
+  const void* session = nullptr;           // the publisher's; only to be told from others
+  std::shared_ptr<ExactlyOnce> next = {};  // of the same session: expects this one as a part
 
  private:
   std::vector<Part> parts_;

@@ -184,6 +184,7 @@ PublishResult WorkerBroker::publish(
   if (publish.qos == mqtt::Qos::kExactlyOnce && acks != nullptr &&
       needs_own_commit(publisher, publish, matches)) [[unlikely]] {
     context.begin_exactly_once();
+    put_in_order(publisher, context.exactly_once);
     own.emplace().worker = id_;
     keeper.exactly_once = &*own;
   }
@@ -357,8 +358,7 @@ void WorkerBroker::commit_turn() {
   broker_.store().commit(
       std::exchange(batch_, store::Batch()),
       &executor(),
-      [this, number, committing = std::move(committing)](
-          Result<store::Revision> committed
+      [this, number, committing = std::move(committing)](Result<store::Revision> committed
       ) mutable {
         if (committed && !ghosts_.empty()) [[unlikely]] {
           ghosts_.on_committed(number);

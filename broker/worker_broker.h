@@ -25,6 +25,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -356,6 +357,8 @@ class WorkerBroker {
   );
   void on_part(const std::shared_ptr<ExactlyOnce>& publish, ExactlyOnce::Part part);
   void commit_exactly_once(ExactlyOnce& publish);
+  // Behind what the session has published before and what is not committed yet.
+  void put_in_order(const Publisher& publisher, const std::shared_ptr<ExactlyOnce>& publish);
   void give_up(ExactlyOnce& publish);
   std::uint32_t send_to_workers(const MatchSet& matches, Context& context);
   // Chooses a member's worker for each group; this worker's go to group_slots_.
@@ -408,6 +411,8 @@ class WorkerBroker {
   std::vector<CommitMark> batch_marks_;
   std::vector<Function<void()>> batch_after_;
   std::vector<ExactlyOnce::Part> batch_foreign_;  // marks of other workers
+  // The last of each session that is not committed yet; shared with the workers that make its parts.
+  std::unordered_map<const void*, std::shared_ptr<ExactlyOnce>> uncommitted_;
   std::uint64_t commit_number_ = 1;
   GhostRows ghosts_;
   bool ghosts_scheduled_ = false;

@@ -108,9 +108,10 @@ void WorkerBroker::keep_remote(WorkerId worker, Context& context) {
 bool WorkerBroker::needs_own_commit(
     const Publisher& publisher, const PublishView& publish, const MatchSet& matches
 ) const {
-  const bool others_keep =
-      !publisher.receipt.empty() && (publish.retain || !matches.consumers.empty());
-  return others_keep || spans_workers(matches);
+  const bool is_behind_or_kept_by_others =
+      !publisher.receipt.empty() &&
+      (publish.retain || !matches.consumers.empty() || uncommitted_.contains(publisher.session));
+  return is_behind_or_kept_by_others || spans_workers(matches);
 }
 
 bool WorkerBroker::spans_workers(const MatchSet& matches) const {
@@ -232,9 +233,33 @@ void WorkerBroker::deliver_remote(
 }
 
 void WorkerBroker::on_part(const std::shared_ptr<ExactlyOnce>& publish, ExactlyOnce::Part part) {
-  if (publish->arrived(std::move(part))) {
-    commit_exactly_once(*publish);
+  std::shared_ptr<ExactlyOnce> next = publish;
+  bool is_complete = next->arrived(std::move(part));
+  while (is_complete) {
+    const std::shared_ptr<ExactlyOnce> complete = std::move(next);
+    commit_exactly_once(*complete);
+    next = std::move(complete->next);
+    if (next == nullptr) {
+      uncommitted_.erase(complete->session);
+      return;
+    }
+    is_complete = next->arrived(ExactlyOnce::Part());
   }
+}
+
+void WorkerBroker::put_in_order(
+    const Publisher& publisher, const std::shared_ptr<ExactlyOnce>& publish
+) {
+  if (publisher.receipt.empty()) {
+    return;  // what a crash ends is not sent again
+  }
+  publish->session = publisher.session;
+  std::shared_ptr<ExactlyOnce>& last = uncommitted_[publisher.session];
+  if (last != nullptr) {
+    publish->expect();
+    last->next = publish;
+  }
+  last = publish;
 }
 
 // One batch is written whole or not at all, and this turn's is one.

@@ -248,7 +248,6 @@ void Device::send_again() {
       continue;
     }
     ++sent.resent;
-    sent.late = sent.late || world_.disk_failed;
     world_.trace(describe(fmt::format("publishes {} again", outgoing.number)));
     send_publish(sent, outgoing.number, outgoing.id, true);
   }

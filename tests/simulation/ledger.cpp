@@ -91,7 +91,7 @@ void Ledger::received(Session& session, const PublishView& packet, bool is_v5) {
       session.subscriptions.end(),
       [&](const Subscription& s) { return !s.share_name.empty() && matches(s, packet.topic); }
   );
-  if (!packet.retain && !sent.is_will && !sent.late && !is_shared) {
+  if (!packet.retain && !sent.is_will && !may_be_late(sent) && !is_shared) {
     check_order(session, *number, sent, packet.qos);
   }
 }
@@ -179,7 +179,7 @@ void Ledger::check_copies(const Session& session, std::uint64_t number, const Se
   }
   // What a subscriber gets at a lower QoS leaves before the message is kept, so it may come again when that fails; to who has no persistent session
   // at QoS 2, too.
-  const bool once = qos == Qos::kExactlyOnce && !sent.late;
+  const bool once = qos == Qos::kExactlyOnce && !may_be_late(sent);
   // A will that went out just before the server died may not be known to have done so: rather twice than never.
   const std::uint32_t again = sent.is_will ? deaths : sent.resent;
   const std::uint32_t most = own * (once ? 1 : 1 + again) + retained;

@@ -48,8 +48,6 @@ struct Sent {
   Step acknowledged = kNever;  // positively
   Step settled = kNever;       // from here on it has happened, or never will
   std::uint32_t resent = 0;
-  bool late =
-      false;  // sent again after the disk had failed: what came after it may have gone through before
   std::shared_ptr<Wire> wire;  // by which it went; the sender's connection shares it
 };
 
@@ -123,6 +121,10 @@ class Ledger {
   void check_order(Session& session, std::uint64_t number, const Sent& sent, Qos qos);
   void check_copies(const Session& session, std::uint64_t number, const Sent& sent, Qos qos);
   bool must_have(const Session& session, const Sent& sent);
+
+  // Sent again, and the server may have read that after its disk had failed and what came behind the message had gone through.
+  bool may_be_late(const Sent& sent) const { return sent.resent > 0 && disk_failed; }
+
   void check_groups(const std::vector<const Session*>& sessions);
   // Whether the retained message of that publish had certainly been replaced or forgotten before `asked`.
   bool is_superseded(const Sent& sent, Step asked) const;

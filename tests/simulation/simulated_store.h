@@ -85,6 +85,7 @@ class SimulatedStore final : public store::Store {
   }
 
   store::Health health() const override { return {failure_, queue_.size(), 0}; }
+
   std::uint64_t failures() const override { return failures_; }
 
   Executor& readers() override { return readers_; }
