@@ -579,6 +579,9 @@ class HttpAction(unittest.TestCase):
                         ON ERROR DO republish(topic = 'errors/{self.name}', qos = 1);""")
                 self.iot.confirm_topic_rule_destination(
                     confirmationToken=json.loads(self.confirmation()[2])["confirmationToken"])
+                # The destination is asked before its rule takes the place of the one before.
+                wait_until(lambda: self.name in [rule["ruleName"] for rule in self.iot.list_topic_rules()["rules"]]
+                           and url in str(self.iot.get_topic_rule(ruleName=self.name)))
                 self.receiver.answers = [400] * 20
                 seen = len(self.client.payloads())
                 for i in range(6):
