@@ -2,7 +2,7 @@
 
 #include "broker/session.h"
 #include "broker/session_rows.h"
-#include "tests/unit/broker/broker_fixture.h"
+#include "tests/unit/broker/packets.h"
 
 #include <catch2/catch.hpp>
 
@@ -12,17 +12,6 @@
 
 // Clients with sessions: what they connect with, and what they expect.
 namespace iotcore::broker::test {
-
-template <typename Packet>
-Packet expect(TestClient& client) {
-  const mqtt::PacketView packet = client.receive();
-  REQUIRE(std::holds_alternative<Packet>(packet));
-  return std::get<Packet>(packet);
-}
-
-inline bool nothing(TestClient& client) {
-  return std::holds_alternative<std::monostate>(client.receive());
-}
 
 inline mqtt::Ack expect_ack(TestClient& client, mqtt::PacketType type, std::uint16_t id) {
   const mqtt::Ack ack = expect<mqtt::Ack>(client);
