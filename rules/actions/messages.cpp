@@ -197,22 +197,31 @@ class RecentIds {
   std::set<std::string> ids_;
 };
 
-class InputSink final : public Sink {
+// Inputs of IoT Events, each record by itself.
+class InputSink : public Sink {
  public:
-  InputSink(broker::Workers& workers, const Clock& clock) : workers_(workers), clock_(clock) {}
-
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
     for (std::size_t i = 0; i < batch.size(); ++i) {
       outcomes[i] = batch[i]->fields.size() == kIotEventsFieldCount
-                        ? deliver(*batch[i])
+                        ? deliver_one(*batch[i])
                         : Outcome::permanent("not a record of this kind");
     }
   }
 
+  // Each fails by itself, when it is its turn.
   Status probe() override { return {}; }
 
  private:
-  Outcome deliver(const Record& record) {
+  virtual Outcome deliver_one(const Record& record) = 0;
+};
+
+class PublishedInputs final : public InputSink {
+ public:
+  PublishedInputs(broker::Workers& workers, const Clock& clock)
+      : workers_(workers), clock_(clock) {}
+
+ private:
+  Outcome deliver_one(const Record& record) override {
     const std::string& message_id = record.fields[kMessageId];
     const std::string id = record.fields[kInputName] + '\0' + message_id;
     if (!message_id.empty() && recent_.contains(id, clock_.now())) {
@@ -251,28 +260,17 @@ Result<std::unique_ptr<Sink>> make_inputs(const SinkEnvironment& environment) {
   if (environment.workers == nullptr) {
     return fail(Errc::kUnavailable, "there is no broker here to publish to");
   }
-  return std::make_unique<InputSink>(*environment.workers, clock_of(environment));
+  return std::make_unique<PublishedInputs>(*environment.workers, clock_of(environment));
 }
 
 // Each message is one call: of the function that the target is, or of one of the input's name that runs elsewhere.
-class FunctionInputs final : public Sink {
+class FunctionInputs final : public InputSink {
  public:
   FunctionInputs(TargetRef target, SinkEnvironment environment)
       : target_(std::move(target)), environment_(std::move(environment)) {}
 
-  void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      outcomes[i] = batch[i]->fields.size() == kIotEventsFieldCount
-                        ? deliver(*batch[i])
-                        : Outcome::permanent("not a record of this kind");
-    }
-  }
-
-  // Functions fail one by one.
-  Status probe() override { return {}; }
-
  private:
-  Outcome deliver(const Record& record) const {
+  Outcome deliver_one(const Record& record) override {
     functions::Invocation invocation;
     invocation.payload = record.payload;
     return outcome_of(call(record.fields[kInputName], std::move(invocation)), record);
