@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::size_t kDevicesMax = 6;
 constexpr unsigned kRoundsToRest = 5000;
+constexpr std::chrono::seconds kRetry{
+    1};                                 // after which the broker tries again what the store refused
 constexpr std::size_t kFrameMax = 512;  // above the largest packet of a simulated device
 
 }  // namespace
@@ -264,6 +266,7 @@ void History::check_limits() {
 void History::come_to_rest() {
   trace(fmt::format("{:5} everything comes to rest", now_));
   store_.mend();
+  bool retried = !disk_failed_;
   for (unsigned round = 0;; ++round) {
     if (round > kRoundsToRest) {
       violated("it does not come to rest");
@@ -283,9 +286,15 @@ void History::come_to_rest() {
       device->read(1U << 20U);
       device->acknowledge_all();
     }
-    if (!moved && machine_->is_at_rest()) {
+    if (moved || !machine_->is_at_rest()) {
+      continue;
+    }
+    if (retried) {
       return;
     }
+    // What the failed disk has put off is tried once more.
+    clock_.advance(kRetry);
+    retried = true;
   }
 }
 
