@@ -38,7 +38,7 @@ class WorkerSessions::EndedPage final : public PendingAck {
  private:
   static void on_complete(PendingAck& self, std::optional<Errc> failure) {
     std::unique_ptr<EndedPage> page(static_cast<EndedPage*>(&self));
-    // If one of them could not be kept, all stay where they are: the next start passes them on.
+    // If one of them could not be kept, those that nobody has taken stay where they are: the next start passes them on.
     if (!failure) {
       const std::shared_ptr<WorkerLifeline> lifeline = page->lifeline_;
       lifeline->post([own = std::move(page)] {
@@ -111,6 +111,7 @@ void WorkerSessions::on_ended_page(const Ended& ended, std::vector<SessionQueue:
       SharedMessage& shared = passed.emplace_back();
       shared.message = loaded.row.message;
       shared.filter = loaded.row.group;
+      shared.row = queue_key(ended.number, loaded.sequence);
     }
   }
   auto* page = new EndedPage(*this, ended, std::move(rows));

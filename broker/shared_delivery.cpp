@@ -146,6 +146,9 @@ void WorkerBroker::offer(SharedMessage shared) {
     if (deliver_to_one_member(
             publish, stable_hash(publish.topic), message, slot, shared.may_wait, keeper
         )) {
+      if (!shared.row.empty()) {
+        batch().erase(store::Table::kQueue, shared.row);
+      }
       shared.hold.release();  // unless the batch has it now
       return;
     }

@@ -70,6 +70,9 @@ struct SharedMessage {
   std::uint64_t asked = 0;  // bit n: no member on worker n takes it
   bool may_wait = false;    // whether a member may have it wait
   PendingAck::Hold hold;    // of the publisher
+  // Key in the table queue of the ended session's row, if it had one: it goes in the commit in which another takes the message, so that no crash
+  // leaves both (MQTT-4.3.3: once).
+  std::string row;
 };
 
 // For what may outlive the worker's broker and then has nobody to tell. Any thread.

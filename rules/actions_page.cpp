@@ -125,8 +125,7 @@ std::string in_code(std::string_view list) {
     list.remove_prefix(std::min(end + 2, list.size()));
   }
   std::ranges::sort(names);
-  const auto again = std::ranges::unique(names);
-  names.erase(again.begin(), again.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
   std::erase(names, "roleArn");
   std::string text;
   for (const std::string_view name : names) {

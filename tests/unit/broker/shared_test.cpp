@@ -1,4 +1,4 @@
-#include "tests/unit/broker/packets.h"
+#include "tests/unit/broker/session_fixture.h"
 
 namespace iotcore::broker::test {
 namespace {
@@ -93,6 +93,47 @@ TEST_CASE(
   leaving.lose();
   f.settle();
   CHECK(payloads(staying) == Texts{"2", "3", "4", "5"});
+}
+
+TEST_CASE(
+    "MQTT-4.3.3: no crash finds a message both in an ended session and in the one that has it now"
+) {
+  const Qos qos = GENERATE(Qos::kAtLeastOnce, Qos::kExactlyOnce);
+  BrokerFixture f(2);
+  for (const std::size_t worker : {0U, 1U}) {
+    SessionOptions options;
+    options.worker = worker;
+    TestClient& member = begin(f, worker == 0 ? "leaving" : "staying", options);
+    f.subscribe(member, "$share/g/jobs/+", qos);
+    member.lose();
+    f.settle();
+    if (worker == 0) {
+      TestClient& publisher = f.connected("publisher");
+      for (std::uint16_t id = 1; id <= 3; ++id) {
+        f.publish(publisher, "jobs/x", std::to_string(id), Qos::kExactlyOnce, false, id);
+      }
+    }
+  }
+  REQUIRE(rows_of(f, store::Table::kQueue, "q").size() == 3);
+  TestClient& leaving = f.client();
+  mqtt::ConnectView packet;
+  packet.client_id = "leaving";
+  packet.clean_start = true;
+  leaving.send(packet);
+  for (int step = 0; step < 40; ++step) {
+    const auto worker = static_cast<std::size_t>(step % 2);
+    f.workers.brokers_[worker]->bind_to_thread();
+    f.workers.executors_[worker].run();
+    f.workers.brokers_[worker]->end_turn();
+    f.workers.blocking_.run();
+    f.drain_readers();
+    CHECK(rows_of(f, store::Table::kQueue, "q").size() == 3);
+  }
+  SessionOptions options;
+  options.worker = 1;
+  TestClient& staying = resume(f, "staying", options);
+  CHECK(payloads(staying) == Texts{"1", "2", "3"});
+  CHECK(rows_of(f, store::Table::kSessions, "e").empty());
 }
 
 TEST_CASE(
