@@ -1,7 +1,5 @@
 #include "gateway/aws_operations.h"
 
-#include <array>
-
 namespace iotcore::gateway {
 namespace {
 
@@ -10,7 +8,7 @@ constexpr api::Plane kData = api::IOT_DATA;
 constexpr api::Plane kJobs = api::IOT_JOBS_DATA;
 
 // As AWS's service models have them, in their order; tests/data/aws-api.tsv is held against this.
-constexpr std::array kOperations = {
+constexpr AwsOperation kOperations[] = {
     AwsOperation{kIot, "AttachThingPrincipal", "PUT", "/things/{thingName}/principals"},
     AwsOperation{kIot, "CreateThing", "POST", "/things/{thingName}"},
     AwsOperation{kIot, "DeleteThing", "DELETE", "/things/{thingName}"},
