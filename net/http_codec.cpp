@@ -16,11 +16,13 @@ namespace http = boost::beast::http;
 
 struct HttpRequestParser::Impl {
   http::request_parser<http::string_body> parser;
+  std::size_t header_bytes_max;
 };
 
 namespace {
 
 constexpr std::size_t kLastChunkBytes = std::string_view("0\r\n\r\n").size();
+constexpr std::string_view kHeadTooLarge = "the request's head is larger than this server takes";
 
 std::string text_of(boost::beast::string_view view) {
   return std::string(view.data(), view.size());
@@ -43,7 +45,7 @@ bool has_line_break(std::string_view text) {
 
 Error error_of(const boost::system::error_code& error) {
   if (error == http::error::header_limit) {
-    return Error(Errc::kTooLarge, "the request's head is larger than this server takes");
+    return Error(Errc::kTooLarge, std::string(kHeadTooLarge));
   }
   if (error == http::error::body_limit) {
     return Error(Errc::kTooLarge, "the request's body is larger than this server takes");
@@ -54,6 +56,7 @@ Error error_of(const boost::system::error_code& error) {
 }  // namespace
 
 HttpRequestParser::HttpRequestParser(const HttpLimits& limits) : impl_(std::make_unique<Impl>()) {
+  impl_->header_bytes_max = limits.header_bytes_max;
   impl_->parser.header_limit(static_cast<std::uint32_t>(limits.header_bytes_max));
   impl_->parser.body_limit(limits.body_bytes_max);
   impl_->parser.eager(true);
@@ -64,6 +67,12 @@ HttpRequestParser::HttpRequestParser(HttpRequestParser&&) noexcept = default;
 HttpRequestParser& HttpRequestParser::operator=(HttpRequestParser&&) noexcept = default;
 
 Result<std::size_t> HttpRequestParser::put(std::string_view bytes) {
+  // Beast leaves the request line out of its limit if the whole head comes at once.
+  const std::size_t max = impl_->header_bytes_max;
+  if (!head_done() && bytes.size() > max &&
+      bytes.substr(0, max).find("\r\n\r\n") == std::string_view::npos) {
+    return fail(Errc::kTooLarge, std::string(kHeadTooLarge));
+  }
   std::size_t taken = 0;
   while (taken < bytes.size() && !done()) {
     // Beast 1.81 asserts that a last chunk that came without its end is offered again with at least five bytes. Every chunked body ends with

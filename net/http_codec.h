@@ -25,7 +25,7 @@ class HttpRequestParser {
   HttpRequestParser& operator=(HttpRequestParser&&) noexcept;
 
   // Takes from the front of `bytes` and returns how many it took. If that is not all of them and done() is false, they are to be offered
-  // again with more behind (a head is taken whole). Errors: kInvalidRequest; kTooLarge (the body); kLimitExceeded (the head).
+  // again with more behind (a head is taken whole). Errors: kInvalidRequest; kTooLarge (the head or the body).
   Result<std::size_t> put(std::string_view bytes);
 
   bool head_done() const;

@@ -127,6 +127,23 @@ TEST_CASE("Malformed and oversized requests are errors") {
   );
 }
 
+TEST_CASE("A head has the same limit, however it is cut") {
+  constexpr HttpLimits kLimits = {.header_bytes_max = 200, .body_bytes_max = 10};
+  for (std::size_t size = 190; size < 230; ++size) {
+    std::string head = "GET /x HTTP/1.1\r\nHost: h\r\nA: ";
+    head.append(size - head.size() - 4, 'a');
+    head += "\r\n\r\n";
+    for (const std::size_t piece : {size, std::size_t{1}, std::size_t{3}}) {
+      HttpRequestParser parser(kLimits);
+      bool refused = false;
+      for (std::size_t end = piece; !refused && !parser.done(); end += piece) {
+        refused = !parser.put(head.substr(0, end)).has_value();
+      }
+      CHECK(refused == (size > 200));
+    }
+  }
+}
+
 TEST_CASE("An absolute target becomes the origin form") {
   CHECK(parse("GET http://h:1/a?b HTTP/1.1\r\nHost: h\r\n\r\n", 999)->target == "/a?b");
   CHECK(parse("GET http://h HTTP/1.1\r\nHost: h\r\n\r\n", 999)->target == "/");
