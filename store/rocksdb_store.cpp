@@ -178,8 +178,6 @@ rocksdb::ColumnFamilyOptions written_table_options(rocksdb::ColumnFamilyOptions 
 rocksdb::ColumnFamilyOptions filled_table_options(rocksdb::ColumnFamilyOptions out) {
   out.memtable_whole_key_filtering = true;
   out.memtable_prefix_bloom_size_ratio = 0.005;  // 8 bits a row
-  // The rows of a group come in the order of their keys: each looks for its place from where the one of its kind before it went.
-  out.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewCappedPrefixTransform(1));
   return out;
 }
 
