@@ -80,7 +80,8 @@ Result<std::optional<std::chrono::seconds>> read_seconds(
   }
   const double seconds = value->to_number<double>();
   const double most = static_cast<double>(kSecondsMax.count());
-  const auto whole = static_cast<std::int64_t>(std::min(std::max(seconds, 0.0), most));
+  // In this order 0e999, which Boost.JSON reads as no number at all, is 0.
+  const auto whole = static_cast<std::int64_t>(std::min(std::max(0.0, seconds), most));
   return std::optional(std::max(std::chrono::seconds(whole), kSecondsMin));
 }
 

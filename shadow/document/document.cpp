@@ -29,6 +29,15 @@ void write_text(TextWriter& out, std::string_view text) {
   out.put(text);
 }
 
+// Seconds between two times, either way round: a clock that was set back makes an age that wraps, and damaged bytes make any. So without signs.
+std::uint64_t age_of(std::int64_t at_s, std::int64_t written_s) {
+  return static_cast<std::uint64_t>(written_s) - static_cast<std::uint64_t>(at_s);
+}
+
+std::int64_t before(std::int64_t written_s, std::uint64_t age) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(written_s) - age);
+}
+
 void write_members(TextWriter& out, const NodeView& object, std::int64_t written_s) {
   out.put_varint(object.count);
   for (const NodeView* member = object.first; member != nullptr; member = member->next) {
@@ -37,7 +46,7 @@ void write_members(TextWriter& out, const NodeView& object, std::int64_t written
     if (member->kind == Kind::kObject) {
       write_members(out, *member, written_s);
     } else {
-      out.put_varint(static_cast<std::uint64_t>(written_s - member->set_at_s));
+      out.put_varint(age_of(member->set_at_s, written_s));
       write_text(out, member->text);
     }
   }
@@ -96,7 +105,7 @@ class StoredReader {
 };
 
 std::int64_t read_age(StoredReader& in, std::int64_t written_s) {
-  return written_s - static_cast<std::int64_t>(in.varint());
+  return before(written_s, in.varint());
 }
 
 // Of a known layout; what is before the sections.
@@ -157,7 +166,7 @@ void read_members(
     if (member->kind == Kind::kObject) {
       read_members(in, *member, written_s, memory);
     } else {
-      member->set_at_s = written_s - static_cast<std::int64_t>(in.varint());
+      member->set_at_s = before(written_s, in.varint());
       member->text = in.text();
     }
     append_member(object, member);
@@ -215,7 +224,7 @@ void read_sections(
 Document write_document(const SectionsView& sections, const Record& record) {
   const auto put_age = [&](TextWriter& out, std::optional<std::int64_t> at_s) {
     if (at_s) {
-      out.put_varint(static_cast<std::uint64_t>(record.written_s - *at_s));
+      out.put_varint(age_of(*at_s, record.written_s));
     }
   };
   TextWriter out(1024);

@@ -59,6 +59,10 @@ TEST_CASE("a function's answer is held against its rules") {
       );
   CHECK(timed->disconnect_after == std::chrono::seconds(300));
   CHECK(timed->refresh_after == std::chrono::seconds(86'400));
+  CHECK(
+      parse_authorizer_answer(answer(R"(,"disconnectAfterInSeconds":0e999)"))->disconnect_after ==
+      std::chrono::seconds(300)
+  );
   CHECK_FALSE(parse_authorizer_answer(R"({"isAuthenticated":false})")->is_authenticated);
 
   const std::string document =

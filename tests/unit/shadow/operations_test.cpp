@@ -251,6 +251,21 @@ TEST_CASE("Damaged stored bytes are refused") {
   CHECK_FALSE(Document::decode(other_layout));
 }
 
+TEST_CASE("Stored ages of any size give times, and those times are stored again") {
+  using namespace std::string_view_literals;
+  const auto document = Document::decode(std::string(
+      "\x01)\0\0\x01\x01\x01\xfe\xfe\xff\xff\xff\xff\xff\xff\xff\x4a\x06\0\x30\x60\0\0s"sv
+  ));
+  REQUIRE(document);
+  CHECK(Document::decode(document->encode())->metadata_json() == document->metadata_json());
+  const ParsedUpdate parsed = parse_update(R"({"state":{"reported":{"a":1}}})");
+  const Document ahead = apply_update(nullptr, 0, *parsed.request, 2000).value().document;
+  const ParsedUpdate other = parse_update(R"({"state":{"desired":{"b":1}}})");
+  const Document set_back = apply_update(&ahead, 0, *other.request, 1000).value().document;
+  CHECK(parse(set_back.metadata_json()).at_pointer("/reported/a/timestamp") == 2000);
+  CHECK(parse(set_back.metadata_json()).at_pointer("/desired/b/timestamp") == 1000);
+}
+
 TEST_CASE("bodies that nobody wants are not written, and the document is the same") {
   const Document current =
       document_of(R"({"state":{"desired":{"a":1,"o":{}},"reported":{"a":2,"b":[1,{"c":2}]}}})");
