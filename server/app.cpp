@@ -8,6 +8,7 @@
 #include "broker/broker.h"
 #include "broker/quiescent.h"
 #include "broker/worker_broker.h"
+#include "fleet/job_requests.h"
 #include "functions/functions.h"
 #include "gateway/client_factory.h"
 #include "gateway/gateway.h"
@@ -98,6 +99,7 @@ struct App::Parts {
   std::unique_ptr<broker::Broker> broker;
   std::vector<std::unique_ptr<broker::WorkerBroker>> worker_brokers;
   std::unique_ptr<shadow::Service> shadows;
+  std::unique_ptr<fleet::JobRequests> job_requests;
   std::unique_ptr<Secrets> secrets;
   std::unique_ptr<functions::Functions> functions;
   std::unique_ptr<RuleFunctions> rule_functions;
@@ -245,6 +247,7 @@ Status App::Parts::make_services() {
   IOTCORE_ASSIGN(shadow::ServiceOptions shadow_settings, shadow_options(config));
   shadows = std::make_unique<shadow::Service>(std::move(shadow_settings), *broker);
   shadows->start();
+  job_requests = std::make_unique<fleet::JobRequests>(*broker);
   functions =
       std::make_unique<functions::Functions>(function_site(config, data->path()), clock, metrics);
   secrets =

@@ -308,6 +308,31 @@ class Messages(Checks):
         self.assertEqual(reply.status, 200, reply.read())
         connection.close()
 
+    def test_g46_an_answer_about_jobs_goes_to_who_asked(self):
+        name, tls, _ = self.device()
+        accepted = f"$aws/things/{name}/jobs/get/accepted"
+        other = self.plain("g46-other")
+        other.subscribe(accepted, f"$aws/things/{name}/jobs/+/+/rejected", "g46/end")
+        for version in BOTH:
+            device = self.client(name, tls, version=version)
+            device.published(f"$aws/things/{name}/jobs/get", b'{"clientToken": "g46"}')
+            got = device.receive(PUBLISH)
+            self.assertEqual((got.topic, got.qos), (accepted, 1))
+            body = json.loads(got.payload)
+            self.assertEqual({key: body[key] for key in body if key != "timestamp"},
+                             {"clientToken": "g46", "inProgressJobs": [], "queuedJobs": []})
+            # A subscription of its own makes no second copy.
+            device.subscribe(accepted)
+            device.published(f"$aws/things/{name}/jobs/get", b"")
+            self.assertEqual(device.receive(PUBLISH).topic, accepted)
+            self.assertTrue(device.quiet())
+            device.published(f"$aws/things/{name}/jobs/no-such/get", b"")
+            got = device.receive(PUBLISH)
+            self.assertEqual((got.topic, json.loads(got.payload)["code"]),
+                             (f"$aws/things/{name}/jobs/no-such/get/rejected", "ResourceNotFound"))
+        other.published("g46/end", b"")
+        self.assertEqual(other.receive(PUBLISH).topic, "g46/end")
+
     def test_g47_shadow_answers_go_to_all_who_subscribe(self):
         topic = "$aws/things/g47/shadow/update/accepted"
         self.iot.create_thing(thingName="g47")
