@@ -4,6 +4,7 @@
 #include "base/result.h"
 #include "broker/workers.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -45,7 +46,6 @@ struct Record {
   std::uint32_t strikes = 0;  // failed alone, or while others of its batch succeeded
   std::uint32_t request = 0;  // Outcome::request of the last attempt
   MonotonicTime queued_at = {};
-  MonotonicTime not_before = {};
   Record* next = nullptr;
 
   static constexpr std::int32_t kErrorAction = -1;
@@ -68,7 +68,8 @@ struct Outcome {
   Kind kind = Kind::kDelivered;
   Duration retry_after{0};  // kRetry: not before that, if the target has said so
   std::string reason;
-  bool is_own = false;  // kRetry: the target is well, this record alone is to wait
+  bool is_own = false;   // kRetry: the target is well, this record alone is to wait
+  bool is_tried = true;  // kRetry: else it only waits for one before it, and no attempt is counted
   // Records of one number went out in one request of a batching action, and are told to the errorAction together; 0: by itself.
   std::uint32_t request = 0;
 
@@ -79,6 +80,13 @@ struct Outcome {
   // The others need not wait for it, and do not keep its place.
   static Outcome retry_alone(std::string reason, Duration after = {}) {
     return {Kind::kRetry, after, std::move(reason), true};
+  }
+
+  // Of a record that was not sent, since `failed`, before it, has to come again first.
+  static Outcome behind(const Outcome& failed) {
+    Outcome outcome = retry(failed.reason, failed.retry_after);
+    outcome.is_tried = false;
+    return outcome;
   }
 
   static Outcome permanent(std::string reason) { return {Kind::kPermanent, {}, std::move(reason)}; }
@@ -96,6 +104,21 @@ class Sink {
   virtual Status probe() = 0;
 };
 
+// Sends one after another by `send`, Outcome(const Record&), as far as the first that has to come again: what is behind it must not overtake
+// it.
+template <typename Send>
+void deliver_in_order(
+    std::span<const Record* const> batch, std::span<Outcome> outcomes, const Send& send
+) {
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    outcomes[i] = send(*batch[i]);
+    if (outcomes[i].kind == Outcome::Kind::kRetry && !outcomes[i].is_own) {
+      std::ranges::fill(outcomes.subspan(i + 1), Outcome::behind(outcomes[i]));
+      return;
+    }
+  }
+}
+
 // What sinks and actions may use.
 struct SinkEnvironment {
   std::filesystem::path folder;  // of files with relative names
@@ -103,7 +126,8 @@ struct SinkEnvironment {
   const Targets* targets = nullptr;  // what names in actions mean; nullptr: none is known
   LocalFunctions* functions = nullptr;
   std::string outbox_id;  // with a record's sequence and sink it names the record for ever
-  std::string lane;       // "@2" of the second of several for one target, "-any" where names have ${…}; part of outbox_id
+  std::string
+      lane;  // "@2" of the second of several for one target, "-any" where names have ${…}; part of outbox_id
   broker::Workers* workers = nullptr;
   BuiltIns* built_ins = nullptr;  // nullptr where rules are only checked
   const Clock* clock = nullptr;

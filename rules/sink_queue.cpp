@@ -192,6 +192,9 @@ void SinkQueue::take_sink() {
 }
 
 bool SinkQueue::step() {
+  if (timer_at_ <= clock_.now()) {
+    timer_at_ = MonotonicTime::max();
+  }
   now_options_ = options();
   take_sink();
   take_inbox();
@@ -205,12 +208,8 @@ bool SinkQueue::step() {
     release_holds();
     return failed_some;
   }
-  const MonotonicTime now = clock_.now();
-  if (timer_at_ <= now) {
-    timer_at_ = MonotonicTime::max();
-  }
   bool from_aside = false;
-  std::vector<std::unique_ptr<Record>> batch = take_batch(now, from_aside);
+  std::vector<std::unique_ptr<Record>> batch = take_batch(clock_.now(), from_aside);
   const bool worked = !batch.empty();
   note_oldest(batch);
   if (worked) {
@@ -233,7 +232,7 @@ void SinkQueue::note_oldest(const std::vector<std::unique_ptr<Record>>& batch) {
   if (!pending_.empty()) {
     look_at(*pending_.front());
   }
-  for (const std::unique_ptr<Record>& record : aside_) {
+  for (const auto& [not_before, record] : aside_) {
     look_at(*record);
   }
   *oldest_ms_ = oldest_ms == std::numeric_limits<std::int64_t>::max() ? 0 : oldest_ms;
@@ -259,20 +258,32 @@ void SinkQueue::drop_what_is_too_much() {
 
 std::vector<std::unique_ptr<Record>> SinkQueue::take_batch(MonotonicTime now, bool& from_aside) {
   std::vector<std::unique_ptr<Record>> batch;
-  for (auto record = aside_.begin(); record != aside_.end(); ++record) {
-    if ((*record)->not_before <= now) {
-      from_aside = true;
-      batch.push_back(std::move(*record));
-      aside_.erase(record);
-      return batch;
-    }
-    wake_at((*record)->not_before);
-  }
-  if (pending_.empty()) {
+  if (now < not_before_ && !(pending_.empty() && aside_.empty())) {
+    wake_at(not_before_);
     return batch;
   }
-  if (now < not_before_) {
-    wake_at(not_before_);
+  if (const bool is_due = !aside_.empty() && aside_.begin()->first <= now;
+      !is_due || aside_had_its_turn_) {
+    aside_had_its_turn_ = false;
+    batch = take_pending(now);
+    if (!batch.empty() || aside_.empty()) {
+      return batch;
+    }
+    if (!is_due) {
+      wake_at(aside_.begin()->first);
+      return batch;
+    }
+  }
+  aside_had_its_turn_ = true;
+  from_aside = true;
+  batch.push_back(std::move(aside_.begin()->second));
+  aside_.erase(aside_.begin());
+  return batch;
+}
+
+std::vector<std::unique_ptr<Record>> SinkQueue::take_pending(MonotonicTime now) {
+  std::vector<std::unique_ptr<Record>> batch;
+  if (pending_.empty()) {
     return batch;
   }
   const std::size_t records_max = alone_left_ > 0 ? 1 : now_options_.batch_size;
@@ -318,7 +329,6 @@ void SinkQueue::deliver(std::vector<std::unique_ptr<Record>> batch, bool from_as
 
   Delivered all;
   all.alone = batch.size() == 1;
-  std::vector<std::unique_ptr<Record>> failed;
   std::vector<std::unique_ptr<Record>> delivered;
   delivered.reserve(batch.size());
   for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -337,7 +347,7 @@ void SinkQueue::deliver(std::vector<std::unique_ptr<Record>> batch, bool from_as
     if (outcome.kind == Outcome::Kind::kRetry) {
       all.reason = std::move(outcome.reason);
       all.retry_after = std::max(all.retry_after, outcome.retry_after);
-      failed.push_back(std::move(batch[i]));
+      (outcome.is_tried ? all.failed : all.behind).push_back(std::move(batch[i]));
       continue;
     }
     all.any = true;
@@ -353,10 +363,11 @@ void SinkQueue::deliver(std::vector<std::unique_ptr<Record>> batch, bool from_as
   if (alone_left_ > 0 && !from_aside) {
     --alone_left_;
   }
-  if (!failed.empty()) {
-    retry(std::move(failed), all, from_aside);
+  const bool any = all.any;
+  if (!all.failed.empty() || !all.behind.empty()) {
+    retry(std::move(all), from_aside);
   }
-  if (all.any) {
+  if (any) {
     failures_in_row_ = 0;
     note_result(true, "");
     if (not_before_ <= clock_.now()) {

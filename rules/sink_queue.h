@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -161,6 +162,8 @@ class SinkQueue {
 
   // What became of one batch, sorted.
   struct Delivered {
+    std::vector<std::unique_ptr<Record>> failed;
+    std::vector<std::unique_ptr<Record>> behind;  // not tried, as one before has failed
     bool any = false;  // the sink took something, or said for good that it won't
     bool alone = false;
     Duration retry_after{0};
@@ -182,9 +185,10 @@ class SinkQueue {
   // Also for want of disk, which only concerns what is durable.
   bool is_full() const;
   std::vector<std::unique_ptr<Record>> take_batch(MonotonicTime now, bool& from_aside);
+  std::vector<std::unique_ptr<Record>> take_pending(MonotonicTime now);
   void deliver(std::vector<std::unique_ptr<Record>> batch, bool from_aside);
   bool may_be_retried(const Record& record, std::string& why_not) const;
-  void retry(std::vector<std::unique_ptr<Record>> failed, const Delivered& all, bool from_aside);
+  void retry(Delivered all, bool from_aside);
   std::vector<std::unique_ptr<Record>> without_too_old(
       std::vector<std::unique_ptr<Record>> batch, const std::string& reason
   );
@@ -247,7 +251,9 @@ class SinkQueue {
   std::string now_abandoned_;
   QueueOptions now_options_;
   std::deque<std::unique_ptr<Record>> pending_;
-  std::vector<std::unique_ptr<Record>> aside_;  // poison: retried each by itself
+  // Poison: retried each by itself, not before its time.
+  std::multimap<MonotonicTime, std::unique_ptr<Record>> aside_;
+  bool aside_had_its_turn_ = false;  // of those that are due; the next is pending_'s
   std::uint32_t failures_in_row_ = 0;
   std::size_t alone_left_ = 0;  // so many records are sent one by one, to find the one that fails
   MonotonicTime not_before_ = {};

@@ -151,7 +151,9 @@ void SinkQueue::take_inbox() {
 }
 
 void SinkQueue::refill() {
-  if (!spilling_.load() || pending_.size() >= kRefillRecords / 2) {
+  // Those that are set aside are in memory too, and others' turn comes when they have ended.
+  const bool has_no_room = memory_.is_full() && aside_.size() >= kRefillRecords;
+  if (!spilling_.load() || pending_.size() >= kRefillRecords / 2 || has_no_room) {
     return;
   }
   SequenceRange range;

@@ -20,22 +20,21 @@ bool SinkQueue::may_be_retried(const Record& record, std::string& why_not) const
   return true;
 }
 
-void SinkQueue::retry(
-    std::vector<std::unique_ptr<Record>> failed, const Delivered& all, bool from_aside
-) {
+void SinkQueue::retry(Delivered all, bool from_aside) {
   const bool was_down = failures_in_row_ >= kFailuresUntilDown;
   if (!all.any && !from_aside) {
     ++failures_in_row_;
     note_result(failures_in_row_ < kFailuresUntilDown, all.reason);
   }
   if (!all.any && !from_aside && !all.alone && failures_in_row_ == kStrikesUntilAside) {
-    alone_left_ = failed.size();  // one of them may be what spoils the others
+    alone_left_ =
+        all.failed.size() + all.behind.size();  // one of them may be what spoils the others
   }
   // A record that fails by itself again and again while the target is well is not worth the others' time.
   const bool suspect = all.any || (all.alone && failures_in_row_ >= kStrikesUntilAside);
   const bool target_is_well = all.any || (suspect && sink_->probe().has_value());
   std::vector<std::unique_ptr<Record>> again;
-  for (std::unique_ptr<Record>& record : failed) {
+  for (std::unique_ptr<Record>& record : all.failed) {
     if (!was_down) {
       ++record->attempts;
     }
@@ -57,12 +56,14 @@ void SinkQueue::retry(
       again.push_back(std::move(record));
     }
   }
-  if (again.empty()) {
-    failures_in_row_ = from_aside ? failures_in_row_ : 0;
-    return;
-  }
+  const bool goes_on = again.empty();
+  std::ranges::move(all.behind, std::back_inserter(again));
   put_back(std::move(again));
-  back_off(all.retry_after);
+  if (goes_on) {
+    failures_in_row_ = from_aside ? failures_in_row_ : 0;
+  } else {
+    back_off(all.retry_after);
+  }
 }
 
 std::vector<std::unique_ptr<Record>> SinkQueue::without_too_old(
@@ -92,16 +93,17 @@ void SinkQueue::retry_alone(std::unique_ptr<Record> record, const Outcome& outco
     return;
   }
   memory_.give_back(record->size_bytes());
-  end(std::move(record), {RecordEnd::Kind::kFailed, why_not + ": " + outcome.reason});
+  end(std::move(record),
+      {RecordEnd::Kind::kFailed, why_not + ": " + outcome.reason, RecordEnd::Cause::kGaveUp});
 }
 
 void SinkQueue::set_aside(std::unique_ptr<Record> record, Duration at_least) {
   record->request = 0;
   const Duration wait =
       backoff_.wait(now_options_.retry_base, now_options_.retry_max, record->strikes);
-  record->not_before = clock_.now() + std::max(at_least, wait);
-  wake_at(record->not_before);
-  aside_.push_back(std::move(record));
+  const MonotonicTime not_before = clock_.now() + std::max(at_least, wait);
+  wake_at(not_before);
+  aside_.emplace(not_before, std::move(record));
 }
 
 void SinkQueue::put_back(std::vector<std::unique_ptr<Record>> records) {
@@ -132,7 +134,7 @@ bool SinkQueue::fail_some(const std::string& why) {
     end(std::move(record), {RecordEnd::Kind::kFailed, why, RecordEnd::Cause::kTargetGone});
     ++failed;
   };
-  for (std::unique_ptr<Record>& record : std::exchange(aside_, {})) {
+  for (auto& [not_before, record] : std::exchange(aside_, {})) {
     fail_one(std::move(record));
   }
   while (!pending_.empty() && failed < kAtOnce) {

@@ -9,9 +9,15 @@ void FaultStore::break_writes(Error error) {
   failure_ = std::move(error);
 }
 
+void FaultStore::break_reads(Error error) {
+  const std::lock_guard lock(mutex_);
+  read_failure_ = std::move(error);
+}
+
 void FaultStore::mend() {
   const std::lock_guard lock(mutex_);
   failure_.reset();
+  read_failure_.reset();
 }
 
 void FaultStore::hold() {
@@ -34,6 +40,18 @@ void FaultStore::release() {
 std::size_t FaultStore::held() const {
   const std::lock_guard lock(mutex_);
   return held_.size();
+}
+
+Result<std::vector<Entry>> FaultStore::scan(
+    Table table, std::string_view prefix, std::string_view from, std::size_t limit
+) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (read_failure_) {
+      return fail(Error(*read_failure_));
+    }
+  }
+  return inner_.scan(table, prefix, from, limit);
 }
 
 void FaultStore::commit(Batch batch, Executor* on, CommitDone done) {

@@ -18,6 +18,8 @@ class FaultStore final : public Store {
 
   // From now on every commit fails with `error`, as after a failed write; mend() ends it.
   void break_writes(Error error);
+  // From now on every scan fails with `error`; mend() ends it.
+  void break_reads(Error error);
   void mend();
   // From now on commits wait, in their order, until release(). Destroyed while holding, it drops
   // them: a crash before the write.
@@ -36,9 +38,7 @@ class FaultStore final : public Store {
 
   Result<std::vector<Entry>> scan(
       Table table, std::string_view prefix, std::string_view from, std::size_t limit
-  ) override {
-    return inner_.scan(table, prefix, from, limit);
-  }
+  ) override;
 
   void commit(Batch batch, Executor* on, CommitDone done) override;
 
@@ -51,6 +51,7 @@ class FaultStore final : public Store {
   Status checkpoint(const std::filesystem::path& dir) override { return inner_.checkpoint(dir); }
 
   Health health() const override;
+
   std::uint64_t failures() const override { return inner_.failures() + failures_.load(); }
 
   Executor& readers() override { return inner_.readers(); }
@@ -65,6 +66,7 @@ class FaultStore final : public Store {
   Store& inner_;
   mutable std::mutex mutex_;
   std::optional<Error> failure_;
+  std::optional<Error> read_failure_;
   std::atomic<std::uint64_t> failures_ = 0;
   bool holding_ = false;
   std::vector<Held> held_;

@@ -17,16 +17,7 @@ class AwsCallSink final : public Sink {
       : api_(api), connection_(api.endpoint, std::move(target), targets, clock) {}
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      outcomes[i] = deliver(*batch[i]);
-      if (outcomes[i].kind == Outcome::Kind::kRetry) {
-        // What comes behind must not overtake it, and would fail as well.
-        std::fill(
-            outcomes.begin() + static_cast<std::ptrdiff_t>(i), outcomes.end(), Outcome(outcomes[i])
-        );
-        return;
-      }
-    }
+    deliver_in_order(batch, outcomes, [this](const Record& record) { return deliver(record); });
   }
 
   // Whether it takes us is for the next record to find out; this opens the secrets again.

@@ -50,9 +50,8 @@ class AwsServiceSink final : public Sink {
     Outcome outcome;
     for (Request& request : requests_of(batch, outcomes)) {
       // What is behind one that has to come again waits, so that the order is kept.
-      if (outcome.kind != Outcome::Kind::kRetry) {
-        outcome = send(request, outcomes);
-      }
+      outcome = outcome.kind == Outcome::Kind::kRetry ? Outcome::behind(outcome)
+                                                      : send(request, outcomes);
       if (outcome.kind != Outcome::Kind::kDelivered) {
         for (const std::size_t i : request.records) {
           outcomes[i] = outcome;

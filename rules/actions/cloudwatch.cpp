@@ -169,11 +169,11 @@ class AlarmSink final : public Sink {
       : file_(std::move(file)), workers_(workers), subscriptions_(std::move(subscriptions)) {}
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      outcomes[i] = batch[i]->fields.size() == kCloudwatchAlarmFieldCount
-                        ? deliver(*batch[i])
-                        : Outcome::permanent("not a record of this kind");
-    }
+    deliver_in_order(batch, outcomes, [this](const Record& record) {
+      return record.fields.size() == kCloudwatchAlarmFieldCount
+                 ? deliver(record)
+                 : Outcome::permanent("not a record of this kind");
+    });
   }
 
   Status probe() override {
@@ -224,6 +224,7 @@ class AlarmSink final : public Sink {
     const Record* const one = &notification;
     Outcome told;
     subscriptions_->deliver(std::span(&one, 1), std::span(&told, 1));
+    told.is_own = false;  // the alarm's next state must not overtake it
     return told;
   }
 

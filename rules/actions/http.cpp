@@ -193,9 +193,9 @@ class HttpSink final : public Sink {
     std::uint32_t number = 0;
     for (const Request& request : requests_of(batch, outcomes)) {
       // What is behind one that has to come again waits for it, so that the order is kept. Headers of the last message, as AWS has it.
-      if (outcome.kind != Outcome::Kind::kRetry) {
-        outcome = send(*batch[request.records.back()], request);
-      }
+      outcome = outcome.kind == Outcome::Kind::kRetry
+                    ? Outcome::behind(outcome)
+                    : send(*batch[request.records.back()], request);
       const bool is_batch = batch[request.records.front()]->fields[kEnableBatching] == kOn;
       outcome.request = is_batch ? ++number : 0;
       for (const std::size_t i : request.records) {
@@ -355,33 +355,27 @@ class SalesforceSink final : public Sink {
   explicit SalesforceSink(HttpRules rules) : caller_(std::move(rules)) {}
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      const Record& record = *batch[i];
-      if (record.fields.size() != kSalesforceFieldCount) {
-        outcomes[i] = Outcome::permanent("not a record of this kind");
-        continue;
-      }
-      net::HttpRequest request;
-      request.method = "POST";
-      request.headers.set("Authorization", "Bearer " + record.fields[kToken]);
-      request.headers.set(
-          "Content-Type", record.is_json ? "application/json" : "application/octet-stream"
-      );
-      request.headers.set("x-iotcore-delivery-id", record.delivery_id);
-      request.body = record.payload;
-      outcomes[i] = outcome_of(caller_.call(record.fields[kSalesforceUrl], std::move(request)));
-      if (outcomes[i].kind == Outcome::Kind::kRetry) {
-        std::fill(
-            outcomes.begin() + static_cast<std::ptrdiff_t>(i), outcomes.end(), Outcome(outcomes[i])
-        );
-        return;
-      }
-    }
+    deliver_in_order(batch, outcomes, [this](const Record& record) { return send(record); });
   }
 
   Status probe() override { return {}; }
 
  private:
+  Outcome send(const Record& record) {
+    if (record.fields.size() != kSalesforceFieldCount) {
+      return Outcome::permanent("not a record of this kind");
+    }
+    net::HttpRequest request;
+    request.method = "POST";
+    request.headers.set("Authorization", "Bearer " + record.fields[kToken]);
+    request.headers.set(
+        "Content-Type", record.is_json ? "application/json" : "application/octet-stream"
+    );
+    request.headers.set("x-iotcore-delivery-id", record.delivery_id);
+    request.body = record.payload;
+    return outcome_of(caller_.call(record.fields[kSalesforceUrl], std::move(request)));
+  }
+
   HttpCaller caller_;
 };
 

@@ -201,11 +201,11 @@ class RecentIds {
 class InputSink : public Sink {
  public:
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      outcomes[i] = batch[i]->fields.size() == kIotEventsFieldCount
-                        ? deliver_one(*batch[i])
-                        : Outcome::permanent("not a record of this kind");
-    }
+    deliver_in_order(batch, outcomes, [this](const Record& record) {
+      return record.fields.size() == kIotEventsFieldCount
+                 ? deliver_one(record)
+                 : Outcome::permanent("not a record of this kind");
+    });
   }
 
   // Each fails by itself, when it is its turn.

@@ -6,6 +6,7 @@
 #include "rules/actions/http_outcome.h"
 #include "rules/actions/messages.h"
 #include "rules/actions/streams.h"
+#include "rules/series/series_store.h"
 
 #include <fmt/format.h>
 
@@ -48,17 +49,9 @@ class PostSink final : public Sink {
       }
     }
     const std::size_t step = api_.takes_several ? std::max<std::size_t>(items.size(), 1) : 1;
-    bool waits = false;  // what is behind one that has to come again
+    Outcome last;
     for (std::size_t at = 0; at < items.size(); at += step) {
-      const std::span<const Item> some =
-          std::span(items).subspan(at, std::min(step, items.size() - at));
-      if (waits) {
-        for (const Item& item : some) {
-          outcomes[item.place] = outcomes[items[at - 1].place];
-        }
-      } else {
-        waits = send(some, outcomes);
-      }
+      last = send(std::span(items).subspan(at, std::min(step, items.size() - at)), last, outcomes);
     }
   }
 
@@ -85,17 +78,19 @@ class PostSink final : public Sink {
     return {};
   }
 
-  // Whether these have to come again. What is refused is looked for in smaller and smaller parts.
-  bool send(std::span<const Item> items, std::span<Outcome> outcomes) {
-    const Outcome outcome = post(items);
+  // The outcome of the last of them, or `before`, of what went before them, if that has to come again first. What is refused is looked for
+  // in smaller and smaller parts.
+  Outcome send(std::span<const Item> items, const Outcome& before, std::span<Outcome> outcomes) {
+    const bool waits = before.kind == Outcome::Kind::kRetry;
+    const Outcome outcome = waits ? Outcome::behind(before) : post(items);
     if (outcome.kind == Outcome::Kind::kPermanent && items.size() > 1) {
       const std::size_t half = items.size() / 2;
-      return send(items.first(half), outcomes) | send(items.subspan(half), outcomes);
+      return send(items.subspan(half), send(items.first(half), before, outcomes), outcomes);
     }
     for (const Item& item : items) {
       outcomes[item.place] = outcome;
     }
-    return outcome.kind == Outcome::Kind::kRetry;
+    return outcome;
   }
 
   Outcome post(std::span<const Item> items) {
@@ -162,10 +157,12 @@ constexpr PostApi kAlertmanager = {
 
 Result<json::array> stream_of(const Record& record) {
   IOTCORE_ASSIGN(const std::vector<LogEvent> events, log_events_of(record));
-  constexpr std::int64_t kNsInMs = 1'000'000;
   json::array values;
   for (const LogEvent& event : events) {
-    values.push_back(json::array{fmt::to_string(event.time_ms * kNsInMs), event.message});
+    IOTCORE_ASSIGN(
+        const std::int64_t time_ns, series::to_nanoseconds(event.time_ms, "MILLISECONDS")
+    );
+    values.push_back(json::array{fmt::to_string(time_ns), event.message});
   }
   json::object stream;
   stream["stream"] = json::object{{"log_group", record.fields[kLogGroup]}};

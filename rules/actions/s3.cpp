@@ -91,9 +91,7 @@ class ObjectFolder final : public Sink {
   explicit ObjectFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      outcomes[i] = write(*batch[i]);
-    }
+    deliver_in_order(batch, outcomes, [this](const Record& record) { return write(record); });
   }
 
   Status probe() override {

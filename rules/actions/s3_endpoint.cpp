@@ -103,17 +103,11 @@ Outcome S3Endpoint::put(const Record& record) {
 }
 
 void S3Endpoint::deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) {
-  const Status open = ensure_open();
-  for (std::size_t i = 0; i < batch.size(); ++i) {
-    outcomes[i] = open ? put(*batch[i]) : outcome_of(open.error(), kWho);
-    if (outcomes[i].kind == Outcome::Kind::kRetry) {
-      // What comes behind must not overtake it, and would fail as well.
-      for (std::size_t later = i + 1; later < batch.size(); ++later) {
-        outcomes[later] = outcomes[i];
-      }
-      return;
-    }
+  if (const Status open = ensure_open(); !open) {
+    std::ranges::fill(outcomes, outcome_of(open.error(), kWho));
+    return;
   }
+  deliver_in_order(batch, outcomes, [this](const Record& record) { return put(record); });
 }
 
 Status S3Endpoint::probe() {

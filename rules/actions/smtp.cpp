@@ -76,10 +76,8 @@ class Mailer final : public Sink {
     for (std::size_t i = 0; i < batch.size(); ++i) {
       outcomes[i] = send(*batch[i]);
       if (outcomes[i].kind == Outcome::Kind::kRetry && !client_) {
-        for (std::size_t later = i + 1; later < batch.size(); ++later) {
-          outcomes[later] = outcomes[i];  // the server is away
-        }
-        return;
+        std::ranges::fill(outcomes.subspan(i + 1), Outcome::behind(outcomes[i]));
+        return;  // the server is away
       }
     }
     // Mail servers do not like connections that only wait.

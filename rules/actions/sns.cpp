@@ -155,13 +155,11 @@ class TopicSink final : public Sink {
         ) {}
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      const Record& record = *batch[i];
-      outcomes[i] =
-          record.fields.size() != kSnsFieldCount || record.payload.size() > kMessageBytesMax
-              ? Outcome::permanent("not a notification, or larger than 256 KiB")
-              : deliver(record);
-    }
+    deliver_in_order(batch, outcomes, [this](const Record& record) {
+      return record.fields.size() != kSnsFieldCount || record.payload.size() > kMessageBytesMax
+                 ? Outcome::permanent("not a notification, or larger than 256 KiB")
+                 : deliver(record);
+    });
   }
 
   Status probe() override { return {}; }
@@ -184,7 +182,9 @@ class TopicSink final : public Sink {
       }
       Outcome outcome = send(record, subscriptions_[i]);
       if (outcome.kind == Outcome::Kind::kRetry) {
-        again = std::move(outcome);
+        // One subscription that is away keeps no other message waiting.
+        outcome.is_own = subscriptions_[i].protocol != "mqtt";
+        again = !again || again->is_own ? std::move(outcome) : *std::move(again);
         continue;
       }
       progress.done.insert(i);

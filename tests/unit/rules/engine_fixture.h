@@ -67,6 +67,13 @@ class ManualRunner final : public SinkRunner {
     return any;
   }
 
+  // One task at most; for what would go on for ever.
+  void run_one() {
+    if (Function<void()> task = take()) {
+      task();
+    }
+  }
+
   // When something waits for a time.
   MonotonicTime next_timer() const { return timers_.next(); }
 

@@ -26,15 +26,18 @@ class ScriptedSink final : public Sink {
     std::set<std::string> poison;     // fails for now, each time
     std::set<std::string> permanent;  // fails for good
     std::set<std::string> own;        // fails by itself, each time
+    std::set<std::string> stops;      // fails, and what is behind it is not tried
+    Duration takes{0};                // each batch
     bool away = false;
     bool well = true;
     int probes = 0;
   };
 
-  explicit ScriptedSink(Log& log) : log_(log) {}
+  ScriptedSink(Log& log, ManualClock& clock) : log_(log), clock_(clock) {}
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
     std::vector<std::string>& seen = log_.batches.emplace_back();
+    clock_.advance(log_.takes);
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const std::string& payload = batch[i]->payload;
       seen.push_back(payload);
@@ -42,6 +45,10 @@ class ScriptedSink final : public Sink {
         outcomes[i] = Outcome::retry_alone("not this", 1s);
       } else if (log_.away || log_.poison.contains(payload)) {
         outcomes[i] = Outcome::retry("away");
+      } else if (log_.stops.contains(payload)) {
+        outcomes[i] = Outcome::retry("stops");
+        std::ranges::fill(outcomes.subspan(i + 1), Outcome::behind(outcomes[i]));
+        return;
       } else if (log_.permanent.contains(payload)) {
         outcomes[i] = Outcome::permanent("never");
       } else {
@@ -57,6 +64,7 @@ class ScriptedSink final : public Sink {
 
  private:
   Log& log_;
+  ManualClock& clock_;
 };
 
 class EndLog final : public RecordEnds {
@@ -89,7 +97,7 @@ struct QueueFixture {
     runner = std::make_unique<ManualRunner>(clock);
     queue = std::make_unique<SinkQueue>(
         "test x",
-        std::make_unique<ScriptedSink>(log),
+        std::make_unique<ScriptedSink>(log, clock),
         options,
         *outbox,
         *runner,
@@ -150,7 +158,7 @@ struct QueueFixture {
   }
 
   std::size_t stored() const {
-    return const_cast<store::MemoryStore&>(store)
+    return const_cast<store::FaultStore&>(store)
         .scan(store::Table::kOutbox, "r", "", 100'000)
         .value()
         .size();
@@ -162,7 +170,8 @@ struct QueueFixture {
   ManualClock clock;
   Metrics metrics;
   MemoryBudget memory;
-  store::MemoryStore store;
+  store::MemoryStore memory_store;
+  store::FaultStore store{memory_store};
   std::unique_ptr<Outbox> outbox;
   std::unique_ptr<ManualRunner> runner;
   std::unique_ptr<SinkQueue> queue;
@@ -337,6 +346,86 @@ TEST_CASE("A record that fails while others succeed is set aside after three tim
   CHECK(fixture.stored() == 0);
 }
 
+TEST_CASE("What is behind a record that fails keeps its place and its attempts") {
+  QueueFixture fixture({.batch_size = 4});
+  fixture.log.stops = {"1"};
+  for (const std::string& payload : numbers(0, 4)) {
+    fixture.push(payload, 3);
+  }
+  fixture.pass(10min);
+  CHECK(fixture.log.delivered == std::vector<std::string>{"0", "2", "3"});
+  REQUIRE(fixture.ends.failed.size() == 1);
+  CHECK(fixture.ends.failed[0].first == "1");
+}
+
+TEST_CASE("Records set aside take turns with the others, however long each of them takes") {
+  QueueFixture fixture({.batch_size = 1, .retry_max = 1s});
+  fixture.log.takes = 10s;
+  fixture.log.own = {"a", "b"};
+  fixture.push("a");
+  fixture.push("b");
+  for (const std::string& payload : numbers(0, 5)) {
+    fixture.push(payload);
+  }
+  for (int i = 0; i < 30 && fixture.log.delivered.size() < 5; ++i) {
+    fixture.runner->run_one();
+    fixture.clock.advance(100ms);
+  }
+  CHECK(fixture.log.delivered == numbers(0, 5));
+}
+
+TEST_CASE("Records set aside wait while the target is away, as the others do") {
+  QueueFixture fixture({.batch_size = 1, .retry_base = 1s, .retry_max = 60s});
+  for (const std::string& payload : numbers(0, 50)) {
+    fixture.log.own.insert(payload);
+    fixture.push(payload);
+  }
+  fixture.run();
+  fixture.log.own.clear();
+  fixture.log.away = true;
+  fixture.push("x");
+  fixture.pass(60s);
+  fixture.log.batches.clear();
+  fixture.log.probes = 0;
+  fixture.pass(10min);
+  CHECK(fixture.log.probes <= 25);
+  CHECK(fixture.log.batches.empty());
+  fixture.log.away = false;
+  fixture.pass(10min);
+  CHECK(fixture.log.delivered.size() == 51);
+}
+
+TEST_CASE("When memory is short, no more is read while many are set aside") {
+  QueueFixture fixture({.batch_size = 100, .retry_base = 60s, .retry_max = 60s}, 10'000);
+  for (const std::string& payload : numbers(0, 6000)) {
+    fixture.log.own.insert(payload);
+    fixture.push_durable(payload);
+  }
+  fixture.run();
+  std::size_t tried = 0;
+  for (const std::vector<std::string>& batch : fixture.log.batches) {
+    tried += batch.size();
+  }
+  CHECK(tried < 5000);
+  fixture.log.own.clear();
+  fixture.pass(30min);
+  CHECK(fixture.log.delivered.size() == 6000);
+  CHECK(fixture.stored() == 0);
+}
+
+TEST_CASE("What can't be read from the store is tried again until it can") {
+  QueueFixture fixture({}, 100);
+  fixture.push("in memory");
+  fixture.push_durable("1");
+  fixture.store.break_reads(Error(Errc::kStoreIo, "unreadable"));
+  fixture.push_durable("2");
+  fixture.run();
+  fixture.pass(10s);
+  fixture.store.mend();
+  fixture.pass(10s);
+  CHECK(fixture.log.delivered == std::vector<std::string>{"in memory", "1", "2"});
+}
+
 TEST_CASE("A record that spoils its whole batch is found by sending each alone") {
   QueueFixture fixture({.batch_size = 4});
 
@@ -500,7 +589,7 @@ TEST_CASE("What follows a commit waits for it, and is dropped when the queue goe
     Following ends;
     auto queue = std::make_unique<SinkQueue>(
         "test x",
-        std::make_unique<ScriptedSink>(log),
+        std::make_unique<ScriptedSink>(log, clock),
         QueueOptions(),
         outbox,
         *runner,
@@ -538,7 +627,7 @@ TEST_CASE("A queue goes on with another sink when its target has changed") {
   }
   fixture.pass(1min);
   CHECK_FALSE(fixture.queue->state().up);
-  fixture.queue->set_sink(std::make_unique<ScriptedSink>(other));
+  fixture.queue->set_sink(std::make_unique<ScriptedSink>(other, fixture.clock));
   fixture.run();
   CHECK(other.delivered == numbers(0, 3));
   CHECK(fixture.queue->state().up);
@@ -564,7 +653,7 @@ TEST_CASE("A queue without a sink keeps what it has, and fails it when its targe
   fixture.push("late");
   fixture.run();
   CHECK(fixture.ends.failed.size() == 2501);
-  fixture.queue->set_sink(std::make_unique<ScriptedSink>(other));
+  fixture.queue->set_sink(std::make_unique<ScriptedSink>(other, fixture.clock));
   fixture.push("again");
   fixture.run();
   CHECK(other.delivered == std::vector<std::string>{"again"});
