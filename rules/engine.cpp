@@ -418,7 +418,7 @@ Engine::Engine(
   for (std::size_t i = 0; i < broker.workers().count(); ++i) {
     workers_.push_back(std::make_unique<WorkerState>(sinks_.spare_records()));
   }
-  firings_.connect(sinks_, rules_, external_, broker.options().account);
+  firings_.connect(rules_, external_, broker.options().account);
 }
 
 Engine::~Engine() {

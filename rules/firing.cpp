@@ -105,7 +105,7 @@ void Firing::write(store::Batch& batch, const record::OutboxMessage& message) {
     Record& record = *prepared.record;
     if (has_error_action()) {
       record.message_id = id;
-      record.actions_mask = durable_mask_;
+      record.actions_mask = durable_mask_ | (failures.empty() ? 0 : kHasFailures);
     }
     record.sequence = prepared.queue->next_sequence(batch);
     Outbox::put(batch, prepared.queue->id(), record);

@@ -62,17 +62,57 @@ bool is_of_batch(const Record& record, const FailedMessage& failed) {
          });
 }
 
-template <typename Row>
-Result<std::optional<Row>> read_row(store::Store& store, std::string_view key) {
+Result<std::optional<record::OutboxMessage>> read_message(
+    store::Store& store, std::string_view key
+) {
   IOTCORE_ASSIGN(const std::optional<store::Row> found, store.get(keys::kOutbox, key));
   if (!found) {
     return std::nullopt;
   }
-  Row row;
-  if (!row.ParseFromString(found->value)) {
+  record::OutboxMessage message;
+  if (!message.ParseFromString(found->value)) {
     return fail(Errc::kStoreCorrupt, "a row of the outbox cannot be read");
   }
-  return row;
+  return message;
+}
+
+void erase_firing(
+    store::Batch& batch,
+    std::string_view message_id,
+    std::string_view rule,
+    std::uint32_t actions_mask
+) {
+  batch.erase(keys::kOutbox, keys::firing(message_id, rule));
+  const std::uint32_t actions = actions_mask & ~kHasFailures;
+  for (std::uint64_t action = 0; actions >> action != 0; ++action) {
+    if ((actions >> action & 1U) != 0) {
+      batch.erase(keys::kOutbox, keys::firing_end(message_id, rule, action));
+    }
+  }
+}
+
+void merge(record::OutboxFiring& state, const record::OutboxFiring& other) {
+  state.set_open_mask(state.open_mask() & other.open_mask());
+  state.mutable_failures()->MergeFrom(other.failures());
+}
+
+// As far as the store shows it.
+record::OutboxFiring read_firing(store::Store& store, const Record& record) {
+  constexpr std::size_t kRowsMax = 64;  // one for each action, and one more
+  record::OutboxFiring state;
+  state.set_open_mask(record.actions_mask & ~kHasFailures);
+  const auto rows =
+      store.scan(keys::kOutbox, keys::firing(record.message_id, record.rule), "", kRowsMax);
+  if (!rows) {
+    return state;
+  }
+  for (const store::Entry& entry : *rows) {
+    record::OutboxFiring row;
+    if (row.ParseFromString(entry.value)) {
+      merge(state, row);
+    }
+  }
+  return state;
 }
 
 }  // namespace
@@ -101,10 +141,7 @@ Firings::Firings(
       clock_(clock),
       log_limit_(clock) {}
 
-void Firings::connect(
-    Sinks& sinks, RuleSet& rules, sql::ExternalFunctions& external, std::string account
-) {
-  sinks_ = &sinks;
+void Firings::connect(RuleSet& rules, sql::ExternalFunctions& external, std::string account) {
   rules_ = &rules;
   external_ = &external;
   account_ = std::move(account);
@@ -225,60 +262,81 @@ Function<void()> Firings::end_in_memory(
 Function<void()> Firings::end_durable(
     const std::string& sink, Record& record, const RecordEnd& end, store::Batch& batch
 ) {
-  const std::string message_key = keys::message(record.message_id, record.rule).take();
-  const std::string firing_key = keys::firing(record.message_id, record.rule).take();
   const std::uint32_t mine = 1U << static_cast<std::uint32_t>(record.action);
-  const bool is_only_one = record.actions_mask == mine;
-
+  record::OutboxFiring own;
+  own.set_open_mask(record.actions_mask & ~mine & ~kHasFailures);
+  if (end.kind == RecordEnd::Kind::kFailed) {
+    *own.add_failures() = failure_of(sink, record, end.reason);
+  }
+  if (record.actions_mask == mine) {
+    return close(sink, record, own, batch);
+  }
+  FiringKey key(record.message_id, record.rule);
   record::OutboxFiring state;
-  std::uint64_t version = 0;
-  if (is_only_one && end.kind != RecordEnd::Kind::kFailed) {
-    batch.erase(keys::kOutbox, message_key);
-    return {};
-  }
-  if (is_only_one) {
-    state.set_open_mask(0);
-    *state.add_failures() = failure_of(sink, record, end.reason);
-  } else {
+  {
     const std::lock_guard lock(mutex_);
-    OpenFiring& open = open_[{record.message_id, record.rule}];
-    if (open.version == 0) {
-      Result<std::optional<record::OutboxFiring>> kept =
-          read_row<record::OutboxFiring>(outbox_.store(), firing_key);
-      if (kept && *kept) {
-        open.state = **kept;
-      } else {
-        open.state.set_open_mask(record.actions_mask);
-      }
+    const auto [open, is_new] = open_.try_emplace(key);
+    if (is_new) {
+      open->second.state = read_firing(outbox_.store(), record);
     }
-    open.state.set_open_mask(open.state.open_mask() & ~mine);
-    if (end.kind == RecordEnd::Kind::kFailed) {
-      *open.state.add_failures() = failure_of(sink, record, end.reason);
+    merge(open->second.state, own);
+    if (open->second.state.open_mask() != 0) {
+      // Each end has a row of its own: the threads of several sinks commit them in any order.
+      const auto action = static_cast<std::uint64_t>(record.action);
+      batch.put(
+          keys::kOutbox,
+          keys::firing_end(record.message_id, record.rule, action),
+          own.SerializeAsString()
+      );
+      ++open->second.uncommitted;
+      return
+          [this, key = std::move(key), mask = record.actions_mask] { note_committed(key, mask); };
     }
-    version = ++open.version;
-    state = open.state;
-    if (state.open_mask() == 0) {
-      open_.erase({record.message_id, record.rule});
-      batch.erase(keys::kOutbox, firing_key);
+    state = open->second.state;
+    if (open->second.uncommitted == 0) {
+      open_.erase(open);
+    } else {
+      open->second.is_closed = true;
     }
   }
-  if (state.open_mask() != 0) {
-    batch.put(keys::kOutbox, firing_key, state.SerializeAsString());
-    return [this, key = FiringKey(record.message_id, record.rule), version] {
-      const std::lock_guard lock(mutex_);
-      const auto found = open_.find(key);
-      if (found != open_.end() && found->second.version == version) {
-        open_.erase(found);  // the store shows it now
-      }
-    };
+  return close(sink, record, state, batch);
+}
+
+void Firings::note_committed(const FiringKey& key, std::uint32_t actions_mask) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = open_.find(key);
+    if (found == open_.end() || --found->second.uncommitted > 0) {
+      return;
+    }
+    const bool is_closed = found->second.is_closed;
+    open_.erase(found);
+    if (!is_closed) {
+      return;  // the next end reads from the store what was so far
+    }
   }
+  store::Batch batch;
+  erase_firing(batch, key.first, key.second, actions_mask);
+  outbox_.store().commit(std::move(batch), nullptr, nullptr);
+}
+
+Function<void()> Firings::close(
+    const std::string& sink,
+    const Record& record,
+    const record::OutboxFiring& state,
+    store::Batch& batch
+) {
+  const std::string message_key = keys::message(record.message_id, record.rule).take();
   batch.erase(keys::kOutbox, message_key);
+  const std::uint32_t mine = 1U << static_cast<std::uint32_t>(record.action);
+  if (record.actions_mask != mine) {
+    erase_firing(batch, record.message_id, record.rule, record.actions_mask);
+  }
   if (state.failures().empty()) {
     return {};
   }
   std::vector<record::ActionFailure> failures(state.failures().begin(), state.failures().end());
-  Result<std::optional<record::OutboxMessage>> message =
-      read_row<record::OutboxMessage>(outbox_.store(), message_key);
+  Result<std::optional<record::OutboxMessage>> message = read_message(outbox_.store(), message_key);
   if (!message || !*message) {
     dead_letters_.bury(sink, record, std::move(failures), batch);
     return {};

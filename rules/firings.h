@@ -23,6 +23,9 @@
 
 namespace iotcore::rules {
 
+// In Record::actions_mask, besides the actions: others of the firing could not be resolved, and there is a row of it that says so.
+inline constexpr std::uint32_t kHasFailures = 1U << 31U;
+
 // The actions of one rule for one message while none of them was promised to anybody: gone with the process.
 class MemoryFiring {
  public:
@@ -51,7 +54,7 @@ class Firings final : public RecordEnds {
   Firings(Outbox& outbox, DeadLetters& dead_letters, RuleMetricsTable& metrics, const Clock& clock);
 
   // What it needs and is made after it.
-  void connect(Sinks& sinks, RuleSet& rules, sql::ExternalFunctions& external, std::string account);
+  void connect(RuleSet& rules, sql::ExternalFunctions& external, std::string account);
 
   Function<void()> on_end(
       const std::string& sink, Record& record, const RecordEnd& end, store::Batch& batch
@@ -71,9 +74,11 @@ class Firings final : public RecordEnds {
   );
 
  private:
+  // Some of whose ends the store does not show yet.
   struct OpenFiring {
-    record::OutboxFiring state;
-    std::uint64_t version = 0;
+    record::OutboxFiring state;     // of all its ends so far
+    std::uint32_t uncommitted = 0;  // of them
+    bool is_closed = false;         // all have ended: rows that are still to come are of no use
   };
 
   // Messages that failed in one request.
@@ -89,6 +94,14 @@ class Firings final : public RecordEnds {
   Function<void()> end_durable(
       const std::string& sink, Record& record, const RecordEnd& end, store::Batch& batch
   );
+  void note_committed(const FiringKey& key, std::uint32_t actions_mask);
+  // All its actions have ended.
+  Function<void()> close(
+      const std::string& sink,
+      const Record& record,
+      const record::OutboxFiring& state,
+      store::Batch& batch
+  );
   Function<void()> end_in_memory(const std::string& sink, Record& record, const RecordEnd& end);
   void tell_together(const std::string& sink, const Record& record, FailedMessage failed);
   record::ActionFailure failure_of(
@@ -100,13 +113,12 @@ class Firings final : public RecordEnds {
   DeadLetters& dead_letters_;
   RuleMetricsTable& metrics_;
   const Clock& clock_;
-  Sinks* sinks_ = nullptr;
   RuleSet* rules_ = nullptr;
   sql::ExternalFunctions* external_ = nullptr;
   std::string account_;
   LogLimit log_limit_;
-  std::mutex mutex_;                                   // and what follows
-  std::map<FiringKey, OpenFiring> open_;               // what the store may not show yet
+  std::mutex mutex_;  // and what follows
+  std::map<FiringKey, OpenFiring> open_;
   std::map<std::string, std::vector<Request>> ended_;  // by sink, until on_batch_end()
 };
 

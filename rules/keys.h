@@ -19,7 +19,8 @@
 //   c sink                     record.OutboxCursor
 //   r sink sequence            record.OutboxRecord
 //   m message rule             record.OutboxMessage
-//   s message rule             record.OutboxFiring
+//   s message rule             record.OutboxFiring: the actions that could not be resolved, and those that are open
+//   s message rule action      record.OutboxFiring: that this action has ended, and how
 //   d rule sequence            record.DeadLetter
 //   q queue                    u64: when it was made; queues of messages, the target of sqs actions
 //   b queue sequence           u64 when it was sent, its id (36 bytes), its body
@@ -85,6 +86,10 @@ inline Key message(std::string_view message_id, std::string_view rule) {
 
 inline Key firing(std::string_view message_id, std::string_view rule) {
   return Key('s').text(message_id).text(rule);
+}
+
+inline Key firing_end(std::string_view message_id, std::string_view rule, std::uint64_t action) {
+  return Key('s').text(message_id).text(rule).u64(action);
 }
 
 inline Key evaluations() {
