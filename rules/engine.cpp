@@ -95,9 +95,13 @@ class CommittingRecords final : public broker::PendingAck {
   explicit CommittingRecords(std::shared_ptr<const std::atomic<bool>> engine_is_there)
       : PendingAck(&CommittingRecords::complete), engine_is_there_(std::move(engine_is_there)) {}
 
-  void add(std::vector<Prepared>& records, broker::PendingAck::Hold publisher) {
-    waiting_.push_back({std::move(publisher), records.back().queue});
+  // Each of their queues may keep the publisher of `context` waiting.
+  void add(std::vector<Prepared>& records, broker::PublishContext& context) {
+    const SinkQueue* last = nullptr;
     for (Prepared& prepared : records) {
+      if (std::exchange(last, prepared.queue) != prepared.queue) {
+        waiting_.push_back({context.hold(), prepared.queue});
+      }
       share_of(prepared.queue).records.push_back(std::move(prepared.record));
     }
   }
@@ -284,7 +288,7 @@ void Engine::send(Firing& firing, broker::PublishContext& context, WorkerState& 
     firing.write(
         context.worker().batch(), firing.has_error_action() ? message() : record::OutboxMessage()
     );
-    worker.committing->add(firing.durable, context.hold());
+    worker.committing->add(firing.durable, context);
   } else if (!firing.failures.empty()) {
     fail_all(firing, message(), context, worker);
   }

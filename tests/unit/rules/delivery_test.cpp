@@ -149,6 +149,56 @@ TEST_CASE("Dead letters are listed by page, delivered again or dropped") {
   CHECK(fixture.waiting() == 0);
 }
 
+TEST_CASE(
+    "A dead letter that is named twice is delivered again once, and what is too old is dropped"
+) {
+  EngineFixture fixture;
+  fixture.create("a", "SELECT v FROM 'in'", kRefused);
+  auto& device = fixture.connected("d");
+  fixture.publish(device, "in", R"({"v": 1})", Qos::kAtLeastOnce);
+  CHECK(next_is_puback(device));
+  fixture.deliver();
+  DeadLetters& letters = fixture.engine->dead_letters();
+  const std::string id = letters.list("", "", 100).value().at(0).id;
+  CHECK(fixture.engine->retry_dead_letters({.ids = {id, id}, .rule = ""}) == 1U);
+  CHECK(fixture.waiting() == 1);
+  fixture.deliver();
+  CHECK(letters.list("", "", 100)->size() == 1);
+  fixture.pass(std::chrono::hours(15 * 24));
+  CHECK(letters.list("", "", 100)->empty());
+}
+
+TEST_CASE("Each queue of a rule that is full keeps the publisher waiting") {
+  EngineFixture fixture;
+  for (const std::string full : {"first", "second"}) {
+    const std::string other = full == "first" ? "second" : "first";
+    fixture.create(
+        full,
+        fmt::format("SELECT v FROM '{}'", full),
+        fmt::format(
+            R"x([{{"iotcore": {{"type": "file", "path": "first.{0}"}}, "iotcoreDelivery": {{"{1}": 1048576}}}},
+                {{"iotcore": {{"type": "file", "path": "second.{0}"}}, "iotcoreDelivery": {{"{2}": 1048576}}}}])x",
+            full,
+            full == "first" ? "maxBytes" : "batchBytes",
+            full == "second" ? "maxBytes" : "batchBytes"
+        )
+    );
+    auto& device = fixture.connected("d-" + full);
+    std::size_t acknowledged = 0;
+    const std::string payload = fmt::format(R"({{"v": "{}"}})", std::string(100'000, 'x'));
+    for (int i = 0; i < 20; ++i) {
+      fixture.publish(device, full, payload, Qos::kAtLeastOnce);
+      acknowledged += next_is_puback(device) ? 1 : 0;
+    }
+    CHECK(acknowledged < 12);
+    fixture.deliver();
+    while (next_is_puback(device)) {
+      ++acknowledged;
+    }
+    CHECK(acknowledged == 20);
+  }
+}
+
 TEST_CASE("A trace has what comes after it was asked for, until nobody asks any more") {
   ManualClock clock;
   RuleTraces traces(clock);
