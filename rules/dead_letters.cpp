@@ -5,7 +5,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <set>
 #include <utility>
 
 namespace iotcore::rules {
@@ -73,10 +75,7 @@ Gauge& DeadLetters::kept(const std::string& rule) {
 
 Status DeadLetters::load() {
   next_ = outbox_.first_sequence();
-  const std::int64_t oldest_ms =
-      to_epoch_ms(clock_.wall()) -
-      std::chrono::duration_cast<std::chrono::milliseconds>(limits_.dead_letter_age_max).count();
-  store::Batch too_old;
+  store::Batch unreadable;
   std::string from;
   for (;;) {
     IOTCORE_ASSIGN(
@@ -85,8 +84,8 @@ Status DeadLetters::load() {
     );
     for (const store::Entry& entry : page) {
       const std::optional<DeadLetter> letter = from_entry(entry);
-      if (!letter || letter->content.failed_ms() < oldest_ms) {
-        too_old.erase(keys::kOutbox, entry.key);
+      if (!letter) {
+        unreadable.erase(keys::kOutbox, entry.key);
       } else {
         bytes_.add(static_cast<std::int64_t>(entry.value.size()));
         kept(letter->content.record().rule()).add(1);
@@ -97,8 +96,51 @@ Status DeadLetters::load() {
     }
     from = store::key_after(page.back().key);
   }
-  if (!too_old.empty()) {
-    outbox_.store().commit(std::move(too_old), nullptr, nullptr);
+  if (!unreadable.empty()) {
+    outbox_.store().commit(std::move(unreadable), nullptr, nullptr);
+  }
+  return drop_too_old();
+}
+
+Status DeadLetters::drop_too_old() {
+  const std::int64_t oldest_ms =
+      to_epoch_ms(clock_.wall()) -
+      std::chrono::duration_cast<std::chrono::milliseconds>(limits_.dead_letter_age_max).count();
+  std::vector<std::string> rules;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [rule, gauge] : kept_) {
+      rules.push_back(rule);
+    }
+  }
+  const std::lock_guard changing(changing_);
+  for (const std::string& rule : rules) {
+    std::vector<DeadLetter> letters;
+    do {
+      IOTCORE_ASSIGN(letters, list(rule, "", kPage));
+      // The oldest come first.
+      const auto young = std::ranges::find_if(letters, [&](const DeadLetter& letter) {
+        return letter.content.failed_ms() >= oldest_ms;
+      });
+      letters.erase(young, letters.end());
+      IOTCORE_TRY(erase(letters));
+    } while (letters.size() == kPage);
+  }
+  return {};
+}
+
+Status DeadLetters::erase(std::span<const DeadLetter> letters) {
+  if (letters.empty()) {
+    return {};
+  }
+  store::Batch batch;
+  for (const DeadLetter& letter : letters) {
+    const Address address = *address_of(letter.id);
+    batch.erase(keys::kOutbox, keys::dead_letter(address.rule, address.sequence));
+  }
+  IOTCORE_TRY(outbox_.store().commit_wait(std::move(batch)));
+  for (const DeadLetter& letter : letters) {
+    note_gone(letter);
   }
   return {};
 }
@@ -184,22 +226,32 @@ Result<std::size_t> DeadLetters::each_page(const Selection& selection, const Act
   const std::lock_guard changing(changing_);
   std::vector<DeadLetter> letters;
   if (!selection.ids.empty()) {
+    std::set<std::string_view> seen;
     for (const std::string& id : selection.ids) {
+      if (!seen.insert(id).second) {
+        continue;
+      }
       IOTCORE_ASSIGN(DeadLetter letter, get(id));
       letters.push_back(std::move(letter));
     }
     IOTCORE_TRY(act(letters));
     return letters.size();
   }
+  const std::uint64_t end = next_;  // what is buried from now on, maybe by us, is not meant
   std::size_t count = 0;
   std::string after;
-  do {
+  for (;;) {
     IOTCORE_ASSIGN(letters, list(selection.rule, after, kPage));
+    if (letters.empty()) {
+      return count;
+    }
+    after = letters.back().id;
+    std::erase_if(letters, [&](const DeadLetter& letter) {
+      return address_of(letter.id)->sequence >= end;
+    });
     IOTCORE_TRY(act(letters));
     count += letters.size();
-    after = letters.empty() ? "" : letters.back().id;
-  } while (letters.size() == kPage);
-  return count;
+  }
 }
 
 Result<std::size_t> DeadLetters::retry(const Selection& selection, Sinks& sinks) {
@@ -240,20 +292,8 @@ Result<std::size_t> DeadLetters::retry(const Selection& selection, Sinks& sinks)
 }
 
 Result<std::size_t> DeadLetters::drop(const Selection& selection) {
-  return each_page(selection, [&](const std::vector<DeadLetter>& letters) -> Status {
-    store::Batch batch;
-    for (const DeadLetter& letter : letters) {
-      const Address address = *address_of(letter.id);
-      batch.erase(keys::kOutbox, keys::dead_letter(address.rule, address.sequence));
-    }
-    if (letters.empty()) {
-      return {};
-    }
-    IOTCORE_TRY(outbox_.store().commit_wait(std::move(batch)));
-    for (const DeadLetter& letter : letters) {
-      note_gone(letter);
-    }
-    return {};
+  return each_page(selection, [this](const std::vector<DeadLetter>& letters) {
+    return erase(letters);
   });
 }
 

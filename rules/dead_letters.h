@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,7 @@ class DeadLetters {
 
   // Sizes up what is there, and drops what is too old. Once, before anything else.
   Status load();
+  Status drop_too_old();
 
   // Written with the commit of `batch`.
   void bury(
@@ -65,6 +67,7 @@ class DeadLetters {
   // Calls act(letters) for pages of them.
   template <typename Act>
   Result<std::size_t> each_page(const Selection& selection, const Act& act);
+  Status erase(std::span<const DeadLetter> letters);
   Gauge& kept(const std::string& rule);
   void note_gone(const DeadLetter& letter);
 

@@ -461,10 +461,10 @@ void Engine::start() {
   rules_.start();
   deferred_.start();
   watch_disk(*runner_);
-  runner_->post([this, &runner = *runner_] { watch_series(runner); });
+  runner_->post([this, &runner = *runner_] { drop_what_is_old(runner); });
 }
 
-void Engine::watch_series(SinkRunner& runner) {
+void Engine::drop_what_is_old(SinkRunner& runner) {
   constexpr std::chrono::minutes kEvery{10};
   const auto gone =
       drop_old_points(options_.sink_folder / series::kFileName, targets_, broker_.clock().wall());
@@ -473,7 +473,10 @@ void Engine::watch_series(SinkRunner& runner) {
   } else if (*gone > 0) {
     log(LogLevel::kInfo, "series.cleaned", {{"points", *gone}});
   }
-  runner.post_at(broker_.clock().now() + kEvery, [this, &runner] { watch_series(runner); });
+  if (const Status dropped = dead_letters_.drop_too_old(); !dropped) {
+    log(LogLevel::kWarn, "dead_letters.not_cleaned", {{"error", dropped.error().message()}});
+  }
+  runner.post_at(broker_.clock().now() + kEvery, [this, &runner] { drop_what_is_old(runner); });
 }
 
 void Engine::watch_disk(SinkRunner& runner) {

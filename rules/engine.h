@@ -144,7 +144,7 @@ class Engine final : public RuleExecutor {
   void defer(const LiveRule& live, broker::PublishContext& context, const WorkerState& worker);
   // Over and over. Not by runner_, which is empty already while what was posted is run for the last time.
   void watch_disk(SinkRunner& runner);
-  void watch_series(SinkRunner& runner);
+  void drop_what_is_old(SinkRunner& runner);
 
   broker::Broker& broker_;
   const EngineOptions options_;
