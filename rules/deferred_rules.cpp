@@ -253,7 +253,8 @@ Status DeferredRules::publish(Firing& firing, const Item& item) {
 }
 
 void DeferredRules::finish(const Item& item, Firing& firing) {
-  if (const Status published = publish(firing, item); !published) {
+  const Status published = publish(firing, item);
+  if (!published) {
     log(LogLevel::kError,
         "action.failed",
         {{"eventType", kRuleExecution},
@@ -266,7 +267,8 @@ void DeferredRules::finish(const Item& item, Firing& firing) {
     firing.connect_in_memory(item.message);
   }
   store::Batch batch;
-  if (item.sequence != 0) {
+  // What could not be published was promised: all of it is evaluated and told again at the next start.
+  if (item.sequence != 0 && published) {
     batch.erase(keys::kOutbox, keys::evaluation(item.sequence));
   }
   firing.write(batch, item.message);
