@@ -73,6 +73,7 @@ struct MessageQueues::State {
 
 struct MessageQueues::Queue {
   std::int64_t created_ms = 0;
+  bool is_kept = false;  // its row has been committed
   std::uint64_t next = 1;
   std::map<std::uint64_t, State> messages;
   std::set<std::pair<std::int64_t, std::uint64_t>> by_time;  // when they are visible
@@ -133,6 +134,7 @@ Status MessageQueues::load() {
     static_cast<void>(key.kind());
     auto queue = std::make_unique<Queue>();
     queue->created_ms = static_cast<std::int64_t>(ByteReader(row.value).u64());
+    queue->is_kept = true;
     const std::string name = key.text().value_or("");
     const store::Key prefix = keys::queue_messages(name);
     for (std::string from;;) {
@@ -168,24 +170,37 @@ MessageQueues::Queue* MessageQueues::find(std::string_view queue) {
 Result<MessageQueues::Queue*> MessageQueues::find_or_make(
     std::string_view queue, store::Batch& batch
 ) {
+  Queue* found = find(queue);
+  if (found == nullptr) {
+    if (!is_name(queue)) {
+      return fail(
+          Errc::kInvalidRequest,
+          "A queue's name has 1 to 80 letters, digits, hyphens and underscores."
+      );
+    }
+    if (queues_.size() >= limits_.queues_max) {
+      return fail(
+          Errc::kQuotaExceeded, fmt::format("There are {} queues already.", queues_.size())
+      );
+    }
+    auto made = std::make_unique<Queue>();
+    made->created_ms = to_epoch_ms(clock_.wall());
+    found = queues_.emplace(std::string(queue), std::move(made)).first->second.get();
+  }
+  if (!found->is_kept) {
+    // With each batch until one has been committed: without it, messages would be forgotten at the next start.
+    std::string row;
+    append_u64(row, static_cast<std::uint64_t>(found->created_ms));
+    batch.put(keys::kOutbox, keys::queue(queue), row);
+  }
+  return found;
+}
+
+void MessageQueues::note_kept(std::string_view queue) {
+  const std::lock_guard lock(mutex_);
   if (Queue* found = find(queue)) {
-    return found;
+    found->is_kept = true;
   }
-  if (!is_name(queue)) {
-    return fail(
-        Errc::kInvalidRequest,
-        "A queue's name has 1 to 80 letters, digits, hyphens and underscores."
-    );
-  }
-  if (queues_.size() >= limits_.queues_max) {
-    return fail(Errc::kQuotaExceeded, fmt::format("There are {} queues already.", queues_.size()));
-  }
-  auto made = std::make_unique<Queue>();
-  made->created_ms = to_epoch_ms(clock_.wall());
-  std::string row;
-  append_u64(row, static_cast<std::uint64_t>(made->created_ms));
-  batch.put(keys::kOutbox, keys::queue(queue), row);
-  return queues_.emplace(std::string(queue), std::move(made)).first->second.get();
 }
 
 Status MessageQueues::create(std::string_view queue) {
@@ -195,6 +210,7 @@ Status MessageQueues::create(std::string_view queue) {
     IOTCORE_TRY(find_or_make(queue, batch));
   }
   IOTCORE_TRY(store_.commit_wait(std::move(batch)));
+  note_kept(queue);
   return {};
 }
 
@@ -284,6 +300,7 @@ Result<std::vector<std::string>> MessageQueues::send(
     // Only what is kept can be received.
     const std::lock_guard lock(mutex_);
     if (Queue* found = find(queue)) {
+      found->is_kept = true;
       for (const std::uint64_t sequence : sequences) {
         found->by_time.emplace(now_ms, sequence);
         found->messages[sequence] = State{now_ms, now_ms, 0, 0, {}};

@@ -92,6 +92,7 @@ class MessageQueues {
 
   Queue* find(std::string_view queue);
   Result<Queue*> find_or_make(std::string_view queue, store::Batch& batch);
+  void note_kept(std::string_view queue);
   std::vector<Taken> take(Queue& queue, std::size_t count, std::chrono::seconds hidden);
   Result<std::vector<Message>> read(const std::string& queue, std::vector<Taken> taken);
   void drop_old(const std::string& name, Queue& queue, store::Batch& batch);

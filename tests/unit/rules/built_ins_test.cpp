@@ -189,6 +189,18 @@ TEST_CASE("a queue has limits: messages, their age, names, and how many there ar
   CHECK(test.send("q", {"1", "2", "3", "4", "5"}));
   CHECK(test.send("q", {"6"}).error().code() == Errc::kQuotaExceeded);
   test.clock.advance(hours(4 * 24) + seconds(1));
+TEST_CASE("a queue whose making failed is made by the next message that is kept") {
+  Queues test;
+  store::FaultStore fault(test.store);
+  test.queues = std::make_unique<MessageQueues>(fault, test.clock, test.limits);
+  fault.break_writes(Error(Errc::kStoreIo, "full"));
+  CHECK_FALSE(test.send("q", {"a"}));
+  fault.mend();
+  REQUIRE(test.send("q", {"b"}));
+  test.start();
+  CHECK(test.bodies("q") == "b");
+}
+
   CHECK(test.bodies("q").empty());
   CHECK(test.send("q", {"6"}));
   CHECK(test.bodies("q") == "6");
