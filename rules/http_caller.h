@@ -42,6 +42,9 @@ class HttpCaller {
  public:
   explicit HttpCaller(HttpRules rules) : rules_(std::move(rules)) {}
 
+  HttpCaller(const HttpCaller&) = delete;  // its connections ask it which addresses they may go to
+  HttpCaller& operator=(const HttpCaller&) = delete;
+
   // kForbidden: not to be called. Redirects are not followed. `timeout`: instead of the rules'.
   Result<net::HttpResponse> call(
       std::string_view url,
