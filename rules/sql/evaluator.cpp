@@ -53,6 +53,14 @@ Value Evaluator::string(std::string_view text) {
 }
 
 std::optional<Value> Evaluator::parse(std::string text) {
+  text_bytes_ += text.size();
+  if (text_bytes_ > limits_.memory_bytes_max) {
+    exhaust(
+        "the statement needs more than " + std::to_string(limits_.memory_bytes_max) +
+        " bytes for JSON that it reads from texts"
+    );
+    return std::nullopt;
+  }
   auto& parsed = *texts_.emplace_back(std::make_unique<ParsedText>());
   parsed.text = std::move(text);
   if (!parsed.tape.parse(parsed.text)) {

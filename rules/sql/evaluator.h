@@ -119,6 +119,7 @@ class Evaluator {
   Values values_;
   std::vector<Variable> variables_;
   std::vector<std::unique_ptr<ParsedText>> texts_;
+  std::size_t text_bytes_ = 0;  // of texts_, counted as memory of their own
   std::optional<Error> failure_;
   bool is_exhausted_ = false;
   std::uint64_t steps_ = 0;

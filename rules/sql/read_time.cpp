@@ -48,6 +48,7 @@ std::string quoted_text(std::string_view pattern, std::size_t& i) {
 }
 
 std::optional<std::vector<Element>> read_pattern(std::string_view pattern) {
+  constexpr int kDepthMax = 16;  // optional parts in one another; the pattern may be a device's
   std::vector<Element> elements;
   int depth = 0;
   for (std::size_t i = 0; i < pattern.size();) {
@@ -63,7 +64,7 @@ std::optional<std::vector<Element>> read_pattern(std::string_view pattern) {
       elements.push_back({Element::Kind::kLiteral, 0, 0, quoted_text(pattern, i)});
     } else if (c == '[' || c == ']') {
       depth += c == '[' ? 1 : -1;
-      if (depth < 0) {
+      if (depth < 0 || depth > kDepthMax) {
         return std::nullopt;
       }
       elements.push_back({c == '[' ? Element::Kind::kOpen : Element::Kind::kClose, 0, 0, {}});
@@ -303,7 +304,9 @@ class Reader {
     const std::string_view characters =
         is_offset ? "+-:0123456789Z"
                   : "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_/+-:";
+    constexpr std::size_t kBytesMax = 64;  // no zone has a longer name
     std::size_t end = std::min(text_.find_first_not_of(characters, at_), text_.size());
+    end = std::min(end, at_ + kBytesMax);
     // The longest part that is a zone: a literal may follow at once.
     for (; end > at_; --end) {
       const std::string_view part = text_.substr(at_, end - at_);

@@ -2,6 +2,9 @@
 
 #include <catch2/catch.hpp>
 
+#include <chrono>
+#include <string>
+
 namespace iotcore::rules::sql {
 namespace {
 
@@ -30,6 +33,14 @@ TEST_CASE("Every letter of Joda-Time's patterns") {
     CAPTURE(pattern);
     CHECK(shown(pattern) == expected);
   }
+}
+
+TEST_CASE("A device's text or pattern takes neither long nor much of the stack to read") {
+  const auto began = std::chrono::steady_clock::now();
+  CHECK_FALSE(read_time("2020 " + std::string(100'000, 'a'), "yyyy z"));
+  CHECK_FALSE(read_time("2020", std::string(200'000, '[') + "yyyy"));
+  CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(1));
+  CHECK(read_time("2020-01-01 Europe/Paris", "yyyy-MM-dd[ [VV]]"));
 }
 
 TEST_CASE("Zones are names, abbreviations or offsets") {

@@ -170,6 +170,17 @@ TEST_CASE("Work is bounded: steps, memory, size of the result") {
       Catch::Matchers::StartsWith("error: the statement needs more than")
   );
   CHECK_THAT(
+      evaluated(
+          "SET @s = encode(s, 'base64') SELECT (SELECT VALUE decode(@s, 'base64') FROM a) AS r "
+          "FROM 'a'",
+          "{\"a\":[1,2,3,4,5,6,7,8],\"s\":\"" + std::string(20000, '1') + "\"}",
+          Version::k2016_03_23,
+          {},
+          small
+      ),
+      Catch::Matchers::StartsWith("error: the statement needs more than")
+  );
+  CHECK_THAT(
       evaluated("SELECT [s,s,s,s,s,s,s,s,s] AS r FROM 'a'", text),
       Catch::Matchers::StartsWith("error: the result has")
   );
