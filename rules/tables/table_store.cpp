@@ -153,6 +153,16 @@ Result<std::string> key_text(std::string_view value, bool is_number) {
       error == std::errc() && at == end) {
     return fmt::to_string(whole);
   }
+  // DynamoDB keeps more digits of a number than we calculate with.
+  constexpr std::size_t kDigitsMax = 38;
+  const bool is_negative = value.starts_with('-');
+  const std::string_view digits = value.substr(is_negative ? 1 : 0);
+  if (digits.size() <= kDigitsMax && digits.size() > 18 &&
+      digits.find_first_not_of("0123456789") == std::string_view::npos) {
+    const std::string_view from =
+        digits.substr(std::min(digits.find_first_not_of('0'), digits.size() - 1));
+    return (is_negative ? "-" : "") + std::string(from);
+  }
   double number = 0;
   const auto [at, error] = std::from_chars(value.data(), end, number);
   if (error != std::errc() || at != end || !std::isfinite(number)) {
@@ -177,6 +187,13 @@ Result<KeyPart> key_part(std::string_view name, const json::object& item) {
             name,
             value == nullptr ? "missing" : "neither text nor number"
         )
+    );
+  }
+  constexpr double kExactMax = 9007199254740992;  // above it several whole numbers are one double
+  if (value->is_double() && std::abs(value->get_double()) > kExactMax) {
+    return fail(
+        Errc::kInvalidRequest,
+        fmt::format("the item's key {} is a number too large to be exact: send it as text", name)
     );
   }
   KeyPart part;

@@ -85,6 +85,9 @@ TEST_CASE("table store: numbers in keys have one spelling, and are numbers") {
   CHECK(tables::key_text("-0.5", true).value() == "-0.5");
   CHECK(tables::key_text("9223372036854775807", true).value() == "9223372036854775807");
   CHECK(tables::key_text("1.0", false).value() == "1.0");
+  CHECK(tables::key_text("89490200001234567890", true).value() == "89490200001234567890");
+  CHECK(tables::key_text("-0089490200001234567890", true).value() == "-89490200001234567890");
+  CHECK_FALSE(tables::key_part("id", object(R"({"id": 89490200001234567890})")));
   for (const char* bad : {"", "x", "1 ", "nan", "1e999"}) {
     CHECK(!tables::key_text(bad, true));
   }
