@@ -204,6 +204,7 @@ std::set<std::string, std::less<>> Targets::renew_where_secrets_changed() {
         found != by_name_.end() && found->second == target) {
       found->second = std::make_shared<const Target>(*target);
       changed.insert(name);
+      ++version_;
     }
   }
   return changed;
