@@ -12,7 +12,6 @@ namespace iotcore::rules::actions {
 namespace {
 
 constexpr std::int64_t kNsInMs = 1'000'000;
-constexpr std::int64_t kMsInS = 1000;
 
 tl::unexpected<Error> not_of_this_kind() {
   return fail(Errc::kInvalidRequest, "not a record of this kind");
@@ -171,9 +170,13 @@ Result<net::HttpRequest> request_of_metric(const Record& record) {
   if (fields.size() != kCloudwatchMetricFieldCount) {
     return not_of_this_kind();
   }
-  const std::int64_t time_ms = fields[kMetricTimestamp].empty()
-                                   ? record.received_ms
-                                   : to_whole_number(fields[kMetricTimestamp]).value_or(0) * kMsInS;
+  std::int64_t time_ms = record.received_ms;
+  if (!fields[kMetricTimestamp].empty()) {
+    IOTCORE_ASSIGN(
+        const std::int64_t time_ns, series::to_nanoseconds(fields[kMetricTimestamp], "SECONDS")
+    );
+    time_ms = time_ns / kNsInMs;
+  }
   return aws_query_request({
       {"Action", "PutMetricData"},
       {"Version", "2010-08-01"},

@@ -200,7 +200,8 @@ Status MqttBridge::ping(Batch& batch) {
 
 Status MqttBridge::run(Batch& batch) {
   IOTCORE_TRY(ensure_open());
-  const std::size_t window = std::max<std::size_t>(1, client_->receive_max);
+  // Packet identifiers are left beside those of messages that an earlier connection did not finish.
+  const std::size_t window = std::clamp<std::size_t>(client_->receive_max, 1, kInFlightMax);
   for (std::size_t next = 0; next < batch.records.size() || !batch.record_of.empty();) {
     while (next < batch.records.size() && batch.record_of.size() < window) {
       publish(batch, next++);
