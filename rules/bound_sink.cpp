@@ -40,7 +40,9 @@ void BoundSink::deliver(std::span<const Record* const> batch, std::span<Outcome>
     group->records.push_back(batch[i]);
     group->places.push_back(i);
   }
+  std::uint32_t requests = 0;  // numbers of the groups before
   for (const Group& group : groups) {
+    std::uint32_t last = requests;
     std::vector<Outcome> ends(group.records.size());
     if (const Result<Sink*> sink = sink_of(group.target)) {
       (*sink)->deliver(group.records, ends);
@@ -48,8 +50,13 @@ void BoundSink::deliver(std::span<const Record* const> batch, std::span<Outcome>
       std::ranges::fill(ends, Outcome::retry(sink.error().message()));
     }
     for (std::size_t i = 0; i < ends.size(); ++i) {
+      if (ends[i].request != 0) {
+        ends[i].request += requests;  // of another sink than the others of that number
+        last = std::max(last, ends[i].request);
+      }
       outcomes[group.places[i]] = std::move(ends[i]);
     }
+    requests = last;
   }
 }
 
