@@ -227,9 +227,13 @@ namespace {
 
 RuleFlow flow_of(const Rule& rule) {
   RuleFlow flow{rule.definition.name, rule.program.topic_filter(), {}};
-  for (const json::value& action : rule.definition.actions) {
-    const json::value* topic = find_member(action_members(action.get_object()), "topic");
-    if (action_kind(action.get_object()) == "republish" && topic != nullptr && topic->is_string()) {
+  for (std::size_t i = 0; i < rule.actions.size(); ++i) {
+    if (!rule.actions[i].action->is_publish()) {
+      continue;  // also a republish that a target takes to another broker
+    }
+    const json::object& action = rule.definition.actions[i].get_object();
+    const json::value* topic = find_member(action_members(action), "topic");
+    if (topic != nullptr && topic->is_string()) {
       flow.topics.emplace_back(topic->get_string());
     }
   }
