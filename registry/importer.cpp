@@ -13,6 +13,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 
 namespace iotcore::registry {
 
@@ -33,9 +34,13 @@ struct Importer::Item {
 // What one commit does, and what several of its things refer to, looked up once.
 class Importer::Round {
  public:
-  Round(Importer& owner, std::int64_t now_ms) : owner_(owner), now_ms_(now_ms) {}
+  // The change will be about as large as said.
+  Round(Importer& owner, std::int64_t now_ms, std::size_t change_bytes)
+      : owner_(owner), now_ms_(now_ms) {
+    change_.batch = store::Batch(change_bytes);
+  }
 
-  // Reads what is there of all items that are open.
+  // Reads what is there of all items that are open. Without it they are taken for new.
   Status read(std::vector<Item>& items);
   // Adds an item to the change; one that has to wait for another of the same name stays open.
   void add(Item& item);
@@ -47,6 +52,8 @@ class Importer::Round {
 
   // Those whose fate the commit decides.
   const std::vector<Item*>& added() const { return added_; }
+
+  const std::vector<Item*>& refused() const { return refused_; }
 
  private:
   Status try_add(Item& item);
@@ -61,6 +68,7 @@ class Importer::Round {
   Change change_;
   Status broken_;
   std::vector<Item*> added_;
+  std::vector<Item*> refused_;
   std::set<std::string, std::less<>> names_;  // things and certificates of this commit
   std::map<std::string, std::optional<store::Row>, std::less<>> things_;
   std::map<std::string, std::optional<store::Row>, std::less<>> certificates_;
@@ -105,6 +113,7 @@ void Importer::Round::add(Item& item) {
   }
   if (Status done = try_add(item); !done) {
     item.refuse(done.error());
+    refused_.push_back(&item);
   }
 }
 
@@ -280,15 +289,24 @@ Status Importer::Round::try_add(Item& item) {
   return {};
 }
 
-Status Importer::run_round(std::vector<Item>& items) {
-  Round round(*this, to_epoch_ms(clock_.wall()));
-  IOTCORE_TRY(round.read(items));
+Status Importer::run_round(std::vector<Item>& items, std::size_t change_bytes, bool all_new) {
+  Round round(*this, to_epoch_ms(clock_.wall()), change_bytes);
+  if (!all_new) {
+    IOTCORE_TRY(round.read(items));
+  }
   for (Item& item : items) {
     if (item.outcome == Item::Outcome::kOpen) {
       round.add(item);
     }
   }
   IOTCORE_TRY(round.broken());
+  if (all_new && !round.refused().empty()) {
+    // What is there already may be refused for another reason, or not at all.
+    for (Item* item : round.refused()) {
+      item->outcome = Item::Outcome::kOpen;
+    }
+    return fail(Errc::kRevisionConflict, "not all of the things may be new");
+  }
   if (round.added().empty()) {
     return {};
   }
@@ -321,8 +339,14 @@ Result<api::ImportThingsResponse> Importer::import(const api::ImportThingsReques
       return item.outcome == Item::Outcome::kOpen;
     });
   };
+  // A thing's rows, with all by which it is found.
+  constexpr std::size_t kChangeOfRequest = 3;
+  const std::size_t change_bytes = request.ByteSizeLong() * kChangeOfRequest;
+  bool all_new = true;
   while (open()) {
-    IOTCORE_TRY(until_no_conflict([&] { return run_round(items); }));
+    IOTCORE_TRY(until_no_conflict([&] {
+      return run_round(items, change_bytes, std::exchange(all_new, false));
+    }));
   }
   api::ImportThingsResponse response;
   for (std::size_t i = 0; i < items.size(); ++i) {

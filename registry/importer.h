@@ -30,8 +30,9 @@ class Importer {
   struct Item;
   class Round;
 
-  // Reads, decides and commits; items that have an outcome afterwards are done.
-  Status run_round(std::vector<Item>& items);
+  // Reads, decides and commits; items that have an outcome afterwards are done. Most things of a fleet are new: `all_new` takes that for granted instead of reading,
+  // and conflicts if it is not so.
+  Status run_round(std::vector<Item>& items, std::size_t change_bytes, bool all_new);
 
   store::Store& store_;
   const Clock& clock_;

@@ -9,15 +9,13 @@ void GroupOverlay::add(const Batch& batch, Revision revision) {
     ++order_;
     switch (operation.kind) {
       case OperationView::Kind::kPut:
-        points_[point_key(operation.table, operation.key)] = {order_, revision};
+        points_[{operation.table, operation.key}] = {order_, revision};
         break;
       case OperationView::Kind::kErase:
-        points_[point_key(operation.table, operation.key)] = {order_, std::nullopt};
+        points_[{operation.table, operation.key}] = {order_, std::nullopt};
         break;
       case OperationView::Kind::kEraseRange:
-        ranges_.push_back(
-            {order_, operation.table, std::string(operation.key), std::string(operation.value)}
-        );
+        ranges_.push_back({order_, operation.table, operation.key, operation.value});
         break;
       case OperationView::Kind::kExpectAbsent:
       case OperationView::Kind::kExpectRevision:
@@ -27,7 +25,7 @@ void GroupOverlay::add(const Batch& batch, Revision revision) {
 }
 
 std::optional<GroupOverlay::Effect> GroupOverlay::find(Table table, std::string_view key) const {
-  const auto point = points_.find(point_key(table, key));
+  const auto point = points_.find({table, key});
   const std::uint64_t written = point == points_.end() ? 0 : point->second.order;
   const bool erased = std::any_of(ranges_.begin(), ranges_.end(), [&](const Range& range) {
     return range.order > written && range.table == table && range.from <= key && key < range.to;
@@ -41,10 +39,10 @@ std::optional<GroupOverlay::Effect> GroupOverlay::find(Table table, std::string_
   return Effect{point->second.revision};
 }
 
-std::string GroupOverlay::point_key(Table table, std::string_view key) {
-  std::string out(1, static_cast<char>(table));
-  out.append(key);
-  return out;
+void GroupOverlay::clear() {
+  order_ = 0;
+  points_.clear();
+  ranges_.clear();
 }
 
 }  // namespace iotcore::store

@@ -2,17 +2,18 @@
 
 #include "store/batch.h"
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 namespace iotcore::store {
 
-// What a group's accepted batches, not written yet, do to rows: expectations of later batches in
-// the group look here before they look at the rows. Pure.
+// What a group's accepted batches, not written yet, do to rows: expectations of later batches look here before they look at the rows. Points into the batches,
+// which outlive it or its next clear(). Pure.
 class GroupOverlay {
  public:
   struct Effect {
@@ -20,10 +21,24 @@ class GroupOverlay {
   };
 
   void add(const Batch& batch, Revision revision);
+  void clear();
   // Nothing: the group does not touch the row.
   std::optional<Effect> find(Table table, std::string_view key) const;
 
  private:
+  struct Key {
+    Table table;
+    std::string_view key;
+
+    bool operator==(const Key& other) const = default;
+  };
+
+  struct KeyHash {
+    std::size_t operator()(const Key& key) const {
+      return std::hash<std::string_view>()(key.key) + index(key.table);
+    }
+  };
+
   struct Point {
     std::uint64_t order;
     std::optional<Revision> revision;
@@ -32,14 +47,12 @@ class GroupOverlay {
   struct Range {
     std::uint64_t order;
     Table table;
-    std::string from;
-    std::string to;
+    std::string_view from;
+    std::string_view to;
   };
 
-  static std::string point_key(Table table, std::string_view key);
-
   std::uint64_t order_ = 0;
-  std::unordered_map<std::string, Point> points_;
+  std::unordered_map<Key, Point, KeyHash> points_;
   std::vector<Range> ranges_;
 };
 

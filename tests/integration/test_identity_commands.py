@@ -126,6 +126,11 @@ class Commands(unittest.TestCase):
         device.close()
         # Again: nothing. Changed: refused, and named by its line; the others go in.
         self.assertEqual(self.run_command("import", self.fleet(whole, *plain))[0], "0 imported, 2501 there already, 0 refused\n")
+        # What is there already is not asked for its policies, which come with a certificate that is new.
+        self.assertEqual(self.run_command("import", self.fleet({**whole, "policyNames": ["absent"]}, {"thingName": "late"}))[0],
+                         "1 imported, 1 there already, 0 refused\n")
+        _, err = self.run_command("import", self.fleet({"thingName": "e", "certificatePem": pem, "policyNames": ["absent"]}), code=1)
+        self.assertIn("already registered", err)
         other = self.pki.ca("other", is_ca=False)
         out, err = self.run_command("import", self.fleet(
             {**whole, "attributes": {"site": "s"}}, {"thingName": "no spaces"}, {"thingName": "good"}, "{", {"thingName": "t", "thingTypeName": "absent"},
