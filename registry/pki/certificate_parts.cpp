@@ -154,7 +154,7 @@ CertificatePartsPtr parts_from_pem(std::string_view pem) {
   unsigned char* der = nullptr;
   long size = 0;
   const int found = PEM_bytes_read_bio(
-      &der, &size, nullptr, PEM_STRING_X509, read_bio(pem).get(), nullptr, nullptr
+      &der, &size, nullptr, PEM_STRING_X509, read_bio(pem).get(), no_passphrase, nullptr
   );
   ERR_clear_error();
   if (found != 1) {

@@ -90,8 +90,12 @@ bool is_strong_key(const EVP_PKEY* key) {
   }
 }
 
+int no_passphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*unused*/) {
+  return -1;
+}
+
 X509Ptr certificate_from_pem(std::string_view pem) {
-  X509Ptr certificate(PEM_read_bio_X509(read_bio(pem).get(), nullptr, nullptr, nullptr));
+  X509Ptr certificate(PEM_read_bio_X509(read_bio(pem).get(), nullptr, no_passphrase, nullptr));
   ERR_clear_error();
   return certificate;
 }
@@ -112,7 +116,7 @@ KeyPtr private_key_from_pem(std::string_view pem, std::string_view passphrase) {
 }
 
 RequestPtr request_from_pem(std::string_view pem) {
-  RequestPtr request(PEM_read_bio_X509_REQ(read_bio(pem).get(), nullptr, nullptr, nullptr));
+  RequestPtr request(PEM_read_bio_X509_REQ(read_bio(pem).get(), nullptr, no_passphrase, nullptr));
   ERR_clear_error();
   return request;
 }

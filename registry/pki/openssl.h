@@ -49,7 +49,10 @@ std::string public_key_to_pem(EVP_PKEY* key);
 // A key that a device or a CA may have (auth.md section 2).
 bool is_strong_key(const EVP_PKEY* key);
 
-// Nothing unless the text holds exactly the PEM object asked for, perhaps with text around it.
+// For OpenSSL's readers of PEM, which without it ask on the terminal for the passphrase of what is encrypted.
+int no_passphrase(char* buffer, int size, int writing, void* unused);
+
+// Nothing unless the text holds exactly the PEM object asked for, not encrypted, perhaps with text around it.
 X509Ptr certificate_from_pem(std::string_view pem);
 X509Ptr certificate_from_der(std::string_view der);
 // One that is not encrypted needs no passphrase.

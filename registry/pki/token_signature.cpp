@@ -10,7 +10,7 @@ namespace {
 using DigestPtr = std::unique_ptr<EVP_MD_CTX, FreeWith<EVP_MD_CTX_free>>;
 
 KeyPtr public_key_from_pem(std::string_view pem) {
-  KeyPtr key(PEM_read_bio_PUBKEY(read_bio(pem).get(), nullptr, nullptr, nullptr));
+  KeyPtr key(PEM_read_bio_PUBKEY(read_bio(pem).get(), nullptr, no_passphrase, nullptr));
   ERR_clear_error();
   return key;
 }

@@ -2,6 +2,7 @@
 #include "base/files.h"
 #include "registry/pki/certificate.h"
 #include "registry/pki/certificate_authority.h"
+#include "registry/pki/token_signature.h"
 
 #include <catch2/catch.hpp>
 
@@ -10,6 +11,7 @@
 #include <filesystem>
 #include <string>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace iotcore::registry::pki {
 namespace {
@@ -49,6 +51,30 @@ class Folder {
 
  private:
   std::filesystem::path path_;
+};
+
+// What is written to it stands on the standard input of this process.
+class StandardInput {
+ public:
+  explicit StandardInput(const std::string& bytes) : before_(::dup(STDIN_FILENO)) {
+    std::array<int, 2> ends = {};
+    REQUIRE(::pipe(ends.data()) == 0);
+    REQUIRE(::write(ends[1], bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+    ::close(ends[1]);
+    ::dup2(ends[0], STDIN_FILENO);
+    ::close(ends[0]);
+  }
+
+  ~StandardInput() {
+    ::dup2(before_, STDIN_FILENO);
+    ::close(before_);
+  }
+
+  StandardInput(const StandardInput&) = delete;
+  StandardInput& operator=(const StandardInput&) = delete;
+
+ private:
+  int before_;
 };
 
 bool has(const std::string& text, const std::string& part) {
@@ -244,6 +270,35 @@ TEST_CASE("a CSR keeps its key and subject, and is refused when weak or forged")
   const auto forged = ca->sign_device_request(*read_file(folder.path() / "f.csr"));
   REQUIRE_FALSE(forged);
   CHECK(forged.error().message() == "The CSR is not signed by its own key.");
+}
+
+// A caller's PEM text may say that it is encrypted. Nobody is asked for the passphrase then.
+TEST_CASE("PEM that is encrypted is refused without a question on the terminal") {
+  const Folder folder;
+  const SystemClock clock;
+  const auto ca = CertificateAuthority::open(folder.path(), clock);
+  REQUIRE(ca);
+  const auto device = ca->make_device_certificate(KeyType::kP256);
+  REQUIRE(device);
+  // OpenSSL's tools encrypt keys only; what they make of one differs in its name from a certificate or request that is encrypted.
+  folder.put("k.pem", device->private_key_pem);
+  std::string encrypted =
+      folder.run("openssl ec -in k.pem -aes128 -passout pass:secret 2>/dev/null");
+  REQUIRE(has(encrypted, "ENCRYPTED"));
+  const auto named = [&encrypted](const std::string& name) {
+    std::string text = encrypted;
+    for (std::size_t at = text.find("EC PRIVATE KEY"); at != std::string::npos;
+         at = text.find("EC PRIVATE KEY")) {
+      text.replace(at, 14, name);
+    }
+    return text;
+  };
+  const StandardInput typed("secret\nsecret\nsecret\nsecret\n");
+  CHECK_FALSE(parse_certificate_pem(named("CERTIFICATE")));
+  CHECK_FALSE(ca->sign_device_request(named("CERTIFICATE REQUEST")));
+  CHECK_FALSE(check_token_key(named("PUBLIC KEY")));
+  char first = 0;
+  CHECK(::read(STDIN_FILENO, &first, 1) == 1);  // nothing has been read of it
 }
 
 TEST_CASE("the server certificate follows its names and is renewed in time") {
