@@ -135,6 +135,15 @@ Status PolicyAttachments::try_attach(const std::string& policy, const Principal&
   return commit(store_, std::move(batch));
 }
 
+Result<bool> PolicyAttachments::is_attached(std::string_view policy, std::string_view target) {
+  IOTCORE_ASSIGN(const Principal parsed, parse_principal(options_.account, target));
+  IOTCORE_ASSIGN(
+      const auto row,
+      store_.get(keys::kPrincipals, keys::policies_of_target(parsed.resource).text(policy))
+  );
+  return row.has_value();
+}
+
 Result<api::DetachPolicyResponse> PolicyAttachments::detach(const api::DetachPolicyRequest& request
 ) {
   IOTCORE_ASSIGN(const Principal target, parse_principal(options_.account, request.target()));

@@ -18,6 +18,8 @@ class PolicyAttachments {
 
   // Idempotent. kLimitExceeded beyond Limits::policies_per_target_max.
   Result<api::AttachPolicyResponse> attach(const api::AttachPolicyRequest& request);
+  // `target`: an ARN or a Cognito identity id.
+  Result<bool> is_attached(std::string_view policy, std::string_view target);
   // What is not attached, or not there, is detached already.
   Result<api::DetachPolicyResponse> detach(const api::DetachPolicyRequest& request);
   Result<api::ListAttachedPoliciesResponse> list_policies(

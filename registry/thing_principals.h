@@ -16,6 +16,8 @@ class ThingPrincipals {
       : store_(store), clock_(clock), options_(options) {}
 
   Result<api::AttachThingPrincipalResponse> attach(const api::AttachThingPrincipalRequest& request);
+  // `principal`: an ARN or a Cognito identity id.
+  Result<bool> is_attached(std::string_view thing, std::string_view principal);
   // What is not attached is detached already.
   Result<api::DetachThingPrincipalResponse> detach(const api::DetachThingPrincipalRequest& request);
   Result<api::ListThingPrincipalsResponse> list_principals(

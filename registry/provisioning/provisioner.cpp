@@ -167,37 +167,45 @@ Status Provisioner::change_thing(
   return {};
 }
 
-Status Provisioner::attach(Run& run, const Resources& resources) {
+Status Provisioner::attach_thing(Run& run, const std::string& thing, bool exclusive) {
   const std::string arn = run.certificate_arn(parts_.account);
-  if (resources.thing) {
-    api::AttachThingPrincipalRequest attach;
-    attach.set_thing_name(resources.thing->name);
-    attach.set_principal(arn);
-    if (resources.certificate.exclusive) {
-      attach.set_thing_principal_type("EXCLUSIVE_THING");
-    }
-    IOTCORE_TRY(parts_.thing_principals.attach(attach));
-    run.undo.emplace_back([this, name = resources.thing->name, arn]() -> Status {
+  IOTCORE_ASSIGN(const bool attached, parts_.thing_principals.is_attached(thing, arn));
+  api::AttachThingPrincipalRequest attach;
+  attach.set_thing_name(thing);
+  attach.set_principal(arn);
+  if (exclusive) {
+    attach.set_thing_principal_type("EXCLUSIVE_THING");
+  }
+  IOTCORE_TRY(parts_.thing_principals.attach(attach));
+  if (!attached) {
+    run.undo.emplace_back([this, thing, arn]() -> Status {
       api::DetachThingPrincipalRequest detach;
-      detach.set_thing_name(name);
+      detach.set_thing_name(thing);
       detach.set_principal(arn);
       IOTCORE_TRY(parts_.thing_principals.detach(detach));
       return {};
     });
   }
-  for (const std::string& policy : run.policy_names) {
-    api::AttachPolicyRequest attach;
-    attach.set_policy_name(policy);
-    attach.set_target(arn);
-    IOTCORE_TRY(parts_.attachments.attach(attach));
-    run.undo.emplace_back([this, policy, arn]() -> Status {
-      api::DetachPolicyRequest detach;
-      detach.set_policy_name(policy);
-      detach.set_target(arn);
-      IOTCORE_TRY(parts_.attachments.detach(detach));
-      return {};
-    });
+  return {};
+}
+
+Status Provisioner::attach_policy(Run& run, const std::string& policy) {
+  const std::string arn = run.certificate_arn(parts_.account);
+  IOTCORE_ASSIGN(const bool attached, parts_.attachments.is_attached(policy, arn));
+  if (attached) {
+    return {};
   }
+  api::AttachPolicyRequest attach;
+  attach.set_policy_name(policy);
+  attach.set_target(arn);
+  IOTCORE_TRY(parts_.attachments.attach(attach));
+  run.undo.emplace_back([this, policy, arn]() -> Status {
+    api::DetachPolicyRequest detach;
+    detach.set_policy_name(policy);
+    detach.set_target(arn);
+    IOTCORE_TRY(parts_.attachments.detach(detach));
+    return {};
+  });
   return {};
 }
 
@@ -227,7 +235,12 @@ Status Provisioner::run_all(Run& run, const Resources& resources) {
   if (resources.thing) {
     IOTCORE_TRY(make_thing(run, *resources.thing));
   }
-  IOTCORE_TRY(attach(run, resources));
+  if (resources.thing) {
+    IOTCORE_TRY(attach_thing(run, resources.thing->name, resources.certificate.exclusive));
+  }
+  for (const std::string& policy : run.policy_names) {
+    IOTCORE_TRY(attach_policy(run, policy));
+  }
   return set_status(run, resources.certificate);
 }
 

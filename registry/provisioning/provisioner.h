@@ -55,7 +55,8 @@ class Provisioner {
   Status make_policies(Run& run, const std::vector<PolicyResource>& policies);
   Status make_thing(Run& run, const ThingResource& thing);
   Status change_thing(const ThingResource& wanted, const api::DescribeThingResponse& present);
-  Status attach(Run& run, const Resources& resources);
+  Status attach_thing(Run& run, const std::string& thing, bool exclusive);
+  Status attach_policy(Run& run, const std::string& policy);
   Status set_status(Run& run, const CertificateResource& certificate);
   Status run_all(Run& run, const Resources& resources);
 

@@ -195,5 +195,19 @@ TEST_CASE("what a template says is made whole or not at all") {
   CHECK(code_of(provisioner.apply(wanted)) == Errc::kNotFound);
 }
 
+TEST_CASE("what was there before a template that fails stays") {
+  Fixture f;
+  Provisioner& provisioner = f.registry.provisioner();
+  const auto certificate = f.certificate(false);
+  Resources wanted = resources_for("t", certificate.certificate_id());
+  REQUIRE(provisioner.apply(wanted));
+  // Another time, by a template that wants the certificate INACTIVE but may not change it: only that is found out last.
+  wanted.certificate.active = false;
+  wanted.certificate.status_override = Override::kFail;
+  CHECK(code_of(provisioner.apply(wanted)) == Errc::kConflictingResourceUpdate);
+  CHECK(f.registry.thing_principals().is_attached("t", certificate.certificate_arn()).value());
+  CHECK(f.registry.policy_attachments().is_attached("made", certificate.certificate_arn()).value());
+}
+
 }  // namespace
 }  // namespace iotcore::registry::provisioning
