@@ -114,9 +114,6 @@ void WorkerThreads::run_on_each(const std::function<void(WorkerId)>& task) {
 }
 
 void WorkerThreads::stop() {
-  if (threads_.empty()) {
-    return;
-  }
   blocking_.stop();
   for (const auto& loop : loops_) {
     loop->stop();

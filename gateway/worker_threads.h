@@ -29,7 +29,7 @@ class BlockingPool final : public Executor {
 
   ~BlockingPool() override { stop(); }
 
-  // Runs what is still posted, then joins. What is posted later is never run.
+  // Runs what is posted, and what that posts, then joins; further calls do nothing. What others post later is never run.
   void stop();
 
   void post(Function<void()> task) override;
@@ -70,7 +70,7 @@ class WorkerThreads final : public broker::Workers {
   void start();
   // Runs `task` on every worker and waits until all have. Not on a worker. After start().
   void run_on_each(const std::function<void(WorkerId)>& task);
-  // Joins the threads; blocking work first, so that its answers still find loops.
+  // Joins the threads; blocking work first, so that its answers still find loops. Also without start(); further calls do nothing.
   void stop();
 
  private:

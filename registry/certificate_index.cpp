@@ -161,7 +161,7 @@ void CertificateIndex::start_reading() {
 
 // Changes come between two pages: a page is newer than what came before it, and what comes after it says so again.
 void CertificateIndex::read_page(std::uint64_t reading, const std::string& from) {
-  if (reading != reading_) {
+  if (reading != reading_ || stopped_) {
     return;
   }
   const auto rows = store_.scan(keys::kPrincipals, keys::certificates_by_end(), from, kPage);

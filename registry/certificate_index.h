@@ -34,6 +34,9 @@ class CertificateIndex {
   CertificateIndex(const CertificateIndex&) = delete;
   CertificateIndex& operator=(const CertificateIndex&) = delete;
 
+  // Ends the reading at its next page. Any thread.
+  void stop() { stopped_ = true; }
+
   // By the SHA-256 of the DER form in hex. Never blocks.
   Finding find(std::string_view certificate_id);
 
@@ -81,6 +84,7 @@ class CertificateIndex {
   // Of the store when the reading began: after a failure nobody can say what is in it until it is read again.
   std::atomic<std::uint64_t> failures_ = 0;
   std::atomic<bool> read_again_posted_ = false;
+  std::atomic<bool> stopped_ = false;
   std::uint64_t reading_ = 0;  // the one that counts
   MonotonicTime not_again_before_;
   Strand strand_;

@@ -215,6 +215,9 @@ void DynamicGroups::begin_build(const NamedGroup& group) {
 }
 
 void DynamicGroups::build_page(Build build) {
+  if (stopped_) {
+    return;
+  }
   bool at_end = false;
   Status done = try_build_page(build, at_end);
   if (done && at_end) {

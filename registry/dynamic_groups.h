@@ -7,6 +7,7 @@
 #include "registry/options.h"
 #include "registry/thing_writer.h"
 
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,9 @@ class DynamicGroups {
 
   // Goes on with what an earlier run did not finish. Once.
   Status start();
+
+  // Ends what is being built at its next page; the next start goes on with it. Any thread.
+  void stop() { stopped_ = true; }
 
   // The same query and properties again are the same group; others are kAlreadyExists.
   Result<api::CreateDynamicThingGroupResponse> create(
@@ -75,6 +79,7 @@ class DynamicGroups {
   ThingWriter& writer_;
   Events& events_;
   Executor& pool_;
+  std::atomic<bool> stopped_ = false;
 };
 
 }  // namespace iotcore::registry

@@ -80,6 +80,11 @@ Status Registry::join_groups(
   return {};
 }
 
+void Registry::stop() {
+  certificate_index_.stop();
+  dynamic_groups_.stop();
+}
+
 Status Registry::wipe() {
   // Every key is above the empty one and below 0xFF (store/keys.h).
   store::Batch batch;

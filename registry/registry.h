@@ -104,6 +104,9 @@ class Registry {
   // What DeviceAuthorizer and HttpAuthorizer decide by.
   LiveDevices& devices() { return devices_; }
 
+  // Before the pool comes to rest: what goes through all certificates or things page by page ends at its next one. Any thread.
+  void stop();
+
   // Empties the account: everything but access keys and the CA. Devices that are connected lose their rights.
   Status wipe();
 

@@ -16,7 +16,6 @@
 #include "gateway/operation_table.h"
 #include "gateway/operations.h"
 #include "gateway/worker_threads.h"
-#include "net/address_range.h"
 #include "registry/access_keys.h"
 #include "registry/auto_registration.h"
 #include "registry/custom_authorizers.h"
@@ -77,6 +76,13 @@ constexpr std::string_view kVersion = "0.1.0";
 
 // In the order of construction; destroyed in reverse.
 struct App::Parts {
+  Parts() = default;
+  Parts(const Parts&) = delete;
+  Parts& operator=(const Parts&) = delete;
+
+  // After a start that failed half-way, too: what is destroyed below may still be in use on the pool.
+  ~Parts() { stop_workers(); }
+
   Config config;
   std::filesystem::path ready_file;
   SystemClock clock;
@@ -121,13 +127,13 @@ struct App::Parts {
 
   EndpointName endpoint;
 
+  void stop_workers();
   Status open_data();
   Status make_identity();
   Status make_broker();
   Status make_services();
   Status make_api();
   Status make_tls();
-  void set_up(gateway::FaceConfig& face) const;
   Status open_faces();
   Status start_registry();
   Status write_ready_file() const;
@@ -135,6 +141,15 @@ struct App::Parts {
   Status reset();
   std::vector<std::string> server_names() const;
 };
+
+void App::Parts::stop_workers() {
+  if (registry != nullptr) {
+    registry->stop();
+  }
+  if (workers != nullptr) {
+    workers->stop();
+  }
+}
 
 Status App::Parts::open_data() {
   IOTCORE_ASSIGN(traces, start_traces(metrics));
@@ -383,30 +398,9 @@ Status App::Parts::make_tls() {
   return {};
 }
 
-// What the operator says of the face beside where it listens.
-void App::Parts::set_up(gateway::FaceConfig& face) const {
-  constexpr std::array<std::string_view, 4> kNames = {"mqtt", "mqtts", "http", "https"};
-  const auto* named = std::find(kNames.begin(), kNames.end(), face.name);
-  if (named != kNames.end()) {
-    face.limits = config.face_limits[static_cast<std::size_t>(named - kNames.begin())];
-  }
-  const auto& proxied = config.proxy_faces;
-  face.proxy_protocol = std::find(proxied.begin(), proxied.end(), face.name) != proxied.end();
-  if (face.proxy_protocol) {
-    face.trusted_proxies = net::parse_address_ranges(config.proxy_trusted).value();
-  }
-}
-
 Status App::Parts::open_faces() {
-  gateway::GatewayLimits limits;
-  limits.connections_max = config.connections_max;
-  limits.http_body_bytes_max = config.http_body_bytes_max;
-  // Frames are passed on as they come, so that their size costs nothing; but a packet has to fit into one.
-  limits.websocket_frame_bytes_max =
-      std::max(limits.websocket_frame_bytes_max, 2 * config.mqtt.packet_bytes_max);
-  limits.websocket_close_disconnects = config.mqtt_profile == Profile::kStrict;
   clients = std::make_unique<gateway::BrokerClients>(*workers, config.mqtt.packet_bytes_max);
-  gateway = std::make_unique<gateway::Gateway>(*workers, *clients, metrics, limits);
+  gateway = std::make_unique<gateway::Gateway>(*workers, *clients, metrics, gateway_limits(config));
   std::vector<gateway::FaceConfig> faces;
   const auto add = [&faces](std::string name, const ListenSetting& setting) {
     gateway::FaceConfig face;
@@ -443,7 +437,7 @@ Status App::Parts::open_faces() {
     face->websocket_path.clear();
   }
   for (gateway::FaceConfig& face : faces) {
-    set_up(face);
+    set_up(face, config);
   }
   workers->start();
   workers->run_on_each([this](WorkerId id) {
@@ -561,7 +555,7 @@ void App::stop() {
   parts_->functions->stop(left());  // sinks may wait for them
   // Its threads speak to broker and workers, and nobody asks it any more.
   parts_->custom_authorizers.reset();
-  parts_->workers->stop();
+  parts_->stop_workers();
   parts_->gateway.reset();
   log(LogLevel::kInfo, "server.stopped");
 }

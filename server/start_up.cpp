@@ -1,9 +1,12 @@
 #include "server/start_up.h"
 
 #include "broker/quiescent.h"
+#include "net/address_range.h"
 #include "registry/pki/certificate_authority.h"
 #include "store/rocksdb_store.h"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdlib>
 #include <unistd.h>
@@ -77,6 +80,30 @@ registry::Options registry_options(const Config& config) {
   options.account.id = config.aws_account;
   options.key_type = *registry::pki::key_type_from(config.registry_key_type);
   return options;
+}
+
+gateway::GatewayLimits gateway_limits(const Config& config) {
+  gateway::GatewayLimits limits;
+  limits.connections_max = config.connections_max;
+  limits.http_body_bytes_max = config.http_body_bytes_max;
+  // Frames are passed on as they come, so that their size costs nothing; but a packet has to fit into one.
+  limits.websocket_frame_bytes_max =
+      std::max(limits.websocket_frame_bytes_max, 2 * config.mqtt.packet_bytes_max);
+  limits.websocket_close_disconnects = config.mqtt_profile == Profile::kStrict;
+  return limits;
+}
+
+void set_up(gateway::FaceConfig& face, const Config& config) {
+  constexpr std::array<std::string_view, 4> kNames = {"mqtt", "mqtts", "http", "https"};
+  const auto* named = std::find(kNames.begin(), kNames.end(), face.name);
+  if (named != kNames.end()) {
+    face.limits = config.face_limits[static_cast<std::size_t>(named - kNames.begin())];
+  }
+  const auto& proxied = config.proxy_faces;
+  face.proxy_protocol = std::find(proxied.begin(), proxied.end(), face.name) != proxied.end();
+  if (face.proxy_protocol) {
+    face.trusted_proxies = net::parse_address_ranges(config.proxy_trusted).value();
+  }
 }
 
 }  // namespace iotcore::server

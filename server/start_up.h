@@ -3,6 +3,7 @@
 #include "base/metrics.h"
 #include "broker/broker.h"
 #include "broker/worker_broker.h"
+#include "gateway/gateway.h"
 #include "gateway/worker_threads.h"
 #include "registry/options.h"
 #include "server/config.h"
@@ -28,5 +29,10 @@ Result<std::unique_ptr<store::Store>> open_store(
 Result<std::unique_ptr<TraceExport>> start_traces(Metrics& metrics);
 std::string host_name();
 registry::Options registry_options(const Config& config);
+
+gateway::GatewayLimits gateway_limits(const Config& config);
+
+// What the operator says of the face beside where it listens.
+void set_up(gateway::FaceConfig& face, const Config& config);
 
 }  // namespace iotcore::server

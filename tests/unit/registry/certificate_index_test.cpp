@@ -208,6 +208,26 @@ TEST_CASE("what goes while certificates are being read does not come back") {
   CHECK(index.memory_bytes() / index.size() < 300);
 }
 
+TEST_CASE("a server that stops does not read the rest") {
+  Fixture f;
+  constexpr std::size_t kPage = 10'000;
+  store::Batch batch;
+  for (std::size_t i = 0; i < 2 * kPage; ++i) {
+    put_new_certificate(batch, id_of(i), certificate_with(record::ACTIVE));
+  }
+  // Before the index watches: written by an earlier run.
+  store::MemoryStore before;
+  REQUIRE(before.commit_wait(std::move(batch)));
+  ManualExecutor pool;
+  CertificateIndex index(before, f.clock, pool);
+  pool.run_one();
+  CHECK(index.size() == kPage);
+  index.stop();
+  pool.run();
+  CHECK(index.size() == kPage);
+  CHECK(index.find(id_of(1)).knowledge == Knowledge::kAskStore);
+}
+
 TEST_CASE("rows from before they had a standing are read from the certificates") {
   store::MemoryStore store;
   put(store, 1, record::REVOKED);

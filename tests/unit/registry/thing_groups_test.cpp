@@ -418,6 +418,17 @@ TEST_CASE("dynamic groups of many things are built page by page") {
   CHECK(count == 1203);
 }
 
+TEST_CASE("a build ends with the server and goes on with the next one") {
+  GroupFixture f;
+  for (int i = 0; i < 600; ++i) {
+    REQUIRE(f.create_thing("thing_name: 't" + std::to_string(10000 + i) + "'"));
+  }
+  REQUIRE(f.create_dynamic("all", "*"));
+  f.registry.stop();
+  f.pool.run();
+  CHECK(f.status("all") == "BUILDING");
+}
+
 TEST_CASE("older dynamic groups go first, static ones before all when they are told to") {
   GroupFixture f;
   REQUIRE(f.create_thing("thing_name: 't'"));
