@@ -109,8 +109,13 @@ Status copy_one(const fs::path& from, const fs::path& to) {
   return sync_path(to, O_RDONLY);
 }
 
-// What `skip` does not hold at the first level, and everything below.
-Status copy_tree(const fs::path& from, const fs::path& to, std::span<const std::string_view> skip) {
+// What `skip` does not hold at the first level, and everything below but the folder `never`, which may lie anywhere.
+Status copy_tree(
+    const fs::path& from,
+    const fs::path& to,
+    std::span<const std::string_view> skip,
+    const fs::path& never
+) {
   std::error_code error;
   fs::create_directories(to, error);
   fs::permissions(to, fs::perms::owner_all, error);
@@ -122,7 +127,9 @@ Status copy_tree(const fs::path& from, const fs::path& to, std::span<const std::
     }
     std::error_code gone;
     if (entry->is_directory(gone)) {
-      IOTCORE_TRY(copy_tree(entry->path(), to / name, {}));
+      if (!fs::equivalent(entry->path(), never, gone)) {
+        IOTCORE_TRY(copy_tree(entry->path(), to / name, {}, never));
+      }
     } else if (entry->is_regular_file(gone)) {
       IOTCORE_TRY(copy_one(entry->path(), to / name));
     }
@@ -233,7 +240,7 @@ Result<Backup> Backups::create(const std::optional<std::string>& name) {
   remove_tree(partial);
   // The store last: what a file refers to is in it by then.
   const auto copy = [&]() -> Status {
-    IOTCORE_TRY(copy_tree(data_dir_, partial, kLeftOut));
+    IOTCORE_TRY(copy_tree(data_dir_, partial, kLeftOut, folder_));
     IOTCORE_TRY(store_.checkpoint(partial / "store"));
     backup.bytes = size_of(partial);
     IOTCORE_TRY(write_manifest(partial, backup));
@@ -297,7 +304,7 @@ Status restore_backup(const fs::path& backup, const fs::path& data_dir) {
   remove_tree(partial);
   fs::create_directories(place.parent_path(), error);
   constexpr std::array<std::string_view, 1> kNotData = {kManifest};
-  Status copied = copy_tree(backup, partial, kNotData);
+  Status copied = copy_tree(backup, partial, kNotData, {});
   if (copied) {
     fs::remove(place, error);  // empty
     copied = move_into_place(partial, place);

@@ -123,6 +123,15 @@ class BackupTest(unittest.TestCase):
         self.assertFalse((second / "backups").exists())
         self.assertFalse((second / "server.json").exists())
 
+    def test_a_backup_holds_no_backups_wherever_they_lie(self):
+        self.server.stop()
+        self.server.settings = ["backup.dir=" + self.server.path("kept", "copies")]
+        self.server.start()
+        self.backup("one")
+        copies = self.backup("two").parent
+        self.assertEqual(sorted(os.listdir(copies)), ["one", "two"])
+        self.assertEqual(os.listdir(copies / "two" / "kept"), [])
+
     def test_restore_overwrites_nothing(self):
         backup = self.backup()
         refused = iotcore("restore", backup, "--data-dir", self.server.data_dir, check=False)
