@@ -149,6 +149,17 @@ Status add_parameter(json::object& to, std::string_view name, std::string value)
   return {};
 }
 
+// A queue's URL, or that of the service: a form that is posted elsewhere is somebody's message.
+bool is_sqs_path(std::string_view path) {
+  constexpr std::size_t kAccountDigits = 12;
+  if (path.empty() || path == "/") {
+    return true;
+  }
+  const std::string_view account = path.substr(1, path.find('/', 1) - 1);
+  return account.size() == kAccountDigits &&
+         account.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 bool has_form(const net::HttpRequest& request) {
   const std::string* type = request.headers.find("content-type");
   return type != nullptr && type->starts_with(kForm);
@@ -162,7 +173,8 @@ bool is_sqs_request(const net::HttpRequest& request) {
   }
   const std::string* target = request.headers.find("x-amz-target");
   return (target != nullptr && target->starts_with(kTarget)) ||
-         (has_form(request) && request.body.find("Action=") != std::string::npos);
+         (has_form(request) && is_sqs_path(net::split_target(request.target).path) &&
+          request.body.find("Action=") != std::string::npos);
 }
 
 Result<SqsRequest> parse_sqs_request(const net::HttpRequest& request) {

@@ -18,6 +18,7 @@ struct SqsRequest {
   std::string request_id;
 };
 
+// By its header X-Amz-Target, or a form with an Action at the path of a queue.
 bool is_sqs_request(const net::HttpRequest& request);
 Result<SqsRequest> parse_sqs_request(const net::HttpRequest& request);
 
