@@ -15,6 +15,8 @@
 namespace iotcore::registry {
 namespace {
 
+constexpr std::size_t kSweepMin = 64;
+
 tl::unexpected<Error> not_authenticated(const char* code, std::string message) {
   return fail(Error(Errc::kNotAuthorized, std::move(message)).with("code", code));
 }
@@ -301,7 +303,11 @@ Result<GrantReader::Compiled> GrantReader::compiled(const std::vector<std::strin
   Compiled made =
       policy::CompiledPolicies::compile(std::move(documents), options_.account.arn_prefix());
   const std::lock_guard lock(mutex_);
-  std::erase_if(compiled_, [](const auto& entry) { return entry.second.expired(); });
+  // Not each time: a fleet whose devices have policies of their own has as many entries as devices.
+  if (compiled_.size() >= sweep_at_) {
+    std::erase_if(compiled_, [](const auto& entry) { return entry.second.expired(); });
+    sweep_at_ = 2 * compiled_.size() + kSweepMin;
+  }
   compiled_[set] = made;
   return made;
 }

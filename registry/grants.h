@@ -125,6 +125,7 @@ class GrantReader {
   // By names and revisions: devices that have the same policies share one compiled form.
   std::mutex mutex_;
   std::unordered_map<std::string, std::weak_ptr<const policy::CompiledPolicies>> compiled_;
+  std::size_t sweep_at_ = 0;  // entries with which those that nobody uses any more are looked for
 };
 
 // What policies may ask about a device. `certificate` may be null; `thing` does not count over HTTPS.
