@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kThreads = 16;
 constexpr std::size_t kCachedMax = 10'000;
 constexpr std::chrono::seconds kCachedFor(300);
+constexpr std::size_t kForgetMin = 1000;
 constexpr std::string_view kNameHeader = "x-amz-customauthorizer-name";
 constexpr std::string_view kSignatureHeader = "x-amz-customauthorizer-signature";
 
@@ -161,9 +162,6 @@ Result<std::optional<std::string>> CustomAuthorizers::choose(const AuthorizerReq
   }
   if (domain_decides) {
     return std::optional<std::string>(domain->default_authorizer_name());
-  }
-  if (!request.may_use_default) {
-    return std::nullopt;
   }
   return authorizers_.default_name();
 }
@@ -319,29 +317,40 @@ void CustomAuthorizers::schedule(
 ) {
   {
     const std::lock_guard lock(mutex_);
-    due_.push({clock_.now() + after, device, std::move(asked)});
+    // A client that keeps connecting must not fill the memory with what was due for its connections of before.
+    if (due_.size() >= forget_at_) {
+      std::erase_if(due_, [](const auto& entry) { return entry.second.device.expired(); });
+      forget_at_ = 2 * due_.size() + kForgetMin;
+    }
+    due_.emplace(clock_.now() + after, Refresh{device, std::move(asked)});
   }
   wakeup_.notify_all();
 }
 
 std::optional<MonotonicTime> CustomAuthorizers::refresh_due() {
   while (true) {
-    Due next;
+    Refresh next;
     {
       const std::lock_guard lock(mutex_);
       if (due_.empty()) {
         return std::nullopt;
       }
-      if (due_.top().at > clock_.now()) {
-        return due_.top().at;
+      const auto first = due_.begin();
+      if (first->first > clock_.now()) {
+        return first->first;
       }
-      next = due_.top();
-      due_.pop();
+      next = std::move(first->second);
+      due_.erase(first);
     }
     if (!next.device.expired()) {
       pool_.post([this, next = std::move(next)] { refresh(next); });
     }
   }
+}
+
+std::size_t CustomAuthorizers::refreshes_waiting() {
+  const std::lock_guard lock(mutex_);
+  return due_.size();
 }
 
 Result<AuthorizerAnswer> CustomAuthorizers::ask_again(Asked asked) {
@@ -356,7 +365,7 @@ Result<AuthorizerAnswer> CustomAuthorizers::ask_again(Asked asked) {
   return ask(asked);
 }
 
-void CustomAuthorizers::refresh(const Due& due) {
+void CustomAuthorizers::refresh(const Refresh& due) {
   const std::shared_ptr<LiveDevice> device = due.device.lock();
   if (device == nullptr) {
     return;
@@ -392,7 +401,7 @@ void CustomAuthorizers::run() {
     const std::optional<MonotonicTime> next = refresh_due();
     lock.lock();
     const auto woken = [this, &next] {
-      return stopping_ || (!due_.empty() && (!next || due_.top().at < *next));
+      return stopping_ || (!due_.empty() && (!next || due_.begin()->first < *next));
     };
     if (next) {
       wakeup_.wait_until(lock, *next, woken);

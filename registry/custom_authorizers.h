@@ -15,10 +15,10 @@
 #include <chrono>
 #include <condition_variable>
 #include <future>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <queue>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -40,7 +40,6 @@ struct AuthorizerRequest {
   policy::Protocol protocol = policy::Protocol::kMqtt;
   bool persistent_connect = false;
   bool has_will = false;
-  bool may_use_default = true;  // no other credentials came
 };
 
 // Whom an authorizer has let in, with the rights that it gave.
@@ -85,6 +84,8 @@ class CustomAuthorizers {
 
   // Renews what is due; returns when to look again. By the thread of this class, and by tests.
   std::optional<MonotonicTime> refresh_due();
+  // Renewals that wait for their time, of connections that have gone lately, too.
+  std::size_t refreshes_waiting();
 
  private:
   struct Asked {
@@ -95,12 +96,9 @@ class CustomAuthorizers {
     std::string digest;          // of everything but the connection's own id
   };
 
-  struct Due {
-    MonotonicTime at;
+  struct Refresh {
     std::weak_ptr<LiveDevice> device;
     Asked asked;
-
-    bool operator<(const Due& other) const { return at > other.at; }
   };
 
   struct Cached {
@@ -128,7 +126,7 @@ class CustomAuthorizers {
       std::chrono::seconds how_long
   );
   void schedule(const std::shared_ptr<LiveDevice>& device, Asked asked, std::chrono::seconds after);
-  void refresh(const Due& due);
+  void refresh(const Refresh& due);
   void run();
 
   Authorizers& authorizers_;
@@ -145,7 +143,8 @@ class CustomAuthorizers {
   std::mutex mutex_;  // and what follows
   std::condition_variable wakeup_;
   bool stopping_ = false;
-  std::priority_queue<Due> due_;
+  std::multimap<MonotonicTime, Refresh> due_;
+  std::size_t forget_at_ = 0;  // entries with which those of devices that have gone are looked for
   std::unordered_map<std::string, Cached> http_cache_;  // by digest of the question
   std::unordered_map<std::string, std::shared_future<Result<AuthorizerAnswer>>> in_flight_;
 

@@ -188,6 +188,21 @@ TEST_CASE("a refresh asks the authorizer as it is by then") {
   }
 }
 
+TEST_CASE("what was due for connections that have gone is forgotten") {
+  CustomFixture f;
+  f.set_answer(CustomFixture::answer_of("*", R"(,"refreshAfterInSeconds":86400)"));
+  const auto stays = f.by_mqtt();
+  REQUIRE(stays);
+  for (int i = 0; i < 5000; ++i) {
+    REQUIRE(f.by_mqtt());
+  }
+  CHECK(f.authorizers.refreshes_waiting() < 2500);
+  CHECK(f.authorizers.refreshes_waiting() >= 1);
+  const std::size_t calls = f.calls();
+  f.pass(86'400s);
+  CHECK(CustomFixture::soon([&] { return f.calls() == calls + 1; }));
+}
+
 TEST_CASE("equal requests over HTTP are answered from memory until the authorizer changes") {
   CustomFixture f;
   REQUIRE(f.by_http());
