@@ -192,9 +192,16 @@ Result<api::DeleteAuthorizerResponse> Authorizers::remove(
     for (const bool oldest_first : {true, false}) {
       batch.erase(keys::kPrincipals, age_key(oldest_first, found.record.created_ms(), name));
     }
-    IOTCORE_ASSIGN(const auto chosen, default_name());
-    if (chosen == name) {
-      batch.erase(keys::kPrincipals, keys::default_authorizer());
+    // As it is now: nobody makes it the default meanwhile.
+    const auto default_key = keys::default_authorizer();
+    IOTCORE_ASSIGN(const auto chosen, store_.get(keys::kPrincipals, default_key));
+    if (chosen) {
+      batch.expect_revision(keys::kPrincipals, default_key, chosen->revision);
+    } else {
+      batch.expect_absent(keys::kPrincipals, default_key);
+    }
+    if (chosen && chosen->value == name) {
+      batch.erase(keys::kPrincipals, default_key);
     }
     return commit(store_, std::move(batch));
   };

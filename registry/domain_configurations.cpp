@@ -104,10 +104,26 @@ std::string DomainConfigurations::arn(
   return options_.account.arn(tagged_as(name, record));
 }
 
+Status DomainConfigurations::check_count() {
+  IOTCORE_ASSIGN(
+      const std::vector<store::Entry> rows,
+      store_.scan(keys::kPrincipals, keys::domain_configurations(), {}, kDomainConfigurationsMax)
+  );
+  if (rows.size() >= kDomainConfigurationsMax) {
+    return fail(
+        Errc::kLimitExceeded,
+        "At most " + std::to_string(kDomainConfigurationsMax) + " domain configurations"
+    );
+  }
+  return {};
+}
+
 Result<api::CreateDomainConfigurationResponse> DomainConfigurations::create(
     const api::CreateDomainConfigurationRequest& request
 ) {
   const std::string& name = request.domain_configuration_name();
+  const std::lock_guard one_at_a_time(creating_);
+  IOTCORE_TRY(check_count());
   record::DomainConfiguration record;
   if (request.has_domain_name()) {
     record.set_domain_name(lower_host(request.domain_name()));
@@ -279,6 +295,9 @@ Result<api::DeleteDomainConfigurationResponse> DomainConfigurations::remove(
     const api::DeleteDomainConfigurationRequest& request
 ) {
   const std::string& name = request.domain_configuration_name();
+  if (is_managed(name)) {
+    return fail(Errc::kInvalidRequest, name + " is AWS's own and cannot be deleted");
+  }
   const auto attempt = [&]() -> Status {
     const auto key = keys::domain_configuration(name);
     IOTCORE_ASSIGN(

@@ -7,6 +7,7 @@
 #include "registry/options.h"
 #include "registry/rows.h"
 
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,7 +23,7 @@ class DomainConfigurations {
   )
       : store_(store), clock_(clock), options_(options), table_(table) {}
 
-  // kAlreadyExists for a name, kInvalidRequest for a host that another one has.
+  // kAlreadyExists for a name, kInvalidRequest for a host that another one has, kLimitExceeded beyond kDomainConfigurationsMax.
   Result<api::CreateDomainConfigurationResponse> create(
       const api::CreateDomainConfigurationRequest& request
   );
@@ -33,7 +34,7 @@ class DomainConfigurations {
   Result<api::UpdateDomainConfigurationResponse> update(
       const api::UpdateDomainConfigurationRequest& request
   );
-  // kInvalidRequest while ENABLED.
+  // kInvalidRequest while ENABLED, and for AWS's own.
   Result<api::DeleteDomainConfigurationResponse> remove(
       const api::DeleteDomainConfigurationRequest& request
   );
@@ -43,6 +44,7 @@ class DomainConfigurations {
   );
 
  private:
+  Status check_count();
   std::string arn(std::string_view name, const record::DomainConfiguration& record) const;
   api::DescribeDomainConfigurationResponse describe_managed(std::string_view name) const;
 
@@ -50,6 +52,7 @@ class DomainConfigurations {
   const Clock& clock_;
   const Options& options_;
   DomainTable& table_;
+  std::mutex creating_;  // one at a time, from the look at the others' hosts until they see its own
 };
 
 }  // namespace iotcore::registry

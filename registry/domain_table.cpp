@@ -10,8 +10,6 @@
 namespace iotcore::registry {
 namespace {
 
-// More configurations are not looked at.
-constexpr std::size_t kConfigurationsMax = 10'000;
 constexpr std::string_view kDefault = "DEFAULT";
 
 struct Pair {
@@ -94,7 +92,7 @@ DomainTable::DomainTable(store::Store& store, Executor& pool)
 void DomainTable::reload() {
   const std::lock_guard one_at_a_time(reloading_);
   const auto rows =
-      store_.scan(keys::kPrincipals, keys::domain_configurations(), {}, kConfigurationsMax);
+      store_.scan(keys::kPrincipals, keys::domain_configurations(), {}, kDomainConfigurationsMax);
   if (!rows) {
     log(LogLevel::kError, "domain_configurations.unreadable", {{"why", rows.error().message()}});
     return;

@@ -28,6 +28,9 @@ Status check_domain_protocols(
     std::string_view authentication_type, std::string_view application_protocol
 );
 
+// How many there can be: they are few, and all of them are read when one changes.
+inline constexpr std::size_t kDomainConfigurationsMax = 10'000;
+
 // The domain configurations that have a host of their own, in memory and current: asked in every handshake. Thread-safe.
 class DomainTable {
  public:

@@ -1,8 +1,16 @@
 #include "registry/domain_table.h"
 
+#include "base/thread_pool.h"
+#include "registry/domain_configurations.h"
+#include "registry/keys.h"
+#include "registry/rows.h"
 #include "tests/unit/registry/fixture.h"
 
 #include <catch2/catch.hpp>
+
+#include <array>
+#include <atomic>
+#include <thread>
 
 namespace iotcore::registry {
 namespace {
@@ -56,6 +64,53 @@ TEST_CASE("a host has what its configuration says, in any case of letters, from 
   const auto refused = domains.admit("field.example.com", Entrance::kMqtt);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().details().front().second == "DOMAIN_CONFIGURATION_DISABLED");
+}
+
+TEST_CASE("one host has one configuration, however many are made at once") {
+  const ManualClock clock(from_epoch_ms(1'700'000'000'000));
+  const Options options;
+  store::MemoryStore store;
+  auto pool = std::make_unique<ThreadPool>("test", 1);
+  DomainTable table(store, *pool);
+  DomainConfigurations configurations(store, clock, options, table);
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<int> made = 0;
+    std::array<std::thread, 2> threads;
+    for (std::size_t i = 0; i < threads.size(); ++i) {
+      threads[i] = std::thread([&configurations, &made, round, i] {
+        api::CreateDomainConfigurationRequest create;
+        create.set_domain_configuration_name("c" + std::to_string(round) + "-" + std::to_string(i));
+        create.set_domain_name("h" + std::to_string(round) + ".example.com");
+        made += configurations.create(create).has_value() ? 1 : 0;
+      });
+    }
+    for (std::thread& thread : threads) {
+      thread.join();
+    }
+    CHECK(made == 1);
+  }
+  pool.reset();  // before the table, which it tells of changes
+}
+
+TEST_CASE("configurations of domains are bounded, and AWS's own stay") {
+  Fixture f;
+  store::Batch batch;
+  for (std::size_t i = 0; i + 1 < kDomainConfigurationsMax; ++i) {
+    batch.put(
+        keys::kPrincipals,
+        keys::domain_configuration("d" + std::to_string(i)),
+        to_row(record::DomainConfiguration())
+    );
+  }
+  REQUIRE(f.store.commit_wait(std::move(batch)));
+  api::CreateDomainConfigurationRequest create;
+  create.set_domain_configuration_name("last");
+  CHECK(f.registry.domain_configurations().create(create));
+  create.set_domain_configuration_name("beyond");
+  CHECK(f.registry.domain_configurations().create(create).error().code() == Errc::kLimitExceeded);
+  api::DeleteDomainConfigurationRequest remove;
+  remove.set_domain_configuration_name("iot:Data-ATS");
+  CHECK(f.registry.domain_configurations().remove(remove).error().code() == Errc::kInvalidRequest);
 }
 
 TEST_CASE("AWS's own configurations stand behind the others, and pages hold what was asked for") {
