@@ -140,6 +140,38 @@ struct Program {
   Descriptor out;
 };
 
+// What a program gets of the server's: all but the passphrase, which opens everything that the server keeps.
+std::vector<char*> environment_of_programs() {
+  std::vector<char*> out;
+  for (char** each = environ; *each != nullptr; ++each) {
+    if (!std::string_view(*each).starts_with("IOTCORE_PASSPHRASE=")) {
+      out.push_back(*each);
+    }
+  }
+  out.push_back(nullptr);
+  return out;
+}
+
+// How a program starts: the server blocks signals and ignores SIGPIPE, which children would inherit.
+struct SpawnAttributes {
+  SpawnAttributes() {
+    ::posix_spawnattr_init(&value);
+    sigset_t signals;
+    sigemptyset(&signals);
+    ::posix_spawnattr_setsigmask(&value, &signals);
+    sigaddset(&signals, SIGPIPE);
+    ::posix_spawnattr_setsigdefault(&value, &signals);
+    ::posix_spawnattr_setflags(&value, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  }
+
+  ~SpawnAttributes() { ::posix_spawnattr_destroy(&value); }
+
+  SpawnAttributes(const SpawnAttributes&) = delete;
+  SpawnAttributes& operator=(const SpawnAttributes&) = delete;
+
+  posix_spawnattr_t value;
+};
+
 Status start(Program& program, const std::string& command) {
   std::istringstream words(command);
   std::vector<std::string> texts;
@@ -167,8 +199,15 @@ Status start(Program& program, const std::string& command) {
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_adddup2(&actions, child_in.fd, STDIN_FILENO);
   ::posix_spawn_file_actions_adddup2(&actions, child_out.fd, STDOUT_FILENO);
-  const int error =
-      ::posix_spawn(&program.pid, arguments.front(), &actions, nullptr, arguments.data(), environ);
+  const SpawnAttributes attributes;
+  const int error = ::posix_spawn(
+      &program.pid,
+      arguments.front(),
+      &actions,
+      &attributes.value,
+      arguments.data(),
+      environment_of_programs().data()
+  );
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
     program.pid = -1;
