@@ -53,7 +53,7 @@ class CallAudit {
   virtual void record(const CallRecordView& call) = 0;
 };
 
-// The ARNs that the request is about; "*" if none.
+// The ARNs that the request is about; "*" if it names none.
 std::vector<std::string> resources_of(
     const Operation& operation,
     const google::protobuf::Message& request,

@@ -39,23 +39,27 @@ def sign(server, method, target, key, secret, body=b"", headers=None, service="i
     return headers
 
 
+def administrator(server):
+    with open(server.path("credentials")) as file:
+        text = file.read()
+    return [text.split(name + " = ")[1].split()[0] for name in ("aws_access_key_id", "aws_secret_access_key")]
+
+
 class Access(Refusals, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.server = Server()
         cls.iot = cls.server.api(tls=True)
-        with open(cls.server.path("credentials")) as file:
-            text = file.read()
-        cls.key = text.split("aws_access_key_id = ")[1].split()[0]
-        cls.secret = text.split("aws_secret_access_key = ")[1].split()[0]
+        cls.key, cls.secret = administrator(cls.server)
 
     @classmethod
     def tearDownClass(cls):
         cls.server.close()
 
-    def call(self, method, target, body=b"", headers=None):
-        context = ssl.create_default_context(cafile=self.server.ca)
-        connection = http.client.HTTPSConnection("localhost", self.server.port("https"), context=context, timeout=20)
+    def call(self, method, target, body=b"", headers=None, server=None):
+        server = server or self.server
+        context = ssl.create_default_context(cafile=server.ca)
+        connection = http.client.HTTPSConnection("localhost", server.port("https"), context=context, timeout=20)
         connection.request(method, target, body, headers or {})
         response = connection.getresponse()
         text = response.read()
@@ -98,6 +102,23 @@ class Access(Refusals, unittest.TestCase):
         self.refused("AccessDeniedException", 403, client.describe_thing, thingName="pump-1")
         status, error, _ = self.signed("POST", "/_iotcore/access-keys", {"userName": "x"}, nobody["accessKeyId"], nobody["secretAccessKey"])
         self.assertEqual((status, error), (403, "AccessDeniedException"))
+
+    def test_what_is_named_in_the_body_is_the_policies_to_allow(self):
+        for group in ("crew", "staff"):
+            self.iot.create_thing_group(thingGroupName=group)
+        self.iot.create_thing(thingName="body-1")
+        self.iot.create_policy(policyName="crew", policyDocument=policy(
+            ("Allow", ["iot:AddThingToThingGroup", "iot:UpdateThingGroupsForThing"], [ARN + "thing/body-*", ARN + "thinggroup/*"]),
+            ("Allow", "iot:TagResource", "*"), ("Deny", "iot:*", ARN + "thinggroup/staff")))
+        client = self.client(self.create_key("crew", policyNames=["crew"]))
+        client.add_thing_to_thing_group(thingGroupName="crew", thingName="body-1")
+        client.tag_resource(resourceArn=ARN + "thinggroup/crew", tags=[{"Key": "k", "Value": "v"}])
+        for refused in (lambda **_: client.add_thing_to_thing_group(thingGroupName="staff", thingName="body-1"),
+                        lambda **_: client.add_thing_to_thing_group(thingGroupArn=ARN + "thinggroup/staff", thingName="body-1"),
+                        lambda **_: client.add_thing_to_thing_group(thingGroupName="crew", thingName="other"),
+                        lambda **_: client.update_thing_groups_for_thing(thingName="body-1", thingGroupsToAdd=["staff"]),
+                        lambda **_: client.tag_resource(resourceArn=ARN + "thinggroup/staff", tags=[{"Key": "k", "Value": "v"}])):
+            self.refused("AccessDeniedException", 403, refused)
 
     def test_keys_are_rotated_put_aside_and_revoked(self):
         old = self.create_key("worker", role="ADMINISTRATOR")
@@ -161,6 +182,13 @@ class Access(Refusals, unittest.TestCase):
         self.assertEqual(self.signed("GET", "/things", secret="x" * 40)[:2], (403, "InvalidSignatureException"))
         self.assertEqual(self.call("GET", "/things")[:2], (403, "MissingAuthenticationTokenException"))
         self.assertEqual(self.call("GET", "/things", headers={"Authorization": "AWS4-HMAC-SHA256 Credential=x"})[:2], (400, "IncompleteSignatureException"))
+
+    def test_g71_signatures_are_for_the_region_of_a_server_that_is_not_for_development(self):
+        server = Server(dev=False, settings=["aws.region=eu-north-1"])
+        self.addCleanup(server.close)
+        for region, answer in (("eu-north-1", (200, None)), ("us-east-1", (403, "InvalidSignatureException"))):
+            headers = sign(server, "GET", "/things", *administrator(server), region=region)
+            self.assertEqual(self.call("GET", "/things", headers=headers, server=server)[:2], answer, region)
 
     def test_payloads_that_are_not_signed_are_refused_clearly(self):
         for form in ("UNSIGNED-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"):

@@ -1,10 +1,15 @@
 #include "gateway/operations.h"
 
 #include "base/json.h"
+#include "gateway/call_control.h"
 #include "gateway/transcode.h"
+#include "proto/api/account.pb.h"
 #include "proto/api/data.pb.h"
+#include "proto/api/imports.pb.h"
 #include "proto/api/policies.pb.h"
+#include "proto/api/provisioning.pb.h"
 #include "proto/api/rules.pb.h"
+#include "proto/api/thing_groups.pb.h"
 #include "proto/api/things.pb.h"
 #include "tests/unit/gateway/samples.h"
 
@@ -154,6 +159,32 @@ TEST_CASE_METHOD(Fixture, "what has no handler or no route says so") {
   CHECK(response->status == 404);
   CHECK(header("x-amzn-ErrorType") == "UnknownOperationException");
   CHECK(header("x-amzn-RequestId").size() == 36);
+}
+
+TEST_CASE("a request is about the resources that it names, by name, by ARN or in lists") {
+  const auto of = [](std::string_view name, const google::protobuf::Message& request) {
+    return resources_of(*api_table().find(api::IOT, name), request, "arn:");
+  };
+  using Names = std::vector<std::string>;
+  api::AddThingToThingGroupRequest add;
+  add.set_thing_group_name("g");
+  add.set_thing_arn("arn:thing/t");
+  CHECK(of("AddThingToThingGroup", add) == Names{"arn:thinggroup/g", "arn:thing/t"});
+  api::UpdateThingGroupsForThingRequest update;
+  update.set_thing_name("t");
+  update.add_thing_groups_to_add("a");
+  update.add_thing_groups_to_add("b");
+  update.add_thing_groups_to_remove("c");
+  CHECK(
+      of("UpdateThingGroupsForThing", update) ==
+      Names{"arn:thing/t", "arn:thinggroup/a", "arn:thinggroup/b", "arn:thinggroup/c"}
+  );
+  api::TagResourceRequest tag;
+  tag.set_resource_arn("arn:policy/p");
+  CHECK(of("TagResource", tag) == Names{"arn:policy/p"});
+  CHECK(of("RegisterThing", api::RegisterThingRequest()) == Names{"*"});
+  CHECK(of("ImportThings", api::ImportThingsRequest()) == Names{"*"});
+  CHECK(of("UpdateThingGroupsForThing", api::UpdateThingGroupsForThingRequest()) == Names{"*"});
 }
 
 TEST_CASE("errors are spelled as the operation models them") {
