@@ -52,6 +52,8 @@
 //   m created_ms alias         empty: role aliases, oldest first
 //   M ~created_ms alias        empty: role aliases, newest first
 //   n domain configuration     record.DomainConfiguration
+//   t template                 record.ProvisioningTemplate
+//   T template ca              empty: CA certificates that name the template
 //   p policy                   record.Policy
 //   o created_ms policy        empty: policies, oldest first
 //   O ~created_ms policy       empty: policies, newest first
@@ -276,6 +278,18 @@ inline Key domain_configurations() {
 
 inline Key domain_configuration(std::string_view name) {
   return Key('n').text(name);
+}
+
+inline Key provisioning_templates() {
+  return Key('t');
+}
+
+inline Key provisioning_template(std::string_view name) {
+  return Key('t').text(name);
+}
+
+inline Key cas_of_template(std::string_view name) {
+  return Key('T').text(name);
 }
 
 inline Key registration_code() {

@@ -1,9 +1,9 @@
 #include "registry/provisioning_templates.h"
 
+#include "registry/keys.h"
 #include "registry/list_token.h"
 #include "registry/page.h"
 #include "registry/provisioning/template.h"
-#include "registry/provisioning_keys.h"
 #include "registry/tags.h"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 #include "registry/tags.h"
 
+#include "registry/keys.h"
 #include "registry/page.h"
-#include "registry/provisioning_keys.h"
 
 #include <set>
 

@@ -54,7 +54,7 @@ Status update_properties(
     record::ThingGroup& group, const api::ThingGroupProperties& given, const Limits& limits
 );
 bool same_properties(const api::ThingGroupProperties& a, const api::ThingGroupProperties& b);
-// Everything that a group has, except its tags and children: its row, its place among the others, its things, its policies.
+// Everything that a group has: its row, its place among the others, its things, its policies, its tags. It has no children.
 Status erase_group(store::Store& store, store::Batch& batch, const NamedGroup& group);
 // THING_GROUP.
 Status add_group_event(

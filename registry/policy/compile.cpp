@@ -329,20 +329,6 @@ Decision BoundPolicies::decide(Action action, std::string_view name) const {
   return {};
 }
 
-Decision BoundPolicies::decide(Action action, std::string_view name, std::string_view also) const {
-  const ResourceKind kind = action_info(action).resource;
-  const CompiledPolicies::Program& program = *policies_->program_;
-  for (const std::uint16_t i : program.by_action[static_cast<std::size_t>(action)]) {
-    if (statement_matches(i, [&](const auto& p, const auto& statement, const auto& values) {
-          return name_matches(p, statement, kind, name, values) ||
-                 name_matches(p, statement, kind, also, values);
-        })) {
-      return program.statements[i].decision();
-    }
-  }
-  return {};
-}
-
 Decision BoundPolicies::decide(std::string_view action, std::span<const std::string_view> resources)
     const {
   const CompiledPolicies::Program& program = *policies_->program_;

@@ -29,9 +29,6 @@ class BoundPolicies {
 
   // `name`: topic, filter, client id, thing …: what follows "topic/" in the ARN.
   Decision decide(Action action, std::string_view name) const;
-  // One check of two resources: any may allow, any may deny (a delivery over a shared
-  // subscription).
-  Decision decide(Action action, std::string_view name, std::string_view also) const;
   // Of any action and whole ARNs.
   Decision decide(std::string_view action, std::span<const std::string_view> resources) const;
 
