@@ -57,6 +57,22 @@ bool is_iam_name(std::string_view name) {
   });
 }
 
+namespace {
+
+// A role's name, which may stand behind a path: "service-role/NAME".
+bool is_role_name(std::string_view name) {
+  constexpr std::size_t kPathMax = 512;
+  const std::size_t slash = name.rfind('/');
+  if (slash == std::string_view::npos) {
+    return is_iam_name(name);
+  }
+  const std::string_view path = name.substr(0, slash);
+  return !path.empty() && path.size() <= kPathMax && is_iam_name(name.substr(slash + 1)) &&
+         std::all_of(path.begin(), path.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+}
+
+}  // namespace
+
 Result<Principal> parse_principal(const Account& account, std::string_view text) {
   if (is_cognito_identity(text)) {
     return Principal{Principal::Kind::kCognito, std::string(text)};
@@ -67,7 +83,7 @@ Result<Principal> parse_principal(const Account& account, std::string_view text)
     if (resource.substr(0, kUser.size()) == kUser && is_iam_name(resource.substr(kUser.size()))) {
       return Principal{Principal::Kind::kUser, std::string(resource)};
     }
-    if (resource.substr(0, kRole.size()) == kRole && is_iam_name(resource.substr(kRole.size()))) {
+    if (resource.substr(0, kRole.size()) == kRole && is_role_name(resource.substr(kRole.size()))) {
       return Principal{Principal::Kind::kRole, std::string(resource)};
     }
   }

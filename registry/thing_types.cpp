@@ -261,8 +261,8 @@ Status ThingTypes::try_remove(const api::DeleteThingTypeRequest& request) {
 }
 
 Result<api::ListThingTypesResponse> ThingTypes::list(const api::ListThingTypesRequest& request) {
-  const auto prefix = request.has_thing_type_name() ? keys::thing_type(request.thing_type_name())
-                                                    : keys::thing_types();
+  // On AWS the name is the front of the names that are wanted.
+  const auto prefix = keys::thing_types().rest(request.thing_type_name());
   IOTCORE_ASSIGN(
       PageRequest page,
       PageRequest::make(

@@ -23,6 +23,7 @@ class ThingTypes {
   Result<api::DeprecateThingTypeResponse> deprecate(const api::DeprecateThingTypeRequest& request);
   // Only a type that no thing has and that has been deprecated for Limits::type_deletion_wait.
   Result<api::DeleteThingTypeResponse> remove(const api::DeleteThingTypeRequest& request);
+  // Of those whose names begin as the request says.
   Result<api::ListThingTypesResponse> list(const api::ListThingTypesRequest& request);
 
  private:

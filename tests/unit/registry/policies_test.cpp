@@ -210,5 +210,21 @@ TEST_CASE("a reset empties the account") {
   }
 }
 
+TEST_CASE("roles may stand behind a path, users not") {
+  const Account account;
+  const std::string iam = "arn:aws:iam::000000000000:";
+  for (const char* role : {"role/r", "role/service-role/r", "role/a/b/r"}) {
+    INFO(role);
+    const auto principal = parse_principal(account, iam + role);
+    REQUIRE(principal);
+    CHECK(principal->kind == Principal::Kind::kRole);
+    CHECK(principal_text(account, principal->resource) == iam + role);
+  }
+  for (const char* wrong : {"role/", "role//r", "role/a/", "role/a b/r", "user/a/b"}) {
+    INFO(wrong);
+    CHECK_FALSE(parse_principal(account, iam + wrong));
+  }
+}
+
 }  // namespace
 }  // namespace iotcore::registry
