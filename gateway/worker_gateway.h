@@ -20,7 +20,8 @@ class MqttConnection;
 
 // Of one worker, summed when scraped.
 struct WorkerCounters {
-  static constexpr std::size_t kCloseReasons = 15;
+  static constexpr std::size_t kCloseReasons =
+      static_cast<std::size_t>(broker::CloseReason::kConnectTimeout) + 1;
 
   explicit WorkerCounters(Metrics& metrics);
 
@@ -61,7 +62,6 @@ class WorkerGateway {
   }
 
   void listen(const Face& face, net::UniqueFd socket);
-  void stop_listening();
   // Takes a fresh connection, or refuses it by closing: at a limit, or where only proxies may come.
   void accept(const Face& face, net::UniqueFd fd, net::PeerAddress peer);
 
