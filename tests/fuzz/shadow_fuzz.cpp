@@ -50,10 +50,12 @@ void fuzz_update(std::string_view payload) {
       parsed_json(shadow::document::error_body(applied.error(), parsed.client_token));
       continue;
     }
-    IOTCORE_CHECK(parsed_json(applied->accepted).at("state") == sent.at("state"));
+    // As text: 0E999 is read as a number that equals nothing, itself neither.
+    IOTCORE_CHECK(to_json(parsed_json(applied->accepted).at("state")) == to_json(sent.at("state")));
     const json::value documents = parsed_json(applied->documents);
     IOTCORE_CHECK(
-        documents.at("current").at("state") == parsed_json(applied->document.state_json())
+        to_json(documents.at("current").at("state")) ==
+        to_json(parsed_json(applied->document.state_json()))
     );
     if (applied->delta) {
       parsed_json(*applied->delta);
