@@ -185,7 +185,10 @@ PostgresResult<void> PostgresSink::write(
     }
     writes_.begin();
     auto added = add_writes(record, writes_);
-    if (added) {
+    if (added && writes_.has_zero()) {
+      outcomes[i] = Outcome::permanent("a text has the character U+0000, which PostgreSQL refuses");
+      settled_[i] = true;
+    } else if (added) {
       writes_.end(i);
     } else if (added.error().is_temporary()) {
       return added;

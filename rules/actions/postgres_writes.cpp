@@ -86,6 +86,7 @@ void PostgresWrites::clear() {
 }
 
 void PostgresWrites::begin() {
+  has_zero_ = false;
   writes_.resize(writes_begin_);
   statements_.resize(statements_begin_);
   rows_.resize(rows_begin_);
@@ -110,6 +111,7 @@ void PostgresWrites::append_value(std::optional<std::string_view> value) {
     rows_ += '\t';
   }
   if (value) {
+    has_zero_ = has_zero_ || value->find('\0') != std::string_view::npos;
     append_copy_text(rows_, *value);
   } else {
     rows_ += kNull;
@@ -124,6 +126,9 @@ void PostgresWrites::add_row(PostgresShapeRef shape) {
 }
 
 void PostgresWrites::add_statement(PostgresStatement statement) {
+  has_zero_ = has_zero_ || std::ranges::any_of(statement.values, [](const PostgresValue& value) {
+                return value && value->find('\0') != std::string::npos;
+              });
   writes_.push_back({nullptr, statements_.size(), statements_.size() + 1});
   statements_.push_back(std::move(statement));
 }

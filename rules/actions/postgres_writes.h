@@ -68,6 +68,9 @@ class PostgresWrites {
 
   void add_statement(PostgresStatement statement);
 
+  // Of the record under way: a text has the character U+0000, which PostgreSQL cannot hold, and at which libpq would end it.
+  bool has_zero() const { return has_zero_; }
+
   std::span<const Item> items() const { return items_; }
 
   std::span<const Write> writes_of(const Item& item) const {
@@ -102,6 +105,7 @@ class PostgresWrites {
   std::size_t writes_begin_ = 0;
   std::size_t statements_begin_ = 0;
   std::size_t rows_begin_ = 0;
+  bool has_zero_ = false;
 };
 
 // What stands behind a backslash in COPY's text, as it was: 'n' is a line's end.

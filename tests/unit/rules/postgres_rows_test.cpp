@@ -174,6 +174,20 @@ TEST_CASE("rows: the short way gives what the long way gives, and is taken for w
   CHECK(quick_ones > columns.size() * values.size() / 2);
 }
 
+TEST_CASE("rows: a text that PostgreSQL would end at its zero is noticed, of each record by itself"
+) {
+  PostgresWrites writes;
+  const std::string zero("a\0b", 3);
+  writes.begin();
+  writes.append_value(zero);
+  CHECK(writes.has_zero());
+  writes.begin();
+  writes.append_value("a");
+  CHECK_FALSE(writes.has_zero());
+  writes.add_statement({"SELECT $1, $2", {std::nullopt, zero}});
+  CHECK(writes.has_zero());
+}
+
 TEST_CASE("rows: the short way is for results of the same members, whole ones too") {
   QuickRows quick;
   PostgresWrites writes;
