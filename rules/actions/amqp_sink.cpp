@@ -233,10 +233,12 @@ Status AmqpSink::publish_all(Batch& batch) {
 }
 
 void AmqpSink::confirm(Batch& batch, std::uint64_t tag, bool multiple, bool taken) {
-  const std::uint64_t from = multiple ? first_tag_ : tag;
-  for (std::uint64_t each = from; each <= tag; ++each) {
-    if (each < first_tag_ || each - first_tag_ >= batch.confirmed.size() ||
-        batch.confirmed[each - first_tag_]) {
+  // 0 with `multiple`: all of them. What the broker says beyond our tags means nothing.
+  const std::uint64_t from = multiple ? first_tag_ : std::max(tag, first_tag_);
+  const std::uint64_t last = first_tag_ + batch.confirmed.size() - 1;
+  const std::uint64_t to = multiple && tag == 0 ? last : std::min(tag, last);
+  for (std::uint64_t each = from; each <= to; ++each) {
+    if (batch.confirmed[each - first_tag_]) {
       continue;
     }
     batch.confirmed[each - first_tag_] = true;
