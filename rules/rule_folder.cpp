@@ -3,17 +3,12 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "rules/rule_check.h"
+#include "rules/rule_file_values.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 namespace iotcore::rules {
-namespace {
-
-constexpr std::size_t kFileBytesMax = 4U << 20;
-
-}  // namespace
 
 RuleFolder::RuleFolder(
     std::filesystem::path folder, RuleCatalog& catalog, SinkEnvironment environment
@@ -25,7 +20,7 @@ RuleFolder::~RuleFolder() {
 }
 
 void RuleFolder::scan() {
-  std::set<std::string> present;
+  std::map<std::string, Stamp> present;
   std::vector<std::string> changed;
   bool any_gone = false;
   std::error_code error;
@@ -33,7 +28,9 @@ void RuleFolder::scan() {
   if (error && error != std::errc::no_such_file_or_directory) {
     return;  // not readable now says nothing about the files in it
   }
-  for (const auto& entry : entries) {
+  error.clear();
+  for (; entries != std::filesystem::directory_iterator(); entries.increment(error)) {
+    const std::filesystem::directory_entry& entry = *entries;
     const std::string name = entry.path().filename().string();
     std::error_code gone;
     const Stamp stamp = {entry.last_write_time(gone), entry.file_size(gone)};
@@ -41,12 +38,19 @@ void RuleFolder::scan() {
     if (entry.path().extension() != ".sql" || name.starts_with('.') || gone) {
       continue;
     }
-    present.insert(name);
+    present.emplace(name, stamp);
+  }
+  if (error) {
+    return;  // the rest of them
+  }
+  {
     const std::lock_guard lock(mutex_);
-    const auto [file, is_new] = files_.try_emplace(name);
-    if (is_new || file->second.stamp != stamp) {
-      file->second.stamp = stamp;
-      changed.push_back(name);
+    for (const auto& [name, stamp] : present) {
+      const auto [file, is_new] = files_.try_emplace(name);
+      if (is_new || file->second.stamp != stamp) {
+        file->second.stamp = stamp;
+        changed.push_back(name);
+      }
     }
   }
   for (const std::string& file : catalog_.files()) {
@@ -109,7 +113,7 @@ void RuleFolder::apply_all(std::vector<std::string> names) {
 bool RuleFolder::apply(const std::string& name) {
   std::string errors;
   bool has_rules = false;
-  Result<std::string> text = read_file(folder_ / name, kFileBytesMax);
+  Result<std::string> text = read_file(folder_ / name, kRuleFileBytesMax);
   if (!text) {
     errors = text.error().message();
   } else {
