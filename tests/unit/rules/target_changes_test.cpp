@@ -177,5 +177,44 @@ TEST_CASE("Rules of AWS's actions are bound anew when targets that match their n
   CHECK(std::filesystem::exists(fixture.folder.path() / "sinks/objects/in/k"));
 }
 
+TEST_CASE("A republish that a target takes to another broker comes round to no rule here") {
+  Files fixture;
+  const auto topics_of = [&](const std::string& target) {
+    const CheckedFile checked = check_text(
+        target + "CREATE RULE round AS SELECT * FROM 'a/#' DO republish(topic = 'a/b');",
+        fixture.engine->environment(),
+        "round.sql"
+    );
+    REQUIRE(checked.errors.empty());
+    REQUIRE(checked.flows.size() == 1);
+    return checked.flows[0].topics;
+  };
+  CHECK(topics_of("") == std::vector<std::string>{"a/b"});
+  CHECK(topics_of("CREATE TARGET far AS mqtt(match = 'republish:a/*', url = 'mqtt://127.0.0.1:1');")
+            .empty());
+}
+
+TEST_CASE("A subscription that is away keeps no other notification waiting") {
+  Files fixture;
+  const std::string wrong = fixture.apply(
+      "sns.sql",
+      "CREATE TARGET post AS smtp(host = '127.0.0.1', port = 1, from = 'a@example.com');"
+      "CREATE TARGET alerts AS sns(match = 'arn:aws:sns:us-east-1:000000000000:alert*', mail = "
+      "'post', subscriptions = [{'protocol': 'email', 'endpoint': 'b@example.com'}]);"
+      "CREATE RULE tell AS SELECT v FROM 'in' "
+      "DO sns(targetArn = 'arn:aws:sns:us-east-1:000000000000:alert1', messageFormat = 'RAW');"
+  );
+  REQUIRE(wrong == "");
+  auto& watcher = fixture.connected("w");
+  fixture.subscribe(watcher, "$iotcore/sns/#");
+  auto& device = fixture.connected("d");
+  for (int v = 0; v < 3; ++v) {
+    fixture.publish(device, "in", "{\"v\":" + std::to_string(v) + "}", broker::Qos::kAtLeastOnce);
+    fixture.deliver();
+    CHECK(test::next_payload(watcher) == "{\"v\":" + std::to_string(v) + "}");
+  }
+  CHECK(fixture.waiting() == 3);
+}
+
 }  // namespace
 }  // namespace iotcore::rules
