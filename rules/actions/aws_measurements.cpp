@@ -68,20 +68,7 @@ constexpr AwsApi kTimestream = {
          .discovery = "Timestream_20181101.DescribeEndpoints"},
     .request_of = &request_of_measures};
 
-json::value property_value(std::string_view type, const std::string& text) {
-  if (type == "doubleValue") {
-    return to_number(text).value_or(0);
-  }
-  if (type == "integerValue") {
-    return to_whole_number(text).value_or(0);
-  }
-  if (type == "booleanValue") {
-    return text == "true";
-  }
-  return json::value(json::string(text));
-}
-
-json::object value_of(const Action::Fields& fields, std::size_t at) {
+json::object value_of(const Action::Fields& fields, std::size_t at, const PropertyValue& parsed) {
   json::object timestamp;
   timestamp["timeInSeconds"] = to_whole_number(fields[at + kTimeInSeconds]).value_or(0);
   if (!fields[at + kOffsetInNanos].empty()) {
@@ -89,8 +76,8 @@ json::object value_of(const Action::Fields& fields, std::size_t at) {
   }
   json::object value;
   value["value"] = json::object{
-      {fields[at + kValueType],
-       property_value(fields[at + kValueType], fields[at + kPropertyValue])}};
+      {parsed.type,
+       std::visit([](const auto& plain) { return json::value(plain); }, parsed.value)}};
   value["timestamp"] = std::move(timestamp);
   if (!fields[at + kQuality].empty()) {
     value["quality"] = fields[at + kQuality];
@@ -102,13 +89,11 @@ json::object value_of(const Action::Fields& fields, std::size_t at) {
 Result<net::HttpRequest> request_of_properties(const Record& record) {
   constexpr std::size_t kValuesMax = 10;
   const Action::Fields& fields = record.fields;
-  if (fields.empty() || fields.size() % kSiteWiseFieldCount != 0) {
-    return not_of_this_kind();
-  }
+  IOTCORE_ASSIGN(const std::vector<PropertyValue> parsed, property_values_of(record));
   json::array entries;
   json::array values;
   for (std::size_t at = 0; at < fields.size(); at += kSiteWiseFieldCount) {
-    values.push_back(value_of(fields, at));
+    values.push_back(value_of(fields, at, parsed[at / kSiteWiseFieldCount]));
     const std::size_t next = at + kSiteWiseFieldCount;
     const bool goes_on = next < fields.size() && values.size() < kValuesMax &&
                          fields[at + kAlias] == fields[next + kAlias] &&

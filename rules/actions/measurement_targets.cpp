@@ -23,38 +23,8 @@ namespace {
 constexpr std::int64_t kNsInMs = 1'000'000;
 constexpr std::string_view kPropertyTable = "property_values";
 
-struct Property {
-  std::string series;
-  std::int64_t time_ns = 0;
-  std::string quality;
-  std::string_view type;
-  std::string_view value;
-};
-
-Result<std::vector<Property>> properties_of(const Record& record) {
-  const Action::Fields& fields = record.fields;
-  if (fields.empty() || fields.size() % kSiteWiseFieldCount != 0) {
-    return fail(Errc::kInvalidRequest, "not a record of this kind");
-  }
-  std::vector<Property> all;
-  for (std::size_t at = 0; at < fields.size(); at += kSiteWiseFieldCount) {
-    IOTCORE_ASSIGN(
-        const std::int64_t seconds, series::to_nanoseconds(fields[at + kTimeInSeconds], "SECONDS")
-    );
-    Property& property = all.emplace_back();
-    property.series = fields[at + kAlias].empty()
-                          ? fields[at + kAssetId] + "/" + fields[at + kPropertyId]
-                          : fields[at + kAlias];
-    property.time_ns = seconds + to_whole_number(fields[at + kOffsetInNanos]).value_or(0);
-    property.quality = fields[at + kQuality];
-    property.type = fields[at + kValueType];
-    property.value = fields[at + kPropertyValue];
-  }
-  return all;
-}
-
-Action::Fields row_of_property(const Property& property) {
-  const std::string value(property.value);
+Action::Fields row_of_property(const PropertyValue& property) {
+  const std::string value(property.text);
   const auto only = [&](bool is_it) { return is_it ? value : std::string(); };
   return postgres_row(
       std::string(kPropertyTable),
@@ -62,7 +32,7 @@ Action::Fields row_of_property(const Property& property) {
       {"series", "time", "quality", "number", "text", "flag"},
       {property.series,
        postgres_time(property.time_ns / kNsInMs),
-       property.quality,
+       std::string(property.quality),
        only(property.type == "doubleValue" || property.type == "integerValue"),
        only(property.type == "stringValue"),
        only(property.type == "booleanValue")}
@@ -70,14 +40,14 @@ Action::Fields row_of_property(const Property& property) {
 }
 
 Result<PostgresForm> rows_of_properties(const Record& record) {
-  IOTCORE_ASSIGN(const std::vector<Property> properties, properties_of(record));
+  IOTCORE_ASSIGN(const std::vector<PropertyValue> properties, property_values_of(record));
   PostgresForm form;
   form.fields = row_of_property(properties.front());
   for (auto property = properties.begin() + 1; property != properties.end(); ++property) {
     form.more.push_back(row_of_property(*property));
   }
   form.series = PostgresSeries{"time", {}, ""};
-  for (const Property& property : properties) {
+  for (const PropertyValue& property : properties) {
     form.series->times_ms.push_back(property.time_ns / kNsInMs);
   }
   form.create = fmt::format(
@@ -94,24 +64,16 @@ class SiteWiseToInflux final : public InfluxSink {
 
  private:
   Result<InfluxLines> lines_of(const Record& record) override {
-    IOTCORE_ASSIGN(const std::vector<Property> properties, properties_of(record));
+    IOTCORE_ASSIGN(const std::vector<PropertyValue> properties, property_values_of(record));
     InfluxLines made{{}, {}, "ns", {}};
-    for (const Property& each : properties) {
+    for (const PropertyValue& each : properties) {
       InfluxPoint point;
       point.measurement = "properties";
-      point.tags = {{"series", each.series}, {"quality", each.quality}};
+      point.tags = {{"series", each.series}, {"quality", std::string(each.quality)}};
       point.time = each.time_ns;
       // One field for each type: InfluxDB takes no other type in a field that it knows.
-      json::value& field = point.fields[each.type];
-      if (each.type == "doubleValue") {
-        field = to_number(each.value).value_or(0);
-      } else if (each.type == "integerValue") {
-        field = to_whole_number(each.value).value_or(0);
-      } else if (each.type == "booleanValue") {
-        field = each.value == "true";
-      } else {
-        field = each.value;
-      }
+      point.fields[each.type] =
+          std::visit([](const auto& value) { return json::value(value); }, each.value);
       IOTCORE_TRY(append_line(made.lines, point));
     }
     return made;

@@ -324,44 +324,21 @@ constexpr ActionSpec kSiteWiseSpec = {
     .read_lists = read_entries,
     .check = check_site_wise};
 
-decltype(series::PointView::value) to_property_value(std::string_view type, std::string_view text) {
-  if (type == "doubleValue") {
-    return to_number(text).value_or(0);
-  }
-  if (type == "integerValue") {
-    return to_whole_number(text).value_or(0);
-  }
-  if (type == "booleanValue") {
-    return text == "true";
-  }
-  return text;
-}
-
 SqliteResult<void> write_properties(SqliteDatabase& database, const Record& record) {
-  const Action::Fields& fields = record.fields;
-  if (fields.empty() || fields.size() % kSiteWiseFieldCount != 0) {
-    return refuse_record("not a record of this kind");
+  const Result<std::vector<PropertyValue>> values = property_values_of(record);
+  if (!values) {
+    return refuse_record(values.error().message());
   }
-  for (std::size_t at = 0; at < fields.size(); at += kSiteWiseFieldCount) {
-    const Result<std::int64_t> seconds =
-        series::to_nanoseconds(fields[at + kTimeInSeconds], "SECONDS");
-    if (!seconds) {
-      return refuse_record(seconds.error().message());
-    }
-    const std::string name = fields[at + kAlias].empty()
-                                 ? fields[at + kAssetId] + "/" + fields[at + kPropertyId]
-                                 : fields[at + kAlias];
+  for (const PropertyValue& each : *values) {
     const std::string quality =
-        fields[at + kQuality].empty()
-            ? "{}"
-            : to_json(json::value(json::object{{"quality", fields[at + kQuality]}}));
+        each.quality.empty() ? "{}" : to_json(json::value(json::object{{"quality", each.quality}}));
     series::PointView point;
     point.database = "sitewise";
     point.table = "properties";
-    point.name = name;
-    point.time_ns = *seconds + to_whole_number(fields[at + kOffsetInNanos]).value_or(0);
+    point.name = each.series;
+    point.time_ns = each.time_ns;
     point.dimensions = quality;
-    point.value = to_property_value(fields[at + kValueType], fields[at + kPropertyValue]);
+    point.value = each.value;
     if (auto written = series::write_point(database, point); !written) {
       return written;
     }
@@ -439,6 +416,41 @@ constexpr AwsSinks kLocationSinks = {
     Location::kName, &field_of<kTracker>, &make_series_sink<&write_location>, &make_bound_location};
 
 }  // namespace
+
+Result<std::vector<PropertyValue>> property_values_of(const Record& record) {
+  const Action::Fields& fields = record.fields;
+  if (fields.empty() || fields.size() % kSiteWiseFieldCount != 0) {
+    return fail(Errc::kInvalidRequest, "not a record of this kind");
+  }
+  std::vector<PropertyValue> all;
+  for (std::size_t at = 0; at < fields.size(); at += kSiteWiseFieldCount) {
+    PropertyValue& made = all.emplace_back();
+    made.series = fields[at + kAlias].empty()
+                      ? fields[at + kAssetId] + "/" + fields[at + kPropertyId]
+                      : fields[at + kAlias];
+    IOTCORE_ASSIGN(
+        const std::int64_t seconds_ns,
+        series::to_nanoseconds(fields[at + kTimeInSeconds], "SECONDS")
+    );
+    const std::int64_t offset_ns = to_whole_number(fields[at + kOffsetInNanos]).value_or(0);
+    if (__builtin_add_overflow(seconds_ns, offset_ns, &made.time_ns)) {
+      return fail(Errc::kInvalidRequest, "the time of a value is out of range");
+    }
+    made.quality = fields[at + kQuality];
+    made.type = fields[at + kValueType];
+    made.text = fields[at + kPropertyValue];
+    if (made.type == "doubleValue") {
+      made.value = to_number(made.text).value_or(0);
+    } else if (made.type == "integerValue") {
+      made.value = to_whole_number(made.text).value_or(0);
+    } else if (made.type == "booleanValue") {
+      made.value = made.text == "true";
+    } else {
+      made.value = made.text;
+    }
+  }
+  return all;
+}
 
 ParsedAction Timestream::parse(MemberReader& members, const SinkEnvironment& environment) {
   return parse_fields(members, environment, kTimestreamSpec);

@@ -2,6 +2,12 @@
 
 #include "rules/action.h"
 
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
 // The actions that write measurements. Built in: the time-series store, series/series_store.h.
 namespace iotcore::rules::actions {
 
@@ -64,6 +70,19 @@ enum SiteWiseField : std::size_t {
   kPropertyValue,
   kSiteWiseFieldCount
 };
+
+// One value of an iotSiteWise record. Views are into the record.
+struct PropertyValue {
+  std::string series;  // its alias, or asset/property
+  std::int64_t time_ns = 0;
+  std::string_view quality;
+  std::string_view type;  // as kValueType
+  std::string_view text;
+  std::variant<double, std::int64_t, std::string_view, bool> value;  // the text, as its type says
+};
+
+// At least one. kInvalidRequest: not a record of the action, or its time is out of range.
+Result<std::vector<PropertyValue>> property_values_of(const Record& record);
 
 enum LocationField : std::size_t {
   kTracker,
