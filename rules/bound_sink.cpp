@@ -9,8 +9,7 @@ namespace {
 // The records of a batch that go to one binding, and where their outcomes belong.
 struct Group {
   TargetRef target;
-  std::vector<const Record*> records;
-  std::vector<std::size_t> places;
+  PartOfBatch records;
 };
 
 }  // namespace
@@ -34,27 +33,26 @@ void BoundSink::deliver(std::span<const Record* const> batch, std::span<Outcome>
                            : environment_.targets->bind(kind_, name_of_(*batch[i]));
     auto group = std::ranges::find(groups, target, &Group::target);
     if (group == groups.end()) {
-      groups.push_back({std::move(target), {}, {}});
+      groups.push_back({std::move(target), {}});
       group = groups.end() - 1;
     }
-    group->records.push_back(batch[i]);
-    group->places.push_back(i);
+    group->records.add(i, *batch[i]);
   }
   std::uint32_t requests = 0;  // numbers of the groups before
   for (const Group& group : groups) {
-    std::uint32_t last = requests;
-    std::vector<Outcome> ends(group.records.size());
-    if (const Result<Sink*> sink = sink_of(group.target)) {
-      (*sink)->deliver(group.records, ends);
-    } else {
-      std::ranges::fill(ends, Outcome::retry(sink.error().message()));
+    const Result<Sink*> sink = sink_of(group.target);
+    if (sink) {
+      group.records.deliver(**sink, outcomes);
     }
-    for (std::size_t i = 0; i < ends.size(); ++i) {
-      if (ends[i].request != 0) {
-        ends[i].request += requests;  // of another sink than the others of that number
-        last = std::max(last, ends[i].request);
+    std::uint32_t last = requests;
+    for (const std::size_t place : group.records.places()) {
+      Outcome& end = outcomes[place];
+      if (!sink) {
+        end = Outcome::retry(sink.error().message());
+      } else if (end.request != 0) {
+        end.request += requests;  // of another sink than the others of that number
+        last = std::max(last, end.request);
       }
-      outcomes[group.places[i]] = std::move(ends[i]);
     }
     requests = last;
   }

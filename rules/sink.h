@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace iotcore::rules {
@@ -118,6 +119,30 @@ void deliver_in_order(
     }
   }
 }
+
+// Records of a batch that go on to another sink, as they are or in another form, and where their outcomes belong.
+class PartOfBatch {
+ public:
+  // `record` is there until deliver() has returned; `place` is that of the batch.
+  void add(std::size_t place, const Record& record) {
+    places_.push_back(place);
+    records_.push_back(&record);
+  }
+
+  void deliver(Sink& sink, std::span<Outcome> outcomes) const {
+    std::vector<Outcome> ends(records_.size());
+    sink.deliver(records_, ends);
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      outcomes[places_[i]] = std::move(ends[i]);
+    }
+  }
+
+  std::span<const std::size_t> places() const { return places_; }
+
+ private:
+  std::vector<const Record*> records_;
+  std::vector<std::size_t> places_;
+};
 
 // What sinks and actions may use.
 struct SinkEnvironment {

@@ -106,8 +106,7 @@ class Rewriting final : public Sink {
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
     std::deque<Record> changed;
-    std::vector<const Record*> records;
-    std::vector<std::size_t> places;
+    PartOfBatch going;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       Result<std::optional<std::string>> body = body_(*batch[i]);
       if (!body) {
@@ -121,14 +120,9 @@ class Rewriting final : public Sink {
         copy.is_json = false;
         record = &copy;
       }
-      records.push_back(record);
-      places.push_back(i);
+      going.add(i, *record);
     }
-    std::vector<Outcome> ends(records.size());
-    inner_->deliver(records, ends);
-    for (std::size_t i = 0; i < ends.size(); ++i) {
-      outcomes[places[i]] = std::move(ends[i]);
-    }
+    going.deliver(*inner_, outcomes);
   }
 
   Status probe() override { return inner_->probe(); }
@@ -169,8 +163,7 @@ class ToObjects final : public Sink {
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
     std::deque<Record> objects;
-    std::vector<const Record*> puts;
-    std::vector<std::size_t> places;
+    PartOfBatch puts;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       Result<RoutedMessage> routed = route_(*batch[i]);
       if (!routed) {
@@ -185,14 +178,9 @@ class ToObjects final : public Sink {
       object.fields[kBucket] = std::move(routed->destination);
       const auto time = fmt::gmtime(static_cast<std::time_t>(batch[i]->received_ms / 1000));
       object.fields[kObjectKey] = fmt::format("{:%Y/%m/%d/%H}/{}", time, batch[i]->delivery_id);
-      puts.push_back(&object);
-      places.push_back(i);
+      puts.add(i, object);
     }
-    std::vector<Outcome> ends(puts.size());
-    objects_->deliver(puts, ends);
-    for (std::size_t i = 0; i < ends.size(); ++i) {
-      outcomes[places[i]] = std::move(ends[i]);
-    }
+    puts.deliver(*objects_, outcomes);
   }
 
   Status probe() override { return objects_->probe(); }

@@ -44,8 +44,7 @@ class RepublishBridge final : public Sink {
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
     std::deque<Record> changed;
-    std::vector<const Record*> publishes;
-    std::vector<std::size_t> places;
+    PartOfBatch publishes;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const Record& record = *batch[i];
       if (record.fields.size() != kRepublishFieldCount) {
@@ -61,14 +60,9 @@ class RepublishBridge final : public Sink {
       publish.payload = record.payload;
       publish.fields = {
           record.fields[kRepublishTopic], record.fields[kRepublishQos], "", *std::move(properties)};
-      publishes.push_back(&publish);
-      places.push_back(i);
+      publishes.add(i, publish);
     }
-    std::vector<Outcome> ends(publishes.size());
-    bridge_->deliver(publishes, ends);
-    for (std::size_t i = 0; i < ends.size(); ++i) {
-      outcomes[places[i]] = std::move(ends[i]);
-    }
+    publishes.deliver(*bridge_, outcomes);
   }
 
   Status probe() override { return bridge_->probe(); }
