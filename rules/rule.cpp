@@ -12,18 +12,6 @@
 namespace iotcore::rules {
 namespace {
 
-constexpr std::string_view kOwnKinds = "iotcore";
-constexpr std::string_view kDelivery = "iotcoreDelivery";
-
-std::string_view kind_member(const json::object& action) {
-  for (const auto& member : action) {
-    if (member.key() != kDelivery) {
-      return member.key();
-    }
-  }
-  return {};
-}
-
 std::string label_of(std::string_view kind) {
   std::string label(kind);
   label[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(label[0])));
@@ -43,7 +31,7 @@ Checked<RuleAction> compile_action(
     const SinkEnvironment& environment
 ) {
   const std::string_view name = action_kind(action);
-  const std::string inner = pointer + "/" + std::string(kind_member(action));
+  const std::string inner = pointer + "/" + std::string(action_member(action));
   RuleAction compiled;
   compiled.kind = find_action_kind(name);
   if (compiled.kind == nullptr) {
@@ -56,7 +44,7 @@ Checked<RuleAction> compile_action(
   }
   MemberReader members(action_members(action), inner, &program);
   members.ignore("roleArn");
-  if (kind_member(action) == kOwnKinds) {
+  if (action_member(action) == kOwnActions) {
     members.ignore("type");
   }
   ParsedAction parsed = compiled.kind->parse(members, environment);
@@ -67,7 +55,7 @@ Checked<RuleAction> compile_action(
     return tl::unexpected(std::move(parsed).error());
   }
   auto delivery =
-      parse_delivery_options(action_delivery(action), pointer + "/" + std::string(kDelivery));
+      parse_delivery_options(action_delivery(action), pointer + "/" + std::string(kDeliveryMember));
   if (!delivery) {
     return tl::unexpected(std::move(delivery).error());
   }
@@ -84,7 +72,7 @@ Checked<RuleAction> compile_action(
   if (compiled.delivery.concurrency > concurrency_max) {
     return tl::unexpected(DefinitionError{
         Errc::kInvalidRequest,
-        pointer + "/" + std::string(kDelivery) + "/concurrency",
+        pointer + "/" + std::string(kDeliveryMember) + "/concurrency",
         fmt::format("{} takes at most {}", compiled.kind->name, concurrency_max)});
   }
   compiled.sink = sink_id(compiled.kind->name, target);

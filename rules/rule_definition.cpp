@@ -8,36 +8,7 @@
 namespace iotcore::rules {
 namespace {
 
-constexpr std::string_view kDelivery = "iotcoreDelivery";
-constexpr std::string_view kOwn = "iotcore";
 constexpr std::size_t kNameMax = 128;
-
-constexpr std::string_view kAwsActions[] = {
-    "cloudwatchAlarm",
-    "cloudwatchLogs",
-    "cloudwatchMetric",
-    "dynamoDB",
-    "dynamoDBv2",
-    "elasticsearch",
-    "firehose",
-    "http",
-    "influxDB",
-    "iotAnalytics",
-    "iotEvents",
-    "iotSiteWise",
-    "kafka",
-    "kinesis",
-    "lambda",
-    "location",
-    "openSearch",
-    "republish",
-    "s3",
-    "salesforce",
-    "sns",
-    "sqs",
-    "stepFunctions",
-    "timestream",
-};
 
 constexpr std::string_view kMembers[] = {
     "sql",
@@ -67,7 +38,7 @@ Status check_action(const json::value& action, const std::string& where) {
     return invalid(where + " must be an object");
   }
   const json::object& object = action.get_object();
-  const std::size_t others = find_member(object, kDelivery) != nullptr ? 1 : 0;
+  const std::size_t others = find_member(object, kDeliveryMember) != nullptr ? 1 : 0;
   if (object.size() != others + 1) {
     return invalid(where + " must have exactly one member, which names the kind of action");
   }
@@ -75,7 +46,7 @@ Status check_action(const json::value& action, const std::string& where) {
     if (!member.value().is_object()) {
       return invalid(where + "." + std::string(member.key()) + " must be an object");
     }
-    if (member.key() == json::string_view(kOwn.data(), kOwn.size())) {
+    if (member.key() == json::string_view(kOwnActions.data(), kOwnActions.size())) {
       const json::value* const type = find_member(member.value().get_object(), "type");
       if (type == nullptr || !type->is_string()) {
         return invalid(where + ".iotcore needs a type");
@@ -88,7 +59,7 @@ Status check_action(const json::value& action, const std::string& where) {
 const json::value* kind_member(const json::object& action, std::string_view& kind) {
   for (const auto& member : action) {
     kind = {member.key().data(), member.key().size()};
-    if (kind != kDelivery) {
+    if (kind != kDeliveryMember) {
       return &member.value();
     }
   }
@@ -184,14 +155,16 @@ Status validate(const RuleDefinition& rule, const RuleLimits& limits) {
   return {};
 }
 
-bool is_aws_action(std::string_view kind) {
-  return std::find(std::begin(kAwsActions), std::end(kAwsActions), kind) != std::end(kAwsActions);
+std::string_view action_member(const json::object& action) {
+  std::string_view kind;
+  kind_member(action, kind);
+  return kind;
 }
 
 std::string_view action_kind(const json::object& action) {
   std::string_view kind;
   const json::value* const members = kind_member(action, kind);
-  if (kind != kOwn || members == nullptr || !members->is_object()) {
+  if (kind != kOwnActions || members == nullptr || !members->is_object()) {
     return kind;
   }
   const json::value* const type = find_member(members->get_object(), "type");
@@ -209,7 +182,7 @@ const json::object& action_members(const json::object& action) {
 }
 
 const json::object* action_delivery(const json::object& action) {
-  const json::value* const delivery = find_member(action, kDelivery);
+  const json::value* const delivery = find_member(action, kDeliveryMember);
   return delivery != nullptr && delivery->is_object() ? &delivery->get_object() : nullptr;
 }
 

@@ -44,13 +44,17 @@ json::object to_topic_rule_payload(const RuleDefinition& rule);
 // actions.
 Status validate(const RuleDefinition& rule, const RuleLimits& limits = {});
 
+// The members of an action object: that of its kind, or of all kinds that are not AWS's, and of how it is delivered.
+inline constexpr std::string_view kOwnActions = "iotcore";
+inline constexpr std::string_view kDeliveryMember = "iotcoreDelivery";
+
+// The one member besides the delivery options.
+std::string_view action_member(const json::object& action);
 // The kind of an action object ("republish"): its one member besides "iotcoreDelivery". For
 // {"iotcore": {"type": t, …}} it is t.
 std::string_view action_kind(const json::object& action);
 // The members of the action, without its kind; of {"iotcore": {…}} "type" is one of them.
 const json::object& action_members(const json::object& action);
-// Whether AWS has an action of that name; all others are ours and written as {"iotcore": {"type": …}}.
-bool is_aws_action(std::string_view kind);
 // The delivery options, or nullptr.
 const json::object* action_delivery(const json::object& action);
 

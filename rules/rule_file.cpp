@@ -1,6 +1,7 @@
 #include "rules/rule_file.h"
 
 #include "base/crypto.h"
+#include "rules/action.h"
 #include "rules/rule_file_values.h"
 #include "rules/sql/lexer.h"
 #include "rules/sql/parser.h"
@@ -240,7 +241,8 @@ class FileParser {
   json::object action(FileRule& rule, const std::string& pointer, const sql::Program& program) {
     rule.offsets[pointer] = values_.peek().offset;
     const std::string kind = values_.word("the kind of action: DO republish(…)");
-    const bool is_own = !kind.empty() && !is_aws_action(kind);
+    const ActionKind* const found = find_action_kind(kind);
+    const bool is_own = !kind.empty() && (found == nullptr || !found->is_aws);
     json::object action;
     json::object members;
     if (is_own) {
