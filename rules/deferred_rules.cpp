@@ -1,7 +1,5 @@
 #include "rules/deferred_rules.h"
 
-#include "base/bytes.h"
-#include "base/crypto.h"
 #include "base/log.h"
 #include "broker/worker_broker.h"
 #include "rules/keys.h"
@@ -15,11 +13,6 @@ namespace iotcore::rules {
 namespace {
 
 constexpr std::size_t kStrandsPerRule = 16;
-
-class PoolRandom final : public sql::Random {
- public:
-  std::uint64_t next() override { return ByteReader(random_bytes(8)).u64(); }
-};
 
 }  // namespace
 
@@ -199,7 +192,7 @@ void DeferredRules::evaluate(const Item& item) {
   std::optional<TraceEvent> trace =
       parts_.traces.begin(item.rule, source.view(), item.message.payload());
   sql::ParsedPayload payload(item.message.payload());
-  PoolRandom random;
+  sql::SystemRandom random;
   sql::Evaluation evaluation(
       live->rule->program, source.view(), payload, parts_.external, random, options_.limits
   );

@@ -1,6 +1,5 @@
 #include "rules/firings.h"
 
-#include "base/crypto.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "rules/keys.h"
@@ -13,15 +12,6 @@
 
 namespace iotcore::rules {
 namespace {
-
-// For templates of an errorAction; functions that ask others have no place there.
-class SystemRandom final : public sql::Random {
- public:
-  std::uint64_t next() override {
-    const std::string bytes = random_bytes(8);
-    return ByteReader(bytes).u64();
-  }
-};
 
 std::string_view name_of(RecordEnd::Cause cause) {
   switch (cause) {
@@ -417,7 +407,7 @@ Function<void()> Firings::fire_error_action(
   MessageSource source;
   source.read(message, account_);
   sql::ParsedPayload payload(message.payload());
-  SystemRandom random;
+  sql::SystemRandom random;
   sql::Evaluation evaluation(live->rule->program, source.view(), payload, *external_, random);
   const RuleAction& action = *live->rule->error_action;
   Result<Action::Fields> fields = action.action->resolve({evaluation, record->payload, true});

@@ -192,11 +192,7 @@ void Outbox::erase(
 }
 
 Result<std::vector<std::unique_ptr<Record>>> Outbox::read(
-    std::string_view sink,
-    SequenceRange range,
-    std::size_t limit,
-    std::uint64_t& next,
-    std::vector<std::uint64_t>& broken
+    std::string_view sink, SequenceRange range, std::size_t limit, std::uint64_t& next
 ) {
   const std::string prefix = keys::records_of_sink(sink).take();
   IOTCORE_ASSIGN(
@@ -215,7 +211,6 @@ Result<std::vector<std::unique_ptr<Record>>> Outbox::read(
     record::OutboxRecord row;
     if (!row.ParseFromString(entry.value)) {
       log(LogLevel::kError, "outbox.record_damaged", {{"sink", sink}, {"sequence", sequence}});
-      broken.push_back(sequence);
       continue;
     }
     records.push_back(from_row(row, sequence));

@@ -50,14 +50,10 @@ class Outbox {
       store::Batch& batch, std::string_view sink, std::vector<std::uint64_t> sequences
   );
 
-  // Records of [first, end), in order, at most `limit`. Blocks. A row that can't be read is an error in the log and is left out, and
-  // named in `broken`.
+  // Records of [first, end), in order, at most `limit`; `next`: where to go on. Blocks. A row that can't be read is an error in the log and is
+  // left out.
   Result<std::vector<std::unique_ptr<Record>>> read(
-      std::string_view sink,
-      SequenceRange range,
-      std::size_t limit,
-      std::uint64_t& next,
-      std::vector<std::uint64_t>& broken
+      std::string_view sink, SequenceRange range, std::size_t limit, std::uint64_t& next
   );
 
   store::Store& store() { return store_; }

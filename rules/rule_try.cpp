@@ -6,15 +6,6 @@
 #include "rules/sql/evaluation.h"
 
 namespace iotcore::rules {
-namespace {
-
-class TryRandom final : public sql::Random {
- public:
-  std::uint64_t next() override { return ByteReader(random_bytes(8)).u64(); }
-};
-
-}  // namespace
-
 TriedRule try_rule(const Rule& rule, const TestMessage& message, sql::ExternalFunctions& external) {
   TriedRule tried;
   const std::string prefix = "$aws/rules/" + rule.definition.name;
@@ -34,7 +25,7 @@ TriedRule try_rule(const Rule& rule, const TestMessage& message, sql::ExternalFu
   view.account_id = "000000000000";
   view.timestamp_ms = to_epoch_ms(SystemClock().wall());
   sql::ParsedPayload payload(message.payload);
-  TryRandom random;
+  sql::SystemRandom random;
   sql::Evaluation evaluation(rule.program, view, payload, external, random);
   const Result<std::optional<sql::Output>> output = evaluation.run();
   if (!output) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -48,8 +49,6 @@ class SequenceSet {
 
   bool empty() const { return ends_.empty(); }
 
-  std::size_t range_count() const { return ends_.size(); }
-
   SequenceRange front() const { return {ends_.begin()->first, ends_.begin()->second}; }
 
   // Takes away all numbers below `number`.
@@ -63,7 +62,13 @@ class SequenceSet {
     }
   }
 
-  void erase_front() { ends_.erase(ends_.begin()); }
+  // Forgets the lowest ranges beyond that many. Of what a target has: gaps are rare and short-lived, and forgetting an old one could at worst
+  // repeat a record.
+  void keep_highest(std::size_t ranges_max = 256) {
+    while (ends_.size() > ranges_max) {
+      ends_.erase(ends_.begin());
+    }
+  }
 
   template <typename Visitor>
   void for_each(Visitor&& visit) const {

@@ -168,8 +168,7 @@ void SinkQueue::refill() {
   // What one publisher pushed before it spilled is in the inbox by now, and goes first.
   take_inbox();
   std::uint64_t next = range.first;
-  std::vector<std::uint64_t> broken;
-  auto read = outbox_.read(id_, range, kRefillRecords, next, broken);
+  auto read = outbox_.read(id_, range, kRefillRecords, next);
   if (!read) {
     note_result(is_up_, "outbox: " + read.error().message());
     wake_at(clock_.now() + std::chrono::seconds(1));

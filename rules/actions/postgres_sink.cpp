@@ -22,8 +22,6 @@ constexpr std::size_t kPipelineMax = 500;
 constexpr std::size_t kPipelineOfRowsMax = 64;
 constexpr std::size_t kNarrowing = 8;
 constexpr std::size_t kSomewhere = std::numeric_limits<std::size_t>::max();
-// Gaps in what was delivered are rare and short-lived; forgetting an old one could at worst repeat a record.
-constexpr std::size_t kDeliveredRangesMax = 256;
 constexpr std::size_t kTablesMax = 1000;
 
 constexpr std::string_view kNoPrivilege = "42501";
@@ -290,9 +288,7 @@ PostgresResult<void> PostgresSink::transact(
     range.end = sequence + 1;
   }
   delivered.add(range);
-  while (delivered.range_count() > kDeliveredRangesMax) {
-    delivered.erase_front();
-  }
+  delivered.keep_highest();
   auto done = way == Way::kCopy     ? copy_all(items, delivered)
               : way == Way::kArrays ? insert_all(items, delivered)
                                     : run_all(items, delivered);

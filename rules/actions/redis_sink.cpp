@@ -1,13 +1,6 @@
 #include "rules/actions/redis_sink.h"
 
 namespace iotcore::rules::actions {
-namespace {
-
-// Gaps in what was delivered are rare and short-lived; forgetting an old one could at worst repeat a record.
-constexpr std::size_t kDeliveredRangesMax = 256;
-
-}  // namespace
-
 Status RedisSink::ensure_open() {
   if (connection_) {
     return {};
@@ -64,9 +57,7 @@ RedisSink::Plan RedisSink::plan(std::span<const Record* const> batch, std::span<
       made.in_transaction = true;
     }
   }
-  while (made.delivered.range_count() > kDeliveredRangesMax) {
-    made.delivered.erase_front();
-  }
+  made.delivered.keep_highest();
   return made;
 }
 

@@ -172,4 +172,13 @@ SqliteError SqliteDatabase::error() const {
   return {sqlite3_extended_errcode(database_.get()), sqlite3_errmsg(database_.get())};
 }
 
+SqliteResult<void> run_once(SqliteStatement& statement) {
+  const auto done = statement.step();
+  statement.reset();
+  if (!done) {
+    return tl::unexpected(done.error());
+  }
+  return {};
+}
+
 }  // namespace iotcore::rules::actions

@@ -84,6 +84,9 @@ class SqliteDatabase {
   std::map<std::string, SqliteStatement, std::less<>> statements_;
 };
 
+// Of a statement without rows, which can be bound anew then.
+SqliteResult<void> run_once(SqliteStatement& statement);
+
 // "name", with its quotes doubled.
 std::string sqlite_quoted(std::string_view name);
 

@@ -15,8 +15,6 @@ namespace {
 // A table of ours grows no wider, whatever devices send.
 constexpr std::size_t kColumnsMax = 200;
 constexpr std::size_t kInsertsMax = 128;
-// Gaps in what was delivered are rare and short-lived; forgetting an old one could at worst repeat a record.
-constexpr std::size_t kDeliveredRangesMax = 256;
 
 tl::unexpected<SqliteError> refuse(std::string message) {
   return tl::unexpected(SqliteError{SQLITE_MISMATCH, std::move(message)});
@@ -167,9 +165,7 @@ SqliteResult<void> SqliteWriter::read_delivered() {
 }
 
 SqliteResult<void> SqliteWriter::write_delivered() {
-  while (delivered_.range_count() > kDeliveredRangesMax) {
-    delivered_.erase_front();
-  }
+  delivered_.keep_highest();
   const std::string text = to_text(delivered_);
   auto statement = database_->prepare(
       "INSERT INTO _iotcore_delivered(outbox, sequences) VALUES (?1, ?2) "

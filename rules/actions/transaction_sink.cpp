@@ -2,15 +2,6 @@
 
 namespace iotcore::rules::actions {
 
-SqliteResult<void> run_once(SqliteStatement& statement) {
-  const auto done = statement.step();
-  statement.reset();
-  if (!done) {
-    return tl::unexpected(done.error());
-  }
-  return {};
-}
-
 SqliteResult<void> TransactionSink::ensure_open() {
   if (database_ && database_->is_current()) {
     return {};

@@ -39,7 +39,4 @@ inline tl::unexpected<SqliteError> refuse_record(std::string message) {
   return tl::unexpected(SqliteError{SQLITE_MISMATCH, std::move(message)});
 }
 
-// Runs a statement that answers no rows.
-SqliteResult<void> run_once(SqliteStatement& statement);
-
 }  // namespace iotcore::rules::actions

@@ -34,4 +34,10 @@ class Random {
   virtual std::uint64_t next() = 0;
 };
 
+// The operating system's: where speed is no matter.
+class SystemRandom final : public Random {
+ public:
+  std::uint64_t next() override;
+};
+
 }  // namespace iotcore::rules::sql

@@ -1,5 +1,7 @@
 #include "rules/sql/evaluation.h"
 
+#include "base/bytes.h"
+#include "base/crypto.h"
 #include "rules/sql/evaluator.h"
 
 #include <new>
@@ -25,6 +27,11 @@ Result<std::string> NoExternalFunctions::call(
     std::string_view function, const json::array& /*arguments*/
 ) {
   return fail(Errc::kUnavailable, std::string(function) + "() is not available here");
+}
+
+std::uint64_t SystemRandom::next() {
+  const std::string bytes = random_bytes(8);
+  return ByteReader(bytes).u64();
 }
 
 Evaluation::Evaluation(

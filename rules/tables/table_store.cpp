@@ -8,6 +8,7 @@
 namespace iotcore::rules::tables {
 namespace {
 
+using actions::run_once;
 using actions::SqliteError;
 using actions::SqliteStatement;
 
@@ -18,15 +19,6 @@ constexpr std::size_t kItemBytesMax = 400U << 10;
 
 tl::unexpected<SqliteError> refuse(std::string message) {
   return tl::unexpected(SqliteError{SQLITE_MISMATCH, std::move(message)});
-}
-
-SqliteResult<void> run_once(SqliteStatement& statement) {
-  const auto done = statement.step();
-  statement.reset();
-  if (!done) {
-    return tl::unexpected(done.error());
-  }
-  return {};
 }
 
 // Strings and numbers of one text are different keys.
