@@ -20,7 +20,7 @@ constexpr std::size_t kThingsPerCall = 1000;
 // With room below limits.http_body_bytes.
 constexpr std::size_t kBytesPerCall = 768 * 1024;
 // What the server works on while others are on their way.
-constexpr std::size_t kCallsAtOnce = 4;
+constexpr std::size_t kCallsAtOnce = 8;
 constexpr std::size_t kFailuresTold = 100;
 
 struct Line {
