@@ -1,17 +1,12 @@
 #include "broker/client_table.h"
 
 #include "broker/client_session.h"
+#include "broker/hash_seed.h"
 #include "broker/level_table.h"
-
-#include <random>
 
 namespace iotcore::broker {
 
-// Keyed, because client ids come from clients that may want them to collide.
-ClientTable::ClientTable() {
-  std::random_device random;
-  hash_seed_ = (static_cast<std::uint64_t>(random()) << 32U) | random();
-}
+ClientTable::ClientTable() : hash_seed_(random_hash_seed()) {}
 
 ClientHandle ClientTable::add(ClientSession& client) {
   std::uint32_t place;

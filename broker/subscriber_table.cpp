@@ -2,13 +2,13 @@
 
 #include "base/check.h"
 #include "base/memory_use.h"
+#include "broker/hash_seed.h"
 #include "broker/level_table.h"
 #include "broker/session.h"
 #include "broker/topic.h"
 #include "broker/topic_tree.h"
 
 #include <cstring>
-#include <random>
 
 namespace iotcore::broker {
 namespace {
@@ -26,11 +26,8 @@ std::int64_t memory_of(std::string_view filter) {
 
 }  // namespace
 
-// Keyed, because filters come from clients that may want them to collide.
-SubscriberTable::SubscriberTable(TopicTree& tree, WorkerId worker) : tree_(tree), worker_(worker) {
-  std::random_device random;
-  hash_seed_ = (static_cast<std::uint64_t>(random()) << 32U) | random();
-}
+SubscriberTable::SubscriberTable(TopicTree& tree, WorkerId worker)
+    : tree_(tree), worker_(worker), hash_seed_(random_hash_seed()) {}
 
 SubscriberTable::~SubscriberTable() {
   for (const Slot& slot : slots_) {

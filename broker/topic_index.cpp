@@ -1,26 +1,14 @@
 #include "broker/topic_index.h"
 
 #include "base/check.h"
+#include "broker/hash_seed.h"
 
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <new>
-#include <random>
 
 namespace iotcore::broker {
-namespace {
-
-std::uint64_t seed_or_random(std::uint64_t seed) {
-  if (seed != 0) {
-    return seed;
-  }
-  std::random_device random;
-  return (static_cast<std::uint64_t>(random()) << 32U) | random();
-}
-
-}  // namespace
-
 void* TopicIndex::Memory::allocate(std::size_t bytes) {
   index.memory_bytes_ += heap_bytes(bytes);
   return ::operator new(bytes);
@@ -32,7 +20,7 @@ void TopicIndex::Memory::retire(void* memory, std::size_t bytes) {
 }
 
 TopicIndex::TopicIndex(bool hash_matches_parent, std::uint64_t hash_seed)
-    : seed_(seed_or_random(hash_seed)),
+    : seed_(hash_seed != 0 ? hash_seed : random_hash_seed()),
       hash_matches_parent_(hash_matches_parent),
       root_(std::make_unique<Node>()) {}
 

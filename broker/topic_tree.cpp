@@ -1,25 +1,13 @@
 #include "broker/topic_tree.h"
 
 #include "base/check.h"
+#include "broker/hash_seed.h"
 
 #include <algorithm>
 #include <cstring>
 #include <new>
-#include <random>
 
 namespace iotcore::broker {
-namespace {
-
-std::uint64_t seed_or_random(std::uint64_t seed) {
-  if (seed != 0) {
-    return seed;
-  }
-  std::random_device random;
-  return (static_cast<std::uint64_t>(random()) << 32U) | random();
-}
-
-}  // namespace
-
 void* TopicTree::Memory::allocate(std::size_t bytes) {
   tree_.memory_bytes_.fetch_add(heap_bytes(bytes), std::memory_order_relaxed);
   return ::operator new(bytes);
@@ -33,7 +21,7 @@ void TopicTree::Memory::retire(void* memory, std::size_t bytes) {
 }
 
 TopicTree::TopicTree(QuiescentDomain& domain, const Options& options)
-    : seed_(seed_or_random(options.hash_seed)),
+    : seed_(options.hash_seed != 0 ? options.hash_seed : random_hash_seed()),
       hash_matches_parent_(options.hash_matches_parent),
       retired_(domain) {}
 
