@@ -4,6 +4,7 @@
 #include "net/peer_certificate.h"
 
 #include "base/check.h"
+#include "net/free_with.h"
 
 #include <openssl/ec.h>
 #include <openssl/err.h>
@@ -19,14 +20,6 @@ namespace {
 // AWS asks for 2048 at least (auth.md 2). Above the highest, checking a signature would cost more than a client should be able to make us spend.
 constexpr int kRsaBitsMin = 2048;
 constexpr int kRsaBitsMax = 8192;
-
-template <auto Free>
-struct FreeWith {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
 
 using Key = std::unique_ptr<EVP_PKEY, FreeWith<EVP_PKEY_free>>;
 using EcKey = std::unique_ptr<EC_KEY, FreeWith<EC_KEY_free>>;

@@ -1,5 +1,7 @@
 #include "net/pkcs12.h"
 
+#include "net/free_with.h"
+
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
@@ -8,14 +10,6 @@
 
 namespace iotcore::net {
 namespace {
-
-template <auto Free>
-struct FreeWith {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
 
 using Bio = std::unique_ptr<BIO, FreeWith<BIO_free_all>>;
 

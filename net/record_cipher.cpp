@@ -1,6 +1,7 @@
 #include "net/record_cipher.h"
 
 #include "base/check.h"
+#include "net/free_with.h"
 #include "net/tls_library.h"
 
 #include <openssl/core_names.h>
@@ -31,14 +32,6 @@ constexpr std::array kSuites = {
     RecordSuite{0x1303, "ChaCha20-Poly1305", "SHA2-256", 32, 32},
 };
 
-struct CipherDeleter {
-  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-};
-
-struct MacDeleter {
-  void operator()(EVP_MAC_CTX* context) const { EVP_MAC_CTX_free(context); }
-};
-
 // Fetched once: looking an algorithm up costs as much as a record.
 const EVP_CIPHER* cipher_of(const RecordSuite& suite) {
   static const auto ciphers = [] {
@@ -55,7 +48,7 @@ const EVP_CIPHER* cipher_of(const RecordSuite& suite) {
 // With the digest set: looking that up costs more than the sum.
 struct Hmac {
   const char* hash = nullptr;
-  std::unique_ptr<EVP_MAC_CTX, MacDeleter> context = {};
+  std::unique_ptr<EVP_MAC_CTX, FreeWith<EVP_MAC_CTX_free>> context = {};
 };
 
 EVP_MAC_CTX* hmac_of(const char* hash) {
@@ -131,7 +124,7 @@ class RecordCipher::Context {
   }
 
  private:
-  std::unique_ptr<EVP_CIPHER_CTX, CipherDeleter> context_{EVP_CIPHER_CTX_new()};
+  std::unique_ptr<EVP_CIPHER_CTX, FreeWith<EVP_CIPHER_CTX_free>> context_{EVP_CIPHER_CTX_new()};
   const RecordSuite* suite_ = nullptr;
   std::uint64_t id_ = 0;
 };

@@ -1,5 +1,7 @@
 #include "net/socket.h"
 
+#include "net/free_with.h"
+
 #include <arpa/inet.h>
 #include <cerrno>
 #include <charconv>
@@ -13,10 +15,6 @@
 
 namespace iotcore::net {
 namespace {
-
-struct AddrinfoDeleter {
-  void operator()(addrinfo* list) const { freeaddrinfo(list); }
-};
 
 bool set_option(int fd, int level, int name, int value) {
   return setsockopt(fd, level, name, &value, sizeof value) == 0;
@@ -97,7 +95,7 @@ Result<UniqueFd> listen_on(const ListenAddress& address, int backlog) {
   addrinfo* found = nullptr;
   const int failed =
       getaddrinfo(both_families ? "::" : address.host.c_str(), port.c_str(), &hints, &found);
-  const std::unique_ptr<addrinfo, AddrinfoDeleter> list(failed == 0 ? found : nullptr);
+  const std::unique_ptr<addrinfo, FreeWith<::freeaddrinfo>> list(failed == 0 ? found : nullptr);
   if (failed != 0) {
     return fail(
         Errc::kInvalidRequest, "can't listen on " + shown + ": " + std::string(gai_strerror(failed))

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "net/free_with.h"
 
 #include <openssl/bio.h>
 #include <openssl/evp.h>
@@ -16,13 +17,7 @@
 
 namespace iotcore::registry::pki {
 
-template <auto Free>
-struct FreeWith {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
+using net::FreeWith;
 
 using BioPtr = std::unique_ptr<BIO, FreeWith<BIO_free_all>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, FreeWith<EVP_PKEY_free>>;
