@@ -51,7 +51,7 @@ Result<std::vector<Entry>> FaultStore::scan(
       return fail(Error(*read_failure_));
     }
   }
-  return inner_.scan(table, prefix, from, limit);
+  return inner().scan(table, prefix, from, limit);
 }
 
 void FaultStore::commit(Batch batch, Executor* on, CommitDone done) {
@@ -66,7 +66,7 @@ void FaultStore::commit(Batch batch, Executor* on, CommitDone done) {
     failures_ += failure ? 1 : 0;
   }
   if (!failure) {
-    inner_.commit(std::move(batch), on, std::move(done));
+    inner().commit(std::move(batch), on, std::move(done));
   } else if (done && on == nullptr) {
     done(fail(std::move(*failure)));
   } else if (done) {
@@ -77,7 +77,7 @@ void FaultStore::commit(Batch batch, Executor* on, CommitDone done) {
 }
 
 Health FaultStore::health() const {
-  Health health = inner_.health();
+  Health health = inner().health();
   const std::lock_guard lock(mutex_);
   if (failure_) {
     health.failure = failure_;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "store/store.h"
+#include "store/forwarding_store.h"
 
 #include <atomic>
 #include <cstdint>
@@ -12,9 +12,9 @@ namespace iotcore::store {
 
 // A store that can be made to fail and to dawdle: for tests of those who must not acknowledge too
 // early. Wraps any engine, which outlives it.
-class FaultStore final : public Store {
+class FaultStore final : public ForwardingStore {
  public:
-  explicit FaultStore(Store& inner) : inner_(inner) {}
+  explicit FaultStore(Store& inner) : ForwardingStore(inner) {}
 
   // From now on every commit fails with `error`, as after a failed write; mend() ends it.
   void break_writes(Error error);
@@ -27,34 +27,14 @@ class FaultStore final : public Store {
   void release();
   std::size_t held() const;
 
-  Result<std::optional<Row>> get(Table table, std::string_view key) override {
-    return inner_.get(table, key);
-  }
-
-  Result<std::vector<std::optional<Row>>> multi_get(Table table, std::span<const std::string> keys)
-      override {
-    return inner_.multi_get(table, keys);
-  }
-
   Result<std::vector<Entry>> scan(
       Table table, std::string_view prefix, std::string_view from, std::size_t limit
   ) override;
 
   void commit(Batch batch, Executor* on, CommitDone done) override;
-
-  [[nodiscard]] Watch watch(
-      Table table, std::string_view prefix, Executor& on, Function<void(const Change&)> changed
-  ) override {
-    return inner_.watch(table, prefix, on, std::move(changed));
-  }
-
-  Status checkpoint(const std::filesystem::path& dir) override { return inner_.checkpoint(dir); }
-
   Health health() const override;
 
-  std::uint64_t failures() const override { return inner_.failures() + failures_.load(); }
-
-  Executor& readers() override { return inner_.readers(); }
+  std::uint64_t failures() const override { return inner().failures() + failures_.load(); }
 
  private:
   struct Held {
@@ -63,7 +43,6 @@ class FaultStore final : public Store {
     CommitDone done;
   };
 
-  Store& inner_;
   mutable std::mutex mutex_;
   std::optional<Error> failure_;
   std::optional<Error> read_failure_;

@@ -3,6 +3,7 @@
 #include "base/thread_pool.h"
 #include "registry/certificate_rows.h"
 #include "registry/keys.h"
+#include "store/forwarding_store.h"
 #include "tests/unit/registry/fixture.h"
 
 #include <fmt/format.h>
@@ -53,8 +54,10 @@ void erase(store::Store& store, std::size_t number) {
 }
 
 // A store whose disk fails when the test says so.
-class ShakyStore final : public store::Store {
+class ShakyStore final : public store::ForwardingStore {
  public:
+  ShakyStore() : ForwardingStore(rows) {}
+
   bool readable = true;
   std::optional<Error> failure;
   std::uint64_t failed = 0;
@@ -76,26 +79,9 @@ class ShakyStore final : public store::Store {
     return readable ? rows.scan(table, prefix, from, limit) : fail(Errc::kStoreIo, "unreadable");
   }
 
-  void commit(store::Batch batch, Executor* on, store::CommitDone done) override {
-    rows.commit(std::move(batch), on, std::move(done));
-  }
-
-  store::Watch watch(
-      store::Table table,
-      std::string_view prefix,
-      Executor& on,
-      Function<void(const store::Change&)> changed
-  ) override {
-    return rows.watch(table, prefix, on, std::move(changed));
-  }
-
-  Status checkpoint(const std::filesystem::path& dir) override { return rows.checkpoint(dir); }
-
   store::Health health() const override { return {failure, 0, 0}; }
 
   std::uint64_t failures() const override { return failed; }
-
-  Executor& readers() override { return rows.readers(); }
 };
 
 TEST_CASE("the standing of a certificate is what was written, and old rows have none") {

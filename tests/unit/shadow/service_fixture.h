@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "shadow/service.h"
 #include "store/fault_store.h"
+#include "store/forwarding_store.h"
 #include "store/memory_store.h"
 #include "tests/unit/broker/broker_fixture.h"
 
@@ -19,13 +20,9 @@ namespace iotcore::shadow::test {
 using broker::test::QueueExecutor;
 
 // A store whose asynchronous reads run when the test says so.
-class QueuedReads final : public store::Store {
+class QueuedReads final : public store::ForwardingStore {
  public:
-  explicit QueuedReads(store::Store& inner) : inner_(inner) {}
-
-  Result<std::optional<store::Row>> get(store::Table table, std::string_view key) override {
-    return inner_.get(table, key);
-  }
+  explicit QueuedReads(store::Store& inner) : ForwardingStore(inner) {}
 
   Result<std::vector<std::optional<store::Row>>> multi_get(
       store::Table table, std::span<const std::string> keys
@@ -34,34 +31,14 @@ class QueuedReads final : public store::Store {
     if (broken) {
       return fail(Errc::kStoreIo, "the disk is broken");
     }
-    return inner_.multi_get(table, keys);
-  }
-
-  Result<std::vector<store::Entry>> scan(
-      store::Table table, std::string_view prefix, std::string_view from, std::size_t limit
-  ) override {
-    return inner_.scan(table, prefix, from, limit);
+    return inner().multi_get(table, keys);
   }
 
   void commit(store::Batch batch, Executor* on, store::CommitDone done) override {
     ++commits;
     writes += batch.writes();
-    inner_.commit(std::move(batch), on, std::move(done));
+    inner().commit(std::move(batch), on, std::move(done));
   }
-
-  [[nodiscard]] store::Watch watch(
-      store::Table table,
-      std::string_view prefix,
-      Executor& on,
-      Function<void(const store::Change&)> changed
-  ) override {
-    return inner_.watch(table, prefix, on, std::move(changed));
-  }
-
-  Status checkpoint(const std::filesystem::path& dir) override { return inner_.checkpoint(dir); }
-
-  store::Health health() const override { return inner_.health(); }
-  std::uint64_t failures() const override { return inner_.failures(); }
 
   Executor& readers() override { return readers_; }
 
@@ -70,9 +47,6 @@ class QueuedReads final : public store::Store {
   int reads = 0;
   int commits = 0;
   std::uint64_t writes = 0;
-
- private:
-  store::Store& inner_;
 };
 
 struct Published {
