@@ -223,7 +223,9 @@ void Committer::admit(
       results.emplace_back(fail(*failed_));
     } else if (const Status expected = check_expectations(pending.batch, revision_of); !expected) {
       results.emplace_back(fail(expected.error()));
-      if (cells_.conflicts != nullptr) {
+      if (expected.error().code() != Errc::kRevisionConflict) {
+        failures_.fetch_add(1, std::memory_order_release);
+      } else if (cells_.conflicts != nullptr) {
         cells_.conflicts->add();
       }
     } else {

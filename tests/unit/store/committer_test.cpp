@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -18,6 +19,10 @@ using test::TestExecutor;
 class GatedWriter final : public GroupWriter {
  public:
   Result<std::optional<Revision>> revision_of(Table, std::string_view) override {
+    const std::lock_guard lock(mutex_);
+    if (failing_) {
+      return fail(Errc::kStoreIo, "unreadable");
+    }
     return std::nullopt;
   }
 
@@ -108,6 +113,29 @@ TEST_CASE("what is queued during a write forms the next group, completed by one 
   CHECK(
       revisions == std::vector<std::uint64_t>{101, 102, 104, 106, 108, 110, 103, 105, 107, 109, 111}
   );
+}
+
+TEST_CASE("an expectation that cannot be looked at is a failure, and one that is broken is not") {
+  GatedWriter writer;
+  WatchList watches;
+  writer.open();
+  Committer committer(writer, watches, {});
+  const auto commit = [&](Batch batch) {
+    std::promise<Errc> why;
+    committer.submit(std::move(batch), nullptr, [&why](const Result<Revision>& result) {
+      why.set_value(result ? Errc::kCount_ : result.error().code());
+    });
+    return why.get_future().get();
+  };
+  Batch changed;
+  changed.expect_revision(Table::kQueue, "k", Revision(1));
+  CHECK(commit(std::move(changed)) == Errc::kRevisionConflict);
+  CHECK(committer.failures() == 0);
+  writer.set_failing(true);
+  Batch unreadable;
+  unreadable.expect_absent(Table::kQueue, "k");
+  CHECK(commit(std::move(unreadable)) == Errc::kStoreIo);
+  CHECK(committer.failures() == 1);
 }
 
 TEST_CASE("a group is synced only if somebody waits for it") {
