@@ -67,12 +67,9 @@ void ClientSession::send_direct(const DirectMessage& direct, Function<void(Statu
     done({});
     return;
   }
-  // Half of all identifiers away from those of the session's own messages, which these are not among.
-  constexpr std::uint64_t kAway = 32'768;
-  const PacketId id =
-      Inflight::id_of(session_->inflight().end() + kAway + ++direct_count_ % kDirectMessagesMax);
+  const PacketId id = free_direct_id();
   send_queued(frames, options, id, false);
-  const std::uint16_t number = direct_count_;
+  const std::uint16_t number = ++direct_count_;
   const TimerHandle timer = worker_.timers().schedule(
       worker_.now() + direct.timeout,
       [&worker = worker_, handle = handle_, number] {
@@ -82,6 +79,20 @@ void ClientSession::send_direct(const DirectMessage& direct, Function<void(Statu
       }
   );
   rare().direct.push_back({id, number, timer, std::move(done)});
+}
+
+// MQTT-2.2.1-4: one that is not in use. Half of all identifiers away from those of the session's own messages, which these are not among.
+PacketId ClientSession::free_direct_id() {
+  constexpr std::uint64_t kAway = 32'768;
+  const std::vector<Direct>& waiting = rare().direct;
+  std::uint64_t sequence = session_->inflight().end() + kAway;
+  const auto is_waited_for = [&](const Direct& each) {
+    return each.id == Inflight::id_of(sequence);
+  };
+  while (std::any_of(waiting.begin(), waiting.end(), is_waited_for)) {
+    ++sequence;
+  }
+  return Inflight::id_of(sequence);
 }
 
 void ClientSession::on_direct_timeout(std::uint16_t number) {

@@ -223,8 +223,8 @@ void ClientSession::on_disconnect(const mqtt::FrameView& frame) {
     return;
   }
   const auto expiry = packet.properties.number(mqtt::Property::kSessionExpiryInterval);
-  if (expiry && *expiry != 0 && session_expiry_s_ == 0) {
-    // MQTT5 3.14.2.2.2: not from zero to more.
+  if (expiry && *expiry != 0 && session_expiry_s_ == 0 && !session_expiry_cut_) {
+    // MQTT5 3.14.2.2.2: not from zero to more; one that we have cut to zero was more.
     on_fault({Errc::kProtocolError, "the session expiry was 0 in CONNECT"});
     return;
   }
@@ -495,7 +495,7 @@ bool ClientSession::takes_more(std::uint64_t sequence) const {
 }
 
 bool ClientSession::takes_at_once(Qos qos) const {
-  if (state_ != State::kConnected) {
+  if (state_ != State::kConnected || connack_held_) {
     return false;
   }
   if (qos == Qos::kAtMostOnce) {

@@ -234,6 +234,7 @@ class ClientSession final : public Client {
   void throttle(Duration wait);
 
   // The API's messages.
+  PacketId free_direct_id();
   void on_direct_timeout(std::uint16_t number);
   void on_direct_puback(const mqtt::Ack& ack);
   void fail_direct_messages();

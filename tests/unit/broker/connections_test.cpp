@@ -2,6 +2,9 @@
 
 #include "tests/unit/broker/packets.h"
 
+#include <algorithm>
+#include <vector>
+
 namespace iotcore::broker::test {
 namespace {
 
@@ -186,6 +189,56 @@ TEST_CASE("a direct message needs no subscription, and its confirmation is the c
   Connections(*f.broker).send("device", direct_message("to/you", true), nobody.taker());
   f.settle();
   CHECK(nobody.result->error().code() == Errc::kNotFound);
+}
+
+TEST_CASE("no two direct messages that are waited for have one packet identifier") {
+  BrokerFixture f;
+  TestClient& device = connected_at_home(f, "device");
+  f.subscribe(device, "t", Qos::kAtLeastOnce);
+  TestClient& pub = f.connected("pub");
+  std::vector<PacketId> waited_for;
+  const auto send_one = [&] {
+    Connections(*f.broker).send("device", direct_message("to/you", true), [](const Status&) {});
+    f.settle();
+    return expect<PublishView>(device).packet_id;
+  };
+  for (int i = 0; i < 10; ++i) {
+    waited_for.push_back(send_one());
+  }
+  // The session's own messages go on meanwhile, and further ones come and go.
+  for (int i = 0; i < 200; ++i) {
+    Ack ack;
+    if (i % 10 == 0) {
+      f.publish(pub, "t", "x", Qos::kAtLeastOnce);
+      expect<Ack>(pub);
+      ack.packet_id = expect<PublishView>(device).packet_id;
+      device.send(ack);
+    }
+    ack.packet_id = send_one();
+    REQUIRE(std::find(waited_for.begin(), waited_for.end(), ack.packet_id) == waited_for.end());
+    device.send(ack);
+    f.settle();
+  }
+}
+
+TEST_CASE("a direct message does not go out before the CONNACK that waits for the store") {
+  BrokerFixture f;
+  connected_at_home(f, "device", true).lose();
+  f.settle();
+  f.fault->hold();
+  TestClient& device = f.client(Version::kV5, index(f.workers.owner_of("device")));
+  mqtt::ConnectView connect;
+  connect.client_id = "device";  // and a clean start: the session that was there has to go first
+  device.send(connect);
+  f.settle();
+  Answer<void> answer;
+  Connections(*f.broker).send("device", direct_message("to/you", false), answer.taker());
+  f.settle();
+  CHECK(answer.result->error().code() == Errc::kThrottled);
+  f.fault->release();
+  f.settle();
+  expect<mqtt::Connack>(device);
+  CHECK(nothing(device));
 }
 
 TEST_CASE("a direct message goes only to who may receive its topic") {

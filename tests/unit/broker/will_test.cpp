@@ -25,6 +25,28 @@ mqtt::ConnectView with_will(std::uint32_t delay_s, std::uint32_t expiry_s) {
   return packet;
 }
 
+TEST_CASE(
+    "DISCONNECT may name an expiry above zero if only our maximum made the one of CONNECT zero"
+) {
+  BrokerOptions options;
+  options.session_expiry_s_max = 0;
+  BrokerFixture f(1, options);
+  TestClient& watcher = f.connected("watcher");
+  f.subscribe(watcher, "will");
+  const bool asked = GENERATE(true, false);
+  TestClient& device = f.client();
+  device.send(with_will(0, asked ? 100 : 0));
+  f.settle();
+  Disconnect goodbye;
+  goodbye.properties.set(mqtt::Property::kSessionExpiryInterval, 50U);
+  device.send(goodbye);
+  f.settle();
+  CHECK(
+      device.close_reason == (asked ? CloseReason::kClientDisconnect : CloseReason::kClientError)
+  );
+  CHECK(nothing(watcher) == asked);
+}
+
 TEST_CASE("a will waits for its delay or the end of the session, whichever is first") {
   const auto [delay_s, expiry_s, due_s] = GENERATE(
       table<std::uint32_t, std::uint32_t, int>({{5, 100, 5}, {100, 5, 5}, {0, 100, 0}, {7, 0, 0}})
