@@ -46,6 +46,9 @@ class ClientSession::HeldPacket final : public WorkerAck<HeldPacket> {
       return;
     }
     client->out().append(frame_);
+    if (client->traced_) [[unlikely]] {
+      client->trace_packet(frame_, mqtt::Sender::kServer);
+    }
     client->link_.flush_soon();
     if (is_connack_) {
       client->connack_held_ = false;

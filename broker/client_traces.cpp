@@ -1,6 +1,7 @@
 #include "broker/client_traces.h"
 
-#include <algorithm>
+#include "broker/printable.h"
+
 #include <utility>
 
 namespace iotcore::broker {
@@ -24,7 +25,7 @@ std::string_view name_of(ClientTraceEvent::Kind kind) {
 }
 
 void ClientTrace::add(ClientTraceEvent event) {
-  event.detail.resize(std::min(event.detail.size(), kDetailBytes));
+  event.detail = printable(event.detail, kDetailBytes);
   event.number = ++count_;
   events_.push_back(std::move(event));
   if (events_.size() > kEventsKept) {

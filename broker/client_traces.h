@@ -59,7 +59,7 @@ class ClientTraces {
 
   // Null: nobody looks at that client.
   ClientTrace* find(std::string_view client_id, MonotonicTime now);
-  // Begins the trace if there is none; kLimitExceeded if there are too many.
+  // Begins the trace if there is none; kThrottled if there are too many.
   Result<ClientTrace::Page> read(
       std::string_view client_id, std::uint64_t after, MonotonicTime now
   );

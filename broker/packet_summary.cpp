@@ -1,22 +1,20 @@
 #include "broker/packet_summary.h"
 
+#include "broker/printable.h"
+
 #include <fmt/format.h>
 
 namespace iotcore::broker {
 namespace {
 
-// As much of a topic or filter as helps; control characters and spaces would break the line.
+// As much of a topic or filter as helps, as one word.
 std::string shown(std::string_view text) {
   constexpr std::size_t kShownMax = 256;
   std::string out;
-  for (const char c : text.substr(0, kShownMax)) {
-    if (static_cast<unsigned char>(c) <= ' ' || c == '\x7f') {
-      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    } else {
-      out.push_back(c);
-    }
+  for (const char c : printable(text, kShownMax)) {
+    out.append(c == ' ' ? "\\x20" : std::string_view(&c, 1));
   }
-  return text.size() > kShownMax ? out + "..." : out;
+  return out;
 }
 
 unsigned number(mqtt::Qos qos) {

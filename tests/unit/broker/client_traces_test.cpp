@@ -2,7 +2,8 @@
 
 #include "broker/connections.h"
 #include "broker/packet_summary.h"
-#include "tests/unit/broker/packets.h"
+#include "broker/printable.h"
+#include "tests/unit/broker/session_fixture.h"
 
 namespace iotcore::broker::test {
 namespace {
@@ -78,6 +79,48 @@ TEST_CASE("a client that is there is traced from the first look on, and nobody e
   CHECK(read(f, "lamp", page.next).events.empty());
 }
 
+TEST_CASE("a trace shows the answers that waited for the store") {
+  BrokerFixture f;
+  begin(f, "lamp").lose();
+  read(f, "lamp");
+  TestClient& lamp = begin(f, "lamp", {.clean = true});
+  f.subscribe(lamp, "a/+", Qos::kAtLeastOnce);
+  const std::vector<std::string> seen = lines(read(f, "lamp"));
+  CHECK(has(seen, "SENT CONNACK session_present=false reason=0x00"));
+  CHECK(has(seen, "SENT SUBACK id=1 reasons=0x01"));
+}
+
+TEST_CASE("nothing that a client writes is a command to the terminal of who reads its trace") {
+  CHECK(printable("a b\"c", 10) == "a b\"c");
+  CHECK(printable("\x1b[2J\x7f", 10) == "\\x1b[2J\\x7f");
+  CHECK(
+      printable(
+          "\xc2\x9b"
+          "2J \xc2\xa7",
+          10
+      ) == "\\xc2\\x9b2J \xc2\xa7"
+  );
+  CHECK(printable("abc\xc3\xa9", 4) == "abc...");
+  CHECK(printable("abc\xc3\xa9", 5) == "abc\xc3\xa9");
+  BrokerFixture f;
+  f.authorizer.denied = {{Action::kPublish, "a\x1b[2Jb"}};
+  TestClient& lamp = f.connected("lamp");
+  read(f, "lamp");
+  f.publish(lamp, "a\x1b[2Jb", "x", Qos::kAtLeastOnce);
+  mqtt::Disconnect packet;
+  packet.reason = mqtt::Reason::kDisconnectWithWill;
+  packet.properties.set(
+      mqtt::Property::kReasonString,
+      "bye \xc2\x9b"
+      "2J"
+  );
+  lamp.send(packet);
+  f.settle();
+  const std::vector<std::string> seen = lines(read(f, "lamp"));
+  CHECK(has(seen, "DENIED Publish a\\x1b[2Jb"));
+  CHECK(has(seen, "why=\"bye \\xc2\\x9b2J\""));
+}
+
 TEST_CASE("a trace shows why a CONNECT is refused") {
   BrokerFixture f;
   f.authorizer.denied = {{Action::kConnect, "lamp"}};
@@ -112,7 +155,7 @@ TEST_CASE(
   CHECK(page->events.size() == ClientTrace::kEventsKept);
   CHECK(page->missed == 7);
   CHECK(page->next == ClientTrace::kEventsKept + 10);
-  CHECK(page->events.front().detail.size() == ClientTrace::kDetailBytes);
+  CHECK(page->events.front().detail == std::string(ClientTrace::kDetailBytes, 'x') + "...");
   CHECK(traces.read("a", 1'000'000, now)->missed == 10);
   for (std::size_t i = 1; i < ClientTraces::kClientsMax; ++i) {
     REQUIRE(traces.read("c" + std::to_string(i), 0, now));
