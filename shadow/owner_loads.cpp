@@ -135,6 +135,11 @@ Status Owner::fill(
 void Owner::serve_waiting(Shadow& shadow, const Status& status) {
   const std::unique_ptr<std::deque<Request>> waiting = std::move(shadow.waiting);
   if (!status) {
+    if (shadow.look) {
+      // Its time has come, and what there is to tell is not known yet.
+      constexpr std::int64_t kRetryS = 60;
+      watch_list_.plan_again(shadow.prefix, now_s() + kRetryS);
+    }
     cache_.erase(shadow);
   } else if (std::exchange(shadow.look, false)) {
     look(shadow);

@@ -32,7 +32,7 @@ void RequestConsumer::on_message(broker::PublishContext& context) {
       {.message = message, .topic = *topic, .hold = context.hold()}
   );
   if (!std::exchange(outbox.scheduled, true)) {
-    // Not from inside the publish: an answer is one, too. It runs in this same turn.
+    // Not from inside the publish: an answer is one, too. It runs in this turn if a socket brought the publish, else in the next.
     workers_.executor(worker).post([this, worker] { flush(worker); });
   }
 }

@@ -22,6 +22,11 @@ void WatchList::plan(std::string_view prefix, std::optional<std::int64_t> due_s,
   }
 }
 
+void WatchList::plan_again(std::string_view prefix, std::int64_t due_s) {
+  const auto found = entries_.find(prefix);
+  plan(prefix, due_s, found == entries_.end() ? Told() : found->second.told);
+}
+
 void WatchList::forget(std::string_view prefix) {
   const auto found = entries_.find(prefix);
   if (found == entries_.end()) {

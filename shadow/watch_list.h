@@ -25,6 +25,8 @@ class WatchList {
 
   // To be looked at at `due_s` at the latest; nothing: no need to.
   void plan(std::string_view prefix, std::optional<std::int64_t> due_s, Told told);
+  // The same, of one that could not be looked at: what has been told stays told.
+  void plan_again(std::string_view prefix, std::int64_t due_s);
   void forget(std::string_view prefix);
   void clear();
   // Those whose time has come, which are not planned any more.

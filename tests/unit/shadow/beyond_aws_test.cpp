@@ -251,6 +251,24 @@ TEST_CASE("a device that falls silent is told of, once, and that it is back") {
   CHECK(events(recorder).empty());
 }
 
+TEST_CASE("a shadow that could not be read when its time had come is looked at once more") {
+  ServiceOptions options;
+  options.settings.stale_after = seconds(10);
+  options.cache_bytes_max = 0;
+  ServiceFixture f(1, options);
+  test::Recorder recorder;
+  f.broker.add_consumer("$aws/events/shadow/#", recorder);
+  f.settle();
+  REQUIRE(f.update(kShadow, R"({"state":{"reported":{"a":1}}})"));
+  REQUIRE(f.update(ServiceFixture::classic("t2"), R"({"state":{"reported":{"a":1}}})"));
+  f.store.broken = true;
+  pass(f, 12);
+  CHECK(events(recorder).size() < 2);  // the last one used is in memory
+  f.store.broken = false;
+  pass(f, 61);
+  CHECK(metric(f, "iotcore_shadows_stale") == 2);
+}
+
 TEST_CASE("what is desired and not reached in time is told of") {
   ServiceOptions options;
   options.settings.overdue_after = seconds(10);
