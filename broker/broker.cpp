@@ -4,6 +4,7 @@
 #include "base/memory_use.h"
 #include "broker/client_session.h"
 #include "broker/consumer_table.h"
+#include "broker/on_all_workers.h"
 #include "broker/quiescent.h"
 #include "broker/retained.h"
 #include "broker/session.h"
@@ -12,6 +13,9 @@
 #include "broker/worker_broker.h"
 #include "broker/worker_sessions.h"
 #include "store/store.h"
+
+#include <future>
+#include <utility>
 
 namespace iotcore::broker {
 namespace {
@@ -107,26 +111,11 @@ ConsumerId Broker::add_consumer(std::string_view filter, MessageConsumer& consum
 
 void Broker::remove_consumer(ConsumerId id, Function<void()> gone) {
   consumers_->remove(static_cast<std::uint64_t>(id));
-  if (!gone) {
-    return;
-  }
-
-  // A worker that runs a task is between two publishes, so once each has run one, none is inside the consumer any more.
-  struct Countdown {
-    std::atomic<std::size_t> left;
-    Function<void()> gone;
-  };
-
-  // Shared by the tasks: whichever is the last runs it.
-  auto countdown = std::make_shared<Countdown>();
-  countdown->left = workers_.count();
-  countdown->gone = std::move(gone);
-  for (std::size_t i = 0; i < workers_.count(); ++i) {
-    workers_.executor(static_cast<WorkerId>(i)).post([countdown] {
-      if (countdown->left.fetch_sub(1) == 1) {
-        countdown->gone();
-      }
-    });
+  if (gone) {
+    // Once each has run a task, none is inside the consumer any more.
+    run_on_all(
+        workers_, [](WorkerId) {}, std::move(gone)
+    );
   }
 }
 
@@ -221,18 +210,23 @@ void Broker::disconnect_principal(std::string_view principal, CloseReason reason
 }
 
 Status Broker::wipe() {
-  for (std::size_t i = 0; i < workers_.count(); ++i) {
-    const auto worker = static_cast<WorkerId>(i);
-    workers_.executor(worker).post([this, worker] {
-      WorkerBroker& broker = workers_.broker(worker);
-      broker.clients().for_each([](ClientSession& client) {
-        if (client.session() != nullptr && client.session()->is_persistent()) {
-          client.close(CloseReason::kApiRequest, mqtt::Reason::kAdministrativeAction);
-        }
-      });
-      broker.sessions().wipe();
+  const auto on_all = [this](std::function<void(WorkerId)> task) {
+    std::promise<void> done;
+    const std::future<void> all_done = done.get_future();
+    run_on_all(workers_, std::move(task), [done = std::move(done)]() mutable { done.set_value(); });
+    all_done.wait();
+  };
+  on_all([this](WorkerId worker) {
+    WorkerBroker& broker = workers_.broker(worker);
+    broker.clients().for_each([](ClientSession& client) {
+      if (client.session() != nullptr && client.session()->is_persistent()) {
+        client.close(CloseReason::kApiRequest, mqtt::Reason::kAdministrativeAction);
+      }
     });
-  }
+    broker.sessions().wipe();
+  });
+  // What those turns have put off, wills among it, and their commits are behind them when the next ones run something.
+  on_all([](WorkerId) {});
   retained_->clear();
   store::Batch batch;
   batch.erase_prefix(store::Table::kRetained, "m");

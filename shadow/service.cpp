@@ -1,6 +1,7 @@
 #include "shadow/service.h"
 
 #include "base/log.h"
+#include "broker/on_all_workers.h"
 #include "broker/worker_broker.h"
 #include "broker/workers.h"
 #include "registry/keys.h"
@@ -10,7 +11,6 @@
 #include "store/keys.h"
 #include "store/store.h"
 
-#include <atomic>
 #include <utility>
 
 namespace iotcore::shadow {
@@ -187,23 +187,11 @@ void Service::wipe(Function<void(Status)> done) {
     return;
   }
 
-  struct Countdown {
-    std::atomic<std::size_t> left;
-    Function<void(Status)> done;
-  };
-
-  // Shared by the workers' tasks: whichever is the last runs it.
-  auto countdown = std::make_shared<Countdown>();
-  countdown->left = owners_.size();
-  countdown->done = std::move(done);
-  for (std::size_t i = 0; i < owners_.size(); ++i) {
-    broker_.workers().executor(static_cast<WorkerId>(i)).post([&owner = *owners_[i], countdown] {
-      owner.forget_all();
-      if (countdown->left.fetch_sub(1) == 1) {
-        countdown->done({});
-      }
-    });
-  }
+  broker::run_on_all(
+      broker_.workers(),
+      [this](WorkerId worker) { owners_[index(worker)]->forget_all(); },
+      [done = std::move(done)]() mutable { done({}); }
+  );
 }
 
 }  // namespace iotcore::shadow
