@@ -4,6 +4,8 @@
 #include "broker/mqtt/encoder.h"
 #include "broker/worker_sessions.h"
 
+#include <array>
+
 namespace iotcore::broker {
 
 void ClientSession::on_ack(const mqtt::FrameView& frame) {
@@ -114,9 +116,9 @@ void ClientSession::on_pubrel(PacketId id) {
   }
   // After PUBCOMP the client may use the identifier for another message, so it has to be forgotten for good by then.
   const SessionNumber number = session_->number();
-  worker_.batch().erase(store::Table::kSessions, received_key(number, id));
+  worker_.turn().rows().erase(store::Table::kSessions, received_key(number, id));
   const std::uint64_t connection = session_->queue().connection();
-  worker_.batch_marks().push_back(
+  worker_.turn().marks().push_back(
       {number, (connection << 16U) | static_cast<std::uint64_t>(id), CommitMark::Kind::kCompleted}
   );
 }
@@ -144,16 +146,10 @@ void ClientSession::send_ack(
     mqtt::PacketType type, PacketId id, mqtt::Reason reason, const char* why
 ) {
   if (reason == mqtt::Reason::kSuccess || !is_v5()) {
-    const auto number = static_cast<std::uint16_t>(id);
-    char* at = out().extend(4);
-    at[0] = static_cast<char>(
-        (static_cast<unsigned>(type) << 4U) | (type == mqtt::PacketType::kPubrel ? 2U : 0U)
-    );
-    at[1] = 2;
-    at[2] = static_cast<char>(number >> 8U);
-    at[3] = static_cast<char>(number);
+    const std::array<char, 4> packet = mqtt::short_ack(type, id);
+    out().append(packet.data(), packet.size());
     if (traced_) [[unlikely]] {
-      trace_packet({at, 4}, mqtt::Sender::kServer);
+      trace_packet({packet.data(), packet.size()}, mqtt::Sender::kServer);
     }
     link_.flush_soon();
     return;

@@ -179,7 +179,7 @@ void ClientSession::authorized(Result<std::unique_ptr<Permissions>> answer) {
   arriving_.reset();
   if (!answer) {
     const Error& error = answer.error();
-    log(LogLevel::kInfo,
+    log(worker_.refusal_log_level(),
         "client.refused",
         {{"client_id", client_id()}, {"principal", principal_}, {"why", error.message()}});
     if (error.code() == Errc::kNotAuthorized) {
@@ -316,7 +316,7 @@ void ClientSession::accept_connect() {
   if (found == Found::kDiscarded) {
     // After a crash the old session may not be there again.
     connack_held_ = true;
-    worker_.durable_batch((new HeldPacket(*this, connack, {}))->hold());
+    worker_.turn().durable_rows((new HeldPacket(*this, connack, {}))->hold());
     paused_ = true;
     link_.set_reading(false);
   } else {

@@ -171,7 +171,7 @@ void ClientSession::on_publish(const mqtt::FrameView& frame) {
     if (session_->is_persistent()) {
       receipt = received_key(session_->number(), packet.packet_id);
       publisher.receipt = receipt;
-      worker_.forget_ghost(store::Table::kSessions, receipt);
+      worker_.turn().forget_ghost(store::Table::kSessions, receipt);
     }
   }
   AckFactory acks(*this, packet.packet_id, packet.qos);
@@ -216,7 +216,7 @@ bool ClientSession::resolve_alias(mqtt::PublishView& packet) {
 }
 
 void ClientSession::publish_refused(const mqtt::PublishView& packet, Errc code, const char* why) {
-  log(LogLevel::kInfo,
+  log(worker_.refusal_log_level(),
       "publish.refused",
       {{"client_id", client_id()}, {"topic", packet.topic}, {"why", why}});
   // A topic of somebody else's `$` space is nobody's here: dropped, which is no reason to part (MQTT-3.3.5-2).
@@ -325,7 +325,7 @@ void ClientSession::receipt_complete(
   settle_receipt(session.received(), id, failure.has_value());
   if (failure && session.is_persistent()) {
     // Whether the row is there nobody knows.
-    worker.erase_ghost(store::Table::kSessions, received_key(session.number(), id));
+    worker.turn().erase_ghost(store::Table::kSessions, received_key(session.number(), id));
   }
 }
 

@@ -344,7 +344,7 @@ bool ClientSession::deliver(
   if (state_ != State::kConnected) {
     return false;
   }
-  WorkerBroker::Counters& counters = worker_.counters();
+  WorkerCounters& counters = worker_.counters();
   if (!allows(Action::kReceive, publish.topic, topic_hash)) {
     counters.dropped_denied.add();
     return false;

@@ -47,18 +47,8 @@ void ClientSession::on_subscribe(const mqtt::FrameView& frame) {
   if (!answer_fits(packet.entries.count())) {
     return;
   }
-  for (const mqtt::SubscriptionView wanted : packet.entries) {
-    if (wanted.no_local && wanted.filter.starts_with("$share/")) {
-      on_fault({Errc::kProtocolError, "MQTT-3.8.3-4: No Local on a shared subscription"});
-      return;
-    }
-  }
-  std::uint32_t subscription_id = 0;
-  packet.properties.for_each_subscription_id([&](std::uint32_t id) { subscription_id = id; });
-  if (subscription_id == 0) {
-    subscription_id = packet.properties.number_or(mqtt::Property::kSubscriptionIdentifier, 0);
-  }
-
+  const std::uint32_t subscription_id =
+      packet.properties.number_or(mqtt::Property::kSubscriptionIdentifier, 0);
   if (subscription_id != 0 && !worker_.options().subscription_identifiers) {
     on_fault({Errc::kSubscriptionIdsNotSupported, "subscription identifiers are not supported"});
     return;
@@ -83,7 +73,8 @@ void ClientSession::on_subscribe(const mqtt::FrameView& frame) {
     if (!wanted.filter.starts_with("$share/") &&
         (wanted.retain_handling == mqtt::RetainHandling::kSend ||
          (wanted.retain_handling == mqtt::RetainHandling::kSendIfNew && is_new))) {
-      retained.push_back({std::string(wanted.filter), wanted.qos, subscription_id});
+      // MQTT-3.8.4-8: not above what was granted.
+      retained.push_back({std::string(wanted.filter), static_cast<Qos>(reason), subscription_id});
     }
   }
   mqtt::SubackView suback;
@@ -94,7 +85,7 @@ void ClientSession::on_subscribe(const mqtt::FrameView& frame) {
   }
   if (session_->is_persistent() && !granted.empty()) {
     auto* held = new HeldPacket(*this, suback, std::move(retained));
-    worker_.durable_batch(held->hold());
+    worker_.turn().durable_rows(held->hold());
   } else {
     send(suback);
     for (const RetainedWanted& wanted : retained) {
@@ -129,7 +120,7 @@ mqtt::Reason ClientSession::subscribe_one(
     return mqtt::Reason::kTopicFilterInvalid;
   }
   if (!allows(Action::kSubscribe, wanted.filter)) {
-    log(LogLevel::kInfo,
+    log(worker_.refusal_log_level(),
         "subscribe.refused",
         {{"client_id", client_id()}, {"filter", wanted.filter}, {"why", "not allowed"}});
     return mqtt::Reason::kNotAuthorized;
@@ -155,7 +146,7 @@ mqtt::Reason ClientSession::subscribe_one(
   }
   is_new = session_->subscribe(table, wanted.filter, subscriber);
   if (session_->is_persistent()) {
-    worker_.batch().put(
+    worker_.turn().rows().put(
         store::Table::kSessions,
         subscription_key(session_->number(), wanted.filter),
         encode(subscriber)
@@ -213,7 +204,7 @@ void ClientSession::on_unsubscribe(const mqtt::FrameView& frame) {
   }
   if (session_->is_persistent() && !gone.empty()) {
     auto* held = new HeldPacket(*this, unsuback, {});
-    worker_.durable_batch(held->hold());
+    worker_.turn().durable_rows(held->hold());
   } else {
     send(unsuback);
   }
@@ -236,7 +227,9 @@ bool ClientSession::unsubscribe_one(std::string_view filter) {
     return false;
   }
   if (session_->is_persistent()) {
-    worker_.batch().erase(store::Table::kSessions, subscription_key(session_->number(), filter));
+    worker_.turn().rows().erase(
+        store::Table::kSessions, subscription_key(session_->number(), filter)
+    );
   }
   return true;
 }

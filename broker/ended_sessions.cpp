@@ -77,7 +77,7 @@ void WorkerSessions::erase_rows(Session& session, store::Batch& batch) {
 
 // The rows have to be looked at: each may be the last that refers to its body, or be for another member of a group.
 void WorkerSessions::clear_away(const Ended& ended) {
-  worker_.after_commit([this, ended] {
+  worker_.turn().after_commit([this, ended] {
     Broker& broker = worker_.shared();
     broker.store().readers().post([&broker, this, ended, lifeline = worker_.lifeline()] {
       const Instant now{broker.clock().now(), to_epoch_ms(broker.clock().wall())};
@@ -101,7 +101,7 @@ void WorkerSessions::clear_away(const Ended& ended) {
 void WorkerSessions::on_ended_page(const Ended& ended, std::vector<SessionQueue::Loaded> rows) {
   if (rows.empty()) {
     if (ended.pass_on) {
-      worker_.batch().erase(store::Table::kSessions, ended_key(ended.number));
+      worker_.turn().rows().erase(store::Table::kSessions, ended_key(ended.number));
     }
     return;
   }
@@ -126,7 +126,7 @@ void WorkerSessions::on_ended_page(const Ended& ended, std::vector<SessionQueue:
 void WorkerSessions::erase_ended_page(
     const Ended& ended, const std::vector<SessionQueue::Loaded>& rows
 ) {
-  store::Batch& batch = worker_.batch();
+  store::Batch& batch = worker_.turn().rows();
   for (const SessionQueue::Loaded& loaded : rows) {
     if (loaded.row.body != 0) {
       release_body(loaded.row.body, batch);

@@ -14,13 +14,12 @@
 // this file:
 //
 // 1. A reader takes pointers out of a shared structure only while it is online, and keeps none
-// across quiescent(): a
-//    worker is online while its loop turns, calls quiescent() once per turn and offline() before it
-//    sleeps.
+//    across quiescent(): a worker is online while its loop turns, calls quiescent() once per turn
+//    and offline() before it sleeps.
 // 2. A writer first unlinks memory, so that nobody who starts from the root finds it, then gives it
-// to a RetireList.
+//    to a RetireList.
 // 3. RetireList::collect() frees what was retired before every reader that is online now was last
-// quiescent.
+//    quiescent.
 //
 // Why it is right: collect() moves the epoch on after the unlinking. A reader that has announced
 // that epoch or a later one read it after the unlinking, and dropped its older pointers before
@@ -40,8 +39,6 @@ class QuiescentDomain {
 
   QuiescentDomain(const QuiescentDomain&) = delete;
   QuiescentDomain& operator=(const QuiescentDomain&) = delete;
-
-  std::size_t reader_count() const { return reader_count_; }
 
   // The three below: only on the reader's own thread.
   void online(WorkerId reader) {

@@ -11,12 +11,12 @@ void write_retained(WorkerBroker& worker, std::string_view topic, PendingAck::Ho
   Broker& broker = worker.shared();
   const WorkerId owner = broker.workers().owner_of(topic);
   if (owner == worker.id()) {
-    broker.retained().write(topic, worker.durable_batch(std::move(hold)));
+    broker.retained().write(topic, worker.turn().durable_rows(std::move(hold)));
     return;
   }
   WorkerBroker& there = broker.workers().broker(owner);
   there.executor().post([&there, topic = std::string(topic), hold = std::move(hold)]() mutable {
-    there.shared().retained().write(topic, there.durable_batch(std::move(hold)));
+    there.shared().retained().write(topic, there.turn().durable_rows(std::move(hold)));
   });
 }
 

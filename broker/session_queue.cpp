@@ -33,7 +33,7 @@ constexpr std::uint32_t kAheadMax = 1024;
 bool SessionQueue::add(
     const QueuedDelivery& delivery, const DeliveryOptions& options, const QueueRows& rows
 ) {
-  WorkerBroker::Counters& counters = worker_.counters();
+  WorkerCounters& counters = worker_.counters();
   const PublishView& publish = delivery.publish;
   ClientSession* client = session_.client();
   if (publish.has_expiry && publish.expires_at <= worker_.now()) {
@@ -188,7 +188,7 @@ void SessionQueue::on_trim_loaded(std::uint32_t connection, std::vector<Loaded> 
   if (page.empty()) {
     return;
   }
-  store::Batch& batch = worker_.batch();
+  store::Batch& batch = worker_.turn().rows();
   const std::uint64_t end = page.back().sequence + 1;
   for (const Loaded& loaded : page) {
     forget_waiting(loaded.sequence, loaded.row.bytes);
@@ -227,7 +227,7 @@ void SessionQueue::attach() {
 }
 
 void SessionQueue::detach() {
-  flush_erased(worker_.batch());
+  flush_erased(worker_.turn().rows());
   ++connection_;
   loading_ = trimming_ = false;
   waiting_.clear();
@@ -236,7 +236,7 @@ void SessionQueue::detach() {
   session_.inflight().reset(erased_);
   if (asked_ahead_ > sent_) {
     // The session's record knows better from now on.
-    worker_.batch().erase(store::Table::kSessions, ahead_key(number_));
+    worker_.turn().rows().erase(store::Table::kSessions, ahead_key(number_));
   }
 }
 
@@ -282,8 +282,8 @@ void SessionQueue::ask_ahead(std::uint64_t sequence) {
   asked_ahead_ = sequence + stride_;
   std::string row;
   append_u64(row, asked_ahead_);
-  worker_.batch().put(store::Table::kSessions, ahead_key(number_), row);
-  worker_.batch_marks().push_back({number_, asked_ahead_, CommitMark::Kind::kAhead});
+  worker_.turn().rows().put(store::Table::kSessions, ahead_key(number_), row);
+  worker_.turn().marks().push_back({number_, asked_ahead_, CommitMark::Kind::kAhead});
 }
 
 void SessionQueue::on_ahead(std::uint64_t end) {
@@ -327,7 +327,7 @@ void SessionQueue::pump() {
 
 bool SessionQueue::send(const Waiting& next) {
   ClientSession& client = *session_.client();
-  WorkerBroker::Counters& counters = worker_.counters();
+  WorkerCounters& counters = worker_.counters();
   if (!next.message) {
     session_.inflight().open(next.sequence, Inflight::State::kAwaitPubcomp);
     sent_ = std::max(sent_, next.sequence + 1);
@@ -364,7 +364,7 @@ bool SessionQueue::let_go(const Waiting& next) {
   if (next.qos != mqtt::Qos::kExactlyOnce) {
     return false;
   }
-  store::Batch& batch = worker_.batch();
+  store::Batch& batch = worker_.turn().rows();
   batch.put(store::Table::kQueue, queue_key(number_, next.sequence), encode_released_row());
   release_body(next.body, batch);
   session_.inflight().open(next.sequence, Inflight::State::kAwaitPubcomp);
@@ -376,7 +376,7 @@ void SessionQueue::drop(const Waiting& entry) {
   if (entry.message && !entry.sent) {
     forget_waiting(entry.sequence, bytes_of(entry.message->view()));
   }
-  store::Batch& batch = worker_.batch();
+  store::Batch& batch = worker_.turn().rows();
   batch.erase(store::Table::kQueue, queue_key(number_, entry.sequence));
   release_body(entry.body, batch);
 }
@@ -384,7 +384,7 @@ void SessionQueue::drop(const Waiting& entry) {
 // ---- Acknowledgements ----
 
 void SessionQueue::finished(const Inflight::Answer& answer, std::uint64_t oldest) {
-  store::Batch& batch = worker_.batch();
+  store::Batch& batch = worker_.turn().rows();
   release_body(answer.body, batch);
   if (answer.sequence != oldest) {
     // Out of order: by itself, since the range before it may stay for long.
@@ -397,10 +397,10 @@ void SessionQueue::finished(const Inflight::Answer& answer, std::uint64_t oldest
 }
 
 void SessionQueue::released(const Inflight::Answer& answer) {
-  store::Batch& batch = worker_.batch();
+  store::Batch& batch = worker_.turn().rows();
   release_body(answer.body, batch);
   batch.put(store::Table::kQueue, queue_key(number_, answer.sequence), encode_released_row());
-  worker_.batch_marks().push_back({number_, answer.sequence, CommitMark::Kind::kReleased});
+  worker_.turn().marks().push_back({number_, answer.sequence, CommitMark::Kind::kReleased});
 }
 
 void SessionQueue::on_kept(std::uint64_t sequence, bool kept) {
@@ -413,7 +413,7 @@ void SessionQueue::on_kept(std::uint64_t sequence, bool kept) {
   }
   if (!kept) {
     // Its publisher is told, and may try again; whether the row is there nobody knows.
-    worker_.erase_ghost(store::Table::kQueue, queue_key(number_, sequence));
+    worker_.turn().erase_ghost(store::Table::kQueue, queue_key(number_, sequence));
     const auto found = std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& w) {
       return w.sequence == sequence;
     });
@@ -478,7 +478,7 @@ void SessionQueue::on_loaded(
     QueueRow& row = loaded.row;
     if (!row.released && !row.message) {
       // The body went with the last of those that had it, before the crash; this row's erasure did not.
-      worker_.batch().erase(store::Table::kQueue, queue_key(number_, loaded.sequence));
+      worker_.turn().rows().erase(store::Table::kQueue, queue_key(number_, loaded.sequence));
       forget_waiting(loaded.sequence, row.bytes);
       continue;
     }

@@ -147,7 +147,7 @@ void WorkerBroker::offer(SharedMessage shared) {
             publish, stable_hash(publish.topic), message, slot, shared.may_wait, keeper
         )) {
       if (!shared.row.empty()) {
-        batch().erase(store::Table::kQueue, shared.row);
+        turn_.rows().erase(store::Table::kQueue, shared.row);
       }
       shared.hold.release();  // unless the batch has it now
       return;

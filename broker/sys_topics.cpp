@@ -44,7 +44,7 @@ SysTopics::SysTopics(WorkerBroker& worker)
           Load{"bytes/sent"}} {}
 
 SysTopics::Totals SysTopics::totals_of(WorkerBroker& worker) {
-  const WorkerBroker::Counters& counters = worker.counters();
+  const WorkerCounters& counters = worker.counters();
   Totals totals;
   totals.connected = worker.clients().connected();
   totals.disconnected = worker.sessions().offline_count();

@@ -28,35 +28,8 @@ constexpr std::uint8_t kHopsMax = 8;
 
 thread_local WorkerBroker* current_worker = nullptr;
 
-WorkerBroker::Counters make_counters(Metrics& metrics, WorkerId id) {
-  const MetricLabels worker = {{"worker", std::to_string(index(id))}};
-  const auto dropped = [&](const char* reason) -> Counter& {
-    MetricLabels labels = worker;
-    labels["reason"] = reason;
-    return metrics.counter(
-        "iotcore_messages_dropped_total", "Messages not delivered to a subscriber", labels
-    );
-  };
-  return WorkerBroker::Counters{
-      metrics.counter("iotcore_messages_received_total", "Messages published", worker),
-      metrics.counter("iotcore_messages_delivered_total", "Messages sent to subscribers", worker),
-      dropped("queue_full"),
-      dropped("slow_receiver"),
-      dropped("mailbox_full"),
-      dropped("not_authorized"),
-      dropped("too_large"),
-      dropped("expired"),
-      dropped("republish_loop"),
-      metrics.counter("iotcore_connects_total", "MQTT connections accepted", worker),
-      metrics.counter("iotcore_connects_refused_total", "MQTT connections refused", worker),
-      metrics.counter(
-          "iotcore_sessions_resumed_total", "Connections that found their session", worker
-      ),
-      metrics.counter(
-          "iotcore_sessions_expired_total", "Sessions ended because their time was over", worker
-      ),
-  };
-}
+// Of a topic that is for its rule alone.
+const MatchSet kNobody;
 
 // Version numbers of connections grow for ever, also from one run to the next (mqtt.md 10): they begin at the time, with room for a
 // million connections a second. Below 2^53, so that every reader of JSON can hold them.
@@ -81,7 +54,8 @@ WorkerBroker::WorkerBroker(Broker& broker, WorkerId id, TimerWheel& timers)
       remote_(broker.workers().count()),
       session_number_(first_session_number(broker.clock())),
       session_id_prefix_(to_hex(random_bytes(8))),
-      counters_(make_counters(broker.metrics(), id)),
+      turn_(*this),
+      counters_(broker.metrics(), id),
       limits_(broker.metrics(), id),
       admission_(broker.options(), broker.workers().count()),
       lifeline_(std::make_shared<WorkerLifeline>(*this)),
@@ -108,6 +82,11 @@ void WorkerLifeline::cut() {
   worker_ = nullptr;
 }
 
+LogLevel WorkerBroker::refusal_log_level() {
+  constexpr std::uint64_t kPerSecond = 10;
+  return refusals_logged_.try_take(now(), 1, kPerSecond) ? LogLevel::kInfo : LogLevel::kDebug;
+}
+
 Executor& WorkerBroker::executor() {
   return broker_.workers().executor(id_);
 }
@@ -132,13 +111,6 @@ std::string WorkerBroker::session_id(std::uint64_t number) const {
   const std::string& head = session_id_prefix_;
   return head.substr(0, 8) + '-' + head.substr(8, 4) + '-' + head.substr(12) + '-' +
          tail.substr(0, 4) + '-' + tail.substr(4);
-}
-
-store::Batch& WorkerBroker::durable_batch(PendingAck::Hold waits) {
-  if (waits) {
-    batch_waits_.push_back(std::move(waits));
-  }
-  return batch_;
 }
 
 bool WorkerBroker::has_receivers(std::string_view topic) {
@@ -168,21 +140,14 @@ PublishResult WorkerBroker::publish(
   PublishResult result;
   Context context(*this, publisher, publish, acks);
   const bool reserved = publish.topic.starts_with('$');
-  if (reserved && !basic_ingest_topic(publish.topic).rule.empty()) [[unlikely]] {
-    if (MessageConsumer* ingest = broker_.basic_ingest(); ingest != nullptr) {
-      ingest->on_message(context);
-      result.receivers = 1;
-    }
-    result.deferred = context.deferred();
-    return result;
-  }
+  const bool ingest = reserved && !basic_ingest_topic(publish.topic).rule.empty();
   const std::uint64_t hash = stable_hash(publish.topic);
-  const MatchSet& matches = cache_.find(publish.topic, hash);
+  const MatchSet& matches = ingest ? kNobody : cache_.find(publish.topic, hash);
   std::optional<ExactlyOnce::Part> own;
   Keeper keeper;
   keeper.context = &context;
   if (publish.qos == mqtt::Qos::kExactlyOnce && acks != nullptr &&
-      needs_own_commit(publisher, publish, matches)) [[unlikely]] {
+      needs_own_commit(publisher, publish, matches, ingest)) [[unlikely]] {
     context.begin_exactly_once();
     put_in_order(publisher, context.exactly_once);
     own.emplace().worker = id_;
@@ -191,43 +156,66 @@ PublishResult WorkerBroker::publish(
   if (publish.retain && !reserved) {
     result.retain_refused = !retain(context);
   }
-  if (!matches.group_ends.empty()) {
-    result.receivers += choose_group_workers(matches, context);
-    if (!group_slots_.empty()) {
-      target_slots_.assign(matches.local.begin(), matches.local.end());
-      target_slots_.insert(target_slots_.end(), group_slots_.begin(), group_slots_.end());
-      result.receivers += deliver_local(
-          publish, hash, context.message_slot(), target_slots_, publisher.session, keeper
-      );
-    }
-  }
-  if (group_slots_.empty() && !matches.local.empty()) {
-    result.receivers += deliver_local(
-        publish, hash, context.message_slot(), matches.local, publisher.session, keeper
-    );
-  }
-  group_slots_.clear();
-  if (!matches.remote.empty()) {
-    result.receivers += send_to_workers(matches, context);
-  }
+  result.receivers = deliver_to_subscribers(matches, hash, context, keeper);
   if (!publisher.receipt.empty()) {
     (own ? own->rows : context.durable_batch()).put(store::Table::kSessions, publisher.receipt, {});
   }
   if (own) {
     context.exactly_once->add(std::move(*own));  // committed once the others are done
   }
-  for (const std::uint32_t slot : matches.consumers) {
-    const ConsumerTable::List* consumers = broker_.consumers().consumers(slot);
-    for (MessageConsumer* consumer : *consumers) {
-      consumer->on_message(context);
-      ++result.receivers;
-    }
-  }
+  result.receivers += ingest ? call_basic_ingest(context) : call_consumers(matches, context);
   if (span.is_on()) [[unlikely]] {
     span.set("iotcore.receivers", std::to_string(result.receivers));
   }
   result.deferred = context.deferred();
   return result;
+}
+
+// Sessions here, and those of other workers by way of these.
+std::uint32_t WorkerBroker::deliver_to_subscribers(
+    const MatchSet& matches, std::uint64_t topic_hash, Context& context, Keeper& keeper
+) {
+  std::uint32_t receivers = 0;
+  std::span<const SlotTarget> here = matches.local;
+  if (!matches.group_ends.empty()) {
+    target_slots_.assign(matches.local.begin(), matches.local.end());
+    receivers += choose_group_workers(matches, context, target_slots_);
+    here = target_slots_;
+  }
+  if (!here.empty()) {
+    receivers += deliver_local(
+        context.publish(),
+        topic_hash,
+        context.message_slot(),
+        here,
+        context.publisher().session,
+        keeper
+    );
+  }
+  if (!matches.remote.empty()) {
+    receivers += send_to_workers(matches, context);
+  }
+  return receivers;
+}
+
+std::uint32_t WorkerBroker::call_consumers(const MatchSet& matches, Context& context) {
+  std::uint32_t called = 0;
+  for (const std::uint32_t slot : matches.consumers) {
+    for (MessageConsumer* consumer : *broker_.consumers().consumers(slot)) {
+      consumer->on_message(context);
+      ++called;
+    }
+  }
+  return called;
+}
+
+std::uint32_t WorkerBroker::call_basic_ingest(Context& context) {
+  MessageConsumer* const consumer = broker_.basic_ingest();
+  if (consumer == nullptr) {
+    return 0;
+  }
+  consumer->on_message(context);
+  return 1;
 }
 
 void WorkerBroker::publish_later(OwnedPublish publish) {
@@ -306,89 +294,6 @@ void WorkerBroker::send_remote_batches() {
   remote_touched_.clear();
 }
 
-// What waits for one commit.
-struct WorkerBroker::Committing {
-  std::vector<PendingAck::Hold> waits;
-  std::vector<CommitMark> marks;
-  std::vector<ExactlyOnce::Part> foreign;
-  std::vector<Function<void()>> after;
-
-  bool empty() const { return waits.empty() && marks.empty() && foreign.empty() && after.empty(); }
-};
-
-void WorkerBroker::erase_ghost(store::Table table, std::string_view key) {
-  ghosts_.add(table, key, commit_number_);
-  if (!std::exchange(ghosts_scheduled_, true)) {
-    commit_ghosts_later();
-  }
-}
-
-// Where nothing else is written, they still have to go before a crash.
-void WorkerBroker::commit_ghosts_later() {
-  constexpr auto kRetry = std::chrono::seconds(1);
-  timers().schedule(now() + kRetry, [this] {
-    ghosts_scheduled_ = !ghosts_.empty();
-    if (ghosts_scheduled_) {
-      after_commit([] {});
-      commit_ghosts_later();
-    }
-  });
-}
-
-void WorkerBroker::commit_turn() {
-  const std::uint64_t number = commit_number_++;
-  if (!ghosts_.empty()) [[unlikely]] {
-    batch_ = ghosts_.before(batch_);
-    after_commit([] {});  // so that it is known whether they are gone
-  }
-  Committing committing{
-      std::exchange(batch_waits_, {}),
-      std::exchange(batch_marks_, {}),
-      std::exchange(batch_foreign_, {}),
-      std::exchange(batch_after_, {})};
-  if (committing.empty()) {
-    broker_.store().commit(std::exchange(batch_, store::Batch()), nullptr, nullptr);
-    return;
-  }
-  if (batch_.empty() && committing.after.empty()) {
-    on_committed(committing, std::nullopt);
-    return;
-  }
-  // With nothing to write it is still done after what was handed in before.
-  broker_.store().commit(
-      std::exchange(batch_, store::Batch()),
-      &executor(),
-      [this, number, committing = std::move(committing)](Result<store::Revision> committed
-      ) mutable {
-        if (committed && !ghosts_.empty()) [[unlikely]] {
-          ghosts_.on_committed(number);
-        }
-        on_committed(
-            committing, committed ? std::nullopt : std::optional(committed.error().code())
-        );
-      }
-  );
-}
-
-void WorkerBroker::on_committed(Committing& committing, std::optional<Errc> failure) {
-  for (PendingAck::Hold& wait : committing.waits) {
-    if (failure) {
-      wait.fail(*failure);
-    }
-    wait.release();
-  }
-  sessions_->on_committed(committing.marks, !failure);
-  for (ExactlyOnce::Part& part : committing.foreign) {
-    WorkerBroker& owner = broker_.workers().broker(part.worker);
-    broker_.workers().executor(part.worker).post([&owner, marks = std::move(part.marks), failure] {
-      owner.sessions().on_committed(marks, !failure);
-    });
-  }
-  for (Function<void()>& then : committing.after) {
-    then();
-  }
-}
-
 Instant WorkerBroker::instant() {
   if (instant_.monotonic != now()) {
     instant_ = {now(), to_epoch_ms(broker_.clock().wall())};
@@ -422,14 +327,12 @@ void WorkerBroker::end_turn() {
     run_later();
   }
   if (sessions_->has_dirty()) {
-    sessions_->flush_erased(batch_);
+    sessions_->flush_erased(turn_.rows());
   }
   if (!remote_touched_.empty()) {
     send_remote_batches();
   }
-  if (!batch_.empty() || !batch_waits_.empty() || !batch_marks_.empty() || !batch_after_.empty()) {
-    commit_turn();
-  }
+  turn_.commit();
   now_ = {};
 }
 

@@ -2,21 +2,22 @@
 
 #include "base/clock.h"
 #include "base/function.h"
-#include "base/metrics.h"
+#include "base/log.h"
 #include "base/timer_wheel.h"
 #include "broker/broker.h"
 #include "broker/client_table.h"
 #include "broker/connect_admission.h"
 #include "broker/exactly_once.h"
 #include "broker/frame_cache.h"
-#include "broker/ghost_rows.h"
 #include "broker/keep_alives.h"
 #include "broker/limits.h"
 #include "broker/publish_context.h"
+#include "broker/rate_limit.h"
 #include "broker/session_rows.h"
 #include "broker/subscriber_table.h"
 #include "broker/topic_cache.h"
-#include "store/batch.h"
+#include "broker/turn_batch.h"
+#include "broker/worker_counters.h"
 
 #include <cstdint>
 #include <memory>
@@ -89,7 +90,10 @@ class WorkerLifeline {
   WorkerBroker* worker_;
 };
 
-// The broker on one worker: its clients, their subscriptions, and delivery to them. Every member only on that worker.
+// The broker on one worker: its clients, their subscriptions, and delivery to them. Only on that worker, but for what says otherwise.
+//
+// Each of its parts has a source: the publish and the turn (worker_broker.cpp), sessions of this worker (worker_delivery.cpp), other workers
+// (worker_remote.cpp), shared subscriptions (shared_delivery.cpp). What goes to the store is TurnBatch's, sessions that are kept are WorkerSessions'.
 class WorkerBroker {
  public:
   WorkerBroker(Broker& broker, WorkerId id, TimerWheel& timers);
@@ -101,7 +105,8 @@ class WorkerBroker {
   PublishResult publish(const Publisher& publisher, const PublishView& publish, AckSource* acks);
   // The same, once the publish under way is through, within this turn.
   void publish_later(OwnedPublish publish);
-  // A message that a member of a shared subscription leaves behind: another member gets it (MQTT5 4.8.2), in a later turn.
+  // A message that a member of a shared subscription leaves behind: another member gets it (MQTT5 4.8.2), in a later turn. Any
+  // thread.
   void pass_on(SharedMessage shared);
   // Whether anybody at all would get a message of that topic.
   bool has_receivers(std::string_view topic);
@@ -153,26 +158,10 @@ class WorkerBroker {
       std::string_view source_ip
   );
 
-  // The batch that end_turn commits; `waits` is released when it is durable, or failed.
-  store::Batch& durable_batch(PendingAck::Hold waits);
+  // What end_turn commits.
+  TurnBatch& turn() { return turn_; }
 
-  // The same for what nobody waits for; and what is to become of sessions when it is durable.
-  store::Batch& batch() { return batch_; }
-
-  std::vector<CommitMark>& batch_marks() { return batch_marks_; }
-
-  // Calls `then` on this worker when everything that is in the batch by now is in the store, or was refused.
-  void after_commit(Function<void()> then) { batch_after_.push_back(std::move(then)); }
-
-  // Names the commit that durable_batch() adds to now: one more after each.
-  std::uint64_t commit_number() const { return commit_number_; }
-
-  // A row of a commit that failed: it is erased before anything else is done to the store.
-  void erase_ghost(store::Table table, std::string_view key);
-
-  // It is written anew.
-  void forget_ghost(store::Table table, std::string_view key) { ghosts_.forget(table, key); }
-
+  // Any thread.
   Executor& executor();
   // Called once by the worker's thread; is_current() then tells whether the calling thread is that one.
   void bind_to_thread();
@@ -193,23 +182,7 @@ class WorkerBroker {
   // For a row on its way into a batch.
   std::string& row_scratch() { return row_scratch_; }
 
-  struct Counters {
-    Counter& received;
-    Counter& delivered;
-    Counter& dropped_queue_full;
-    Counter& dropped_slow;
-    Counter& dropped_mailbox;
-    Counter& dropped_denied;
-    Counter& dropped_too_large;
-    Counter& dropped_expired;
-    Counter& dropped_hops;
-    Counter& connects;
-    Counter& connects_refused;
-    Counter& sessions_resumed;
-    Counter& sessions_expired;
-  };
-
-  Counters& counters() { return counters_; }
+  WorkerCounters& counters() { return counters_; }
 
   // Bytes of this worker's connections, counted by whoever has the sockets. Before the workers run; for as long as they do.
   struct Traffic {
@@ -224,6 +197,9 @@ class WorkerBroker {
   LimitCounters& limits() { return limits_; }
 
   ConnectAdmission& admission() { return admission_; }
+
+  // Of lines that a client can cause as often as it likes: the level of the next one. What comes faster is for those who look at that client.
+  LogLevel refusal_log_level();
 
  private:
   friend class Broker;
@@ -278,6 +254,12 @@ class WorkerBroker {
 
   // Keeps it as the topic's retained message; false if a limit is in the way.
   bool retain(Context& context);
+  // Each: how many got it.
+  std::uint32_t deliver_to_subscribers(
+      const MatchSet& matches, std::uint64_t topic_hash, Context& context, Keeper& keeper
+  );
+  std::uint32_t call_consumers(const MatchSet& matches, Context& context);
+  std::uint32_t call_basic_ingest(Context& context);
   std::uint32_t deliver_local(
       const PublishView& publish,
       std::uint64_t topic_hash,
@@ -345,7 +327,7 @@ class WorkerBroker {
   void deliver_remote_batch(RemoteBatch& batch);
   // Whether the rows of a QoS 2 publish need a commit of their own: they lie with several workers, or others have to keep it first.
   bool needs_own_commit(
-      const Publisher& publisher, const PublishView& publish, const MatchSet& matches
+      const Publisher& publisher, const PublishView& publish, const MatchSet& matches, bool ingest
   ) const;
   bool spans_workers(const MatchSet& matches) const;
   void keep_remote(WorkerId worker, Context& context);
@@ -364,19 +346,16 @@ class WorkerBroker {
   void put_in_order(const Publisher& publisher, const std::shared_ptr<ExactlyOnce>& publish);
   void give_up(ExactlyOnce& publish);
   std::uint32_t send_to_workers(const MatchSet& matches, Context& context);
-  // Chooses a member's worker for each group; this worker's go to group_slots_.
-  std::uint32_t choose_group_workers(const MatchSet& matches, Context& context);
+  // Chooses a member's worker for each group; this worker's slots are added to `here`. Returns how many went to others.
+  std::uint32_t choose_group_workers(
+      const MatchSet& matches, Context& context, std::vector<SlotTarget>& here
+  );
   // False: too much is on its way there already, and the message is one that may be dropped.
   bool add_remote(
       WorkerId worker, SlotTarget target, const Message::Ref& message, std::uint64_t group = 0
   );
   void run_later();
   void send_remote_batches();
-  void commit_turn();
-  void commit_ghosts_later();
-
-  struct Committing;
-  void on_committed(Committing& committing, std::optional<Errc> failure);
 
   Broker& broker_;
   WorkerId id_;
@@ -392,8 +371,6 @@ class WorkerBroker {
   FrameCache::Arenas frame_arenas_;
   std::vector<RemoteBatch> remote_;
   std::vector<WorkerId> remote_touched_;
-  std::vector<SlotTarget>
-      group_slots_;  // scratch: this worker's part of the shared groups of a publish
   std::vector<SlotTarget> target_slots_;  // scratch
   std::vector<Merged> merged_;            // scratch
   std::vector<std::pair<std::uint32_t, std::uint32_t>>
@@ -409,18 +386,12 @@ class WorkerBroker {
   std::vector<std::uint32_t> queue_ids_;    // scratch: subscription ids of the targets
   std::vector<OwnedPublish> later_;
   std::size_t later_next_ = 0;
-  store::Batch batch_;
-  std::vector<PendingAck::Hold> batch_waits_;
-  std::vector<CommitMark> batch_marks_;
-  std::vector<Function<void()>> batch_after_;
-  std::vector<ExactlyOnce::Part> batch_foreign_;  // marks of other workers
+  TurnBatch turn_;
   // The last of each session that is not committed yet; shared with the workers that make its parts.
   std::unordered_map<const void*, std::shared_ptr<ExactlyOnce>> uncommitted_;
-  std::uint64_t commit_number_ = 1;
-  GhostRows ghosts_;
-  bool ghosts_scheduled_ = false;
-  Counters counters_;
+  WorkerCounters counters_;
   LimitCounters limits_;
+  RateLimit refusals_logged_;
   Traffic traffic_;
   ConnectAdmission admission_;
   std::shared_ptr<WorkerLifeline> lifeline_;  // shared with what waits for the worker

@@ -34,7 +34,7 @@ class WorkerBroker::Context final : public PublishContext {
     own_of_others_ = others_->hold();
   }
 
-  store::Batch& durable_batch() override { return worker_.durable_batch(hold()); }
+  store::Batch& durable_batch() override { return worker_.turn().durable_rows(hold()); }
 
   Message::Ref& message_slot() { return message_; }
 

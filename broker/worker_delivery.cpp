@@ -107,9 +107,9 @@ std::uint32_t WorkerBroker::deliver_to_queues(
   }
   if (apart != targets.size()) {
     const std::uint32_t here =
-        queue_group(targets.subspan(apart), delivery, {batch_, batch_marks_});
+        queue_group(targets.subspan(apart), delivery, {turn_.rows(), turn_.marks()});
     if (here != 0) {
-      durable_batch(
+      turn_.durable_rows(
           keeper.context != nullptr ? keeper.context->hold()
           : keeper.hold != nullptr  ? std::move(*keeper.hold)
                                     : PendingAck::Hold()

@@ -25,8 +25,9 @@ const GroupMember* WorkerBroker::choose_member(std::span<const GroupMember> grou
   return nullptr;
 }
 
-std::uint32_t WorkerBroker::choose_group_workers(const MatchSet& matches, Context& context) {
-  group_slots_.clear();
+std::uint32_t WorkerBroker::choose_group_workers(
+    const MatchSet& matches, Context& context, std::vector<SlotTarget>& here
+) {
   std::uint32_t sent = 0;
   std::uint32_t begin = 0;
   for (std::size_t i = 0; i < matches.group_ends.size(); ++i) {
@@ -39,7 +40,7 @@ std::uint32_t WorkerBroker::choose_group_workers(const MatchSet& matches, Contex
     }
     const SlotTarget target{member->slot, true, group.size() > 1};
     if (member->worker == id_) {
-      group_slots_.push_back(target);
+      here.push_back(target);
     } else if (add_remote(member->worker, target, context.message(), matches.group_ids[i])) {
       keep_remote(member->worker, context);
       ++sent;
@@ -106,11 +107,11 @@ void WorkerBroker::keep_remote(WorkerId worker, Context& context) {
 }
 
 bool WorkerBroker::needs_own_commit(
-    const Publisher& publisher, const PublishView& publish, const MatchSet& matches
+    const Publisher& publisher, const PublishView& publish, const MatchSet& matches, bool ingest
 ) const {
   const bool is_behind_or_kept_by_others =
-      !publisher.receipt.empty() &&
-      (publish.retain || !matches.consumers.empty() || uncommitted_.contains(publisher.session));
+      !publisher.receipt.empty() && (publish.retain || ingest || !matches.consumers.empty() ||
+                                     uncommitted_.contains(publisher.session));
   return is_behind_or_kept_by_others || spans_workers(matches);
 }
 
@@ -268,15 +269,7 @@ void WorkerBroker::commit_exactly_once(ExactlyOnce& publish) {
     give_up(publish);
     return;
   }
-  for (ExactlyOnce::Part& part : publish.parts()) {
-    batch_.append(part.rows);
-    if (part.worker == id_) {
-      batch_marks_.insert(batch_marks_.end(), part.marks.begin(), part.marks.end());
-    } else if (!part.marks.empty()) {
-      batch_foreign_.push_back({part.worker, store::Batch(), std::move(part.marks)});
-    }
-  }
-  durable_batch(std::move(publish.publisher));
+  turn_.add(publish);
 }
 
 // Its rows are written nowhere, and whoever waits for them is told.

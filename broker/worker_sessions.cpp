@@ -16,8 +16,13 @@ namespace {
 
 constexpr auto kRetry = std::chrono::seconds(1);
 
-std::int64_t clamp_ms(std::uint32_t seconds) {
+std::int64_t to_ms(std::uint32_t seconds) {
   return std::int64_t{seconds} * 1000;
+}
+
+// MQTT5 3.1.3.2.2: after its delay, or when the session ends, whichever comes first.
+std::int64_t will_due_ms(const PersistentState& state) {
+  return state.disconnected_ms + to_ms(std::min(state.will->delay_s, state.expiry_s));
 }
 
 // The store has failed: once more after a while.
@@ -84,8 +89,7 @@ void WorkerSessions::put_away(std::unique_ptr<Session> session, std::unique_ptr<
   state.disconnected_ms = worker_.instant().wall_ms;
   state.will = std::move(will);
   if (state.will) {
-    const std::uint32_t delay_s = std::min(state.will->delay_s, state.expiry_s);
-    state.will->due_ms = state.disconnected_ms + clamp_ms(delay_s);
+    state.will->due_ms = will_due_ms(state);
   }
   arm_timers(*session);
   write_record(*session);
@@ -103,7 +107,7 @@ void WorkerSessions::arm_timers(Session& session) {
   };
   if (state.expiry_s != SessionRecord::kNeverExpires) {
     state.expiry_timer = worker_.timers().schedule(
-        in(state.disconnected_ms + clamp_ms(state.expiry_s)), [this, number] { on_expired(number); }
+        in(state.disconnected_ms + to_ms(state.expiry_s)), [this, number] { on_expired(number); }
     );
   }
   if (state.will) {
@@ -154,7 +158,7 @@ void WorkerSessions::discard(std::unique_ptr<Session> session) {
   if (!session->is_persistent()) {
     return;
   }
-  store::Batch& batch = worker_.batch();
+  store::Batch& batch = worker_.turn().rows();
   batch.erase(store::Table::kSessions, session_key(session->client_id()));
   if (subscribed) {
     batch.erase_prefix(store::Table::kSessions, subscription_prefix(session->number()));
@@ -180,10 +184,10 @@ void WorkerSessions::write_record(Session& session) {
   if (state.will) {
     record.will = *state.will;
   }
-  worker_.batch().put(
+  worker_.turn().rows().put(
       store::Table::kSessions, session_key(session.client_id()), encode(record, worker_.instant())
   );
-  worker_.batch_marks().push_back({session.number(), 0, CommitMark::Kind::kRecord});
+  worker_.turn().marks().push_back({session.number(), 0, CommitMark::Kind::kRecord});
 }
 
 // Without its record, what is kept of a session later would be lost with the next start: a client that is there has to come back.
@@ -219,8 +223,7 @@ void WorkerSessions::restore(
   if (record.will) {
     state.will = std::make_unique<WillRecord>(std::move(*record.will));
     if (crashed) {
-      const std::uint32_t delay_s = std::min(state.will->delay_s, state.expiry_s);
-      state.will->due_ms = now.wall_ms + clamp_ms(delay_s);
+      state.will->due_ms = will_due_ms(state);
     }
   }
   if (crashed) {
@@ -232,13 +235,13 @@ void WorkerSessions::restore(
 }
 
 void WorkerSessions::keep_will(std::string_view client_id, const LoneWill& lone) {
-  worker_.batch().put(
+  worker_.turn().rows().put(
       store::Table::kSessions, lone_will_key(client_id), encode(lone, worker_.instant())
   );
 }
 
 void WorkerSessions::forget_will(std::string_view client_id) {
-  worker_.batch().erase(store::Table::kSessions, lone_will_key(client_id));
+  worker_.turn().rows().erase(store::Table::kSessions, lone_will_key(client_id));
 }
 
 void WorkerSessions::restore_will(std::string client_id, LoneWill lone) {
@@ -313,7 +316,7 @@ void WorkerSessions::release_body(std::uint64_t body, store::Batch& batch) {
 }
 
 void WorkerSessions::read_queue(const PageWanted& wanted) {
-  worker_.after_commit([this, wanted] { start_reading(wanted); });
+  worker_.turn().after_commit([this, wanted] { start_reading(wanted); });
 }
 
 namespace {

@@ -277,14 +277,15 @@ void Engine::send(Firing& firing, broker::PublishContext& context, WorkerState& 
     prepared.queue->push(std::move(prepared.record));
   }
   if (!firing.durable.empty()) {
-    const std::uint64_t number = context.worker().commit_number();
+    const std::uint64_t number = context.worker().turn().number();
     if (worker.committing == nullptr || worker.committing_number != number) {
       worker.committing = new CommittingRecords(worker.engine_is_there);
       worker.committing_number = number;
-      context.worker().durable_batch(worker.committing->hold());
+      context.worker().turn().durable_rows(worker.committing->hold());
     }
     firing.write(
-        context.worker().batch(), firing.has_error_action() ? message() : record::OutboxMessage()
+        context.worker().turn().rows(),
+        firing.has_error_action() ? message() : record::OutboxMessage()
     );
     worker.committing->add(firing.durable, context);
   } else if (!firing.failures.empty()) {
@@ -330,7 +331,7 @@ void Engine::fail_all(
   if (firing.is_durable(error_action)) {
     auto* committing = new CommittingFiring(context.hold(), worker.engine_is_there);
     committing->after = firings_.fire_error_action(
-        firing.rule(), one, &context.worker().durable_batch(committing->hold())
+        firing.rule(), one, &context.worker().turn().durable_rows(committing->hold())
     );
   } else {
     firings_.fire_error_action(firing.rule(), one, nullptr);
@@ -352,7 +353,7 @@ void Engine::defer(
     return;
   }
   auto* committing = new CommittingFiring(context.hold(), worker.engine_is_there);
-  item.sequence = deferred_.put(context.worker().durable_batch(committing->hold()), item);
+  item.sequence = deferred_.put(context.worker().turn().durable_rows(committing->hold()), item);
   committing->deferred = {&deferred_, std::move(item)};
 }
 

@@ -248,7 +248,7 @@ void Owner::erase(Shadow& shadow, Answer answer) {
   changed(shadow, std::move(answer));
   watch_list_.forget(shadow.prefix);
   if (settings_.any_history()) {
-    worker().durable_batch({}).erase_prefix(
+    worker().turn().durable_rows({}).erase_prefix(
         store::Table::kShadows, history_of(shadow.thing, shadow.name)
     );
   }
@@ -260,7 +260,7 @@ void Owner::keep_history(Shadow& shadow) {
     return;
   }
   const std::uint64_t version = shadow.document->version();
-  store::Batch& batch = worker().durable_batch({});
+  store::Batch& batch = worker().turn().durable_rows({});
   batch.put(
       store::Table::kShadows,
       history_key(shadow.thing, shadow.name, version),
@@ -309,12 +309,12 @@ void Owner::answer_with_commit(Shadow& shadow, Answer answer) {
 }
 
 TurnCommit& Owner::commit_of_turn() {
-  const std::uint64_t number = worker().commit_number();
+  const std::uint64_t number = worker().turn().number();
   if (commits_.empty() || number != last_commit_number_) {
     last_commit_number_ = number;
     auto* commit = new TurnCommit(*this);
     commits_.push_back(commit);
-    worker().durable_batch(commit->hold());
+    worker().turn().durable_rows(commit->hold());
   }
   return *commits_.back();
 }
@@ -323,7 +323,7 @@ void Owner::write_dirty() {
   if (dirty_.empty()) {
     return;
   }
-  store::Batch& batch = worker().durable_batch({});
+  store::Batch& batch = worker().turn().durable_rows({});
   for (Shadow* shadow : dirty_) {
     const std::string key = document_key(shadow->thing, shadow->name);
     if (shadow->document) {

@@ -170,7 +170,7 @@ class Owner {
   std::vector<Shadow*> to_load_;
   std::vector<Shadow*> dirty_;
   std::vector<TurnCommit*> commits_;      // under way, oldest first
-  std::uint64_t last_commit_number_ = 0;  // of the last of them; see WorkerBroker::commit_number
+  std::uint64_t last_commit_number_ = 0;  // of the last of them; see TurnBatch::number
   std::string topic_;                     // scratch
 };
 

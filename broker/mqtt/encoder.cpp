@@ -462,12 +462,6 @@ std::size_t publish_size(
   return PublishSizes(version, common, delivery).packet();
 }
 
-std::size_t publish_head_size(
-    Version version, const PublishCommon& common, const PublishDelivery& delivery
-) {
-  return publish_size(version, common, delivery) - common.payload_bytes;
-}
-
 char* write_publish_head(
     char* out, Version version, const PublishCommon& common, const PublishDelivery& delivery
 ) {
@@ -482,18 +476,6 @@ char* write_publish_head(
     put_publish_properties(writer, sizes.properties, common, delivery);
   }
   return writer.at();
-}
-
-void PublishHead::encode(
-    Version version, const PublishCommon& common, const PublishDelivery& delivery
-) {
-  const PublishSizes sizes(version, common, delivery);
-  bytes_.resize(sizes.packet() - common.payload_bytes);
-  write_publish_head(bytes_.data(), version, common, delivery);
-  payload_bytes_ = common.payload_bytes;
-  packet_id_at_ = delivery.qos == Qos::kAtMostOnce
-                      ? 0
-                      : 1 + variable_byte_integer_size(sizes.remaining) + 2 + sizes.topic.size();
 }
 
 }  // namespace iotcore::broker::mqtt

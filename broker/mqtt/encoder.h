@@ -2,6 +2,7 @@
 
 #include "broker/mqtt/packet.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -54,17 +55,15 @@ void encode(Buffer& out, Version version, const Packet& packet) {
 
 // The commonest answer: PUBACK, PUBREC, PUBREL or PUBCOMP with reason 0 and no properties is the
 // same four bytes in v3 and v5.
-template <typename Buffer>
-void encode_short_ack(Buffer& out, PacketType type, PacketId id) {
+inline std::array<char, 4> short_ack(PacketType type, PacketId id) {
   const auto number = static_cast<std::uint16_t>(id);
-  const char bytes[4] = {
+  return {
       static_cast<char>(
           (static_cast<unsigned>(type) << 4U) | (type == PacketType::kPubrel ? 2U : 0U)
       ),
       2,
       static_cast<char>(number >> 8U),
       static_cast<char>(number)};
-  out.append(bytes, 4);
 }
 
 // --- Fan-out: everything of a PUBLISH but its payload, encoded once per kind of receiver ---
@@ -94,52 +93,9 @@ std::size_t publish_size(
     Version version, const PublishCommon& common, const PublishDelivery& delivery
 );
 
-// Of that, what write_publish_head writes.
-std::size_t publish_head_size(
-    Version version, const PublishCommon& common, const PublishDelivery& delivery
-);
-
 // Fixed header, topic, packet id, properties: everything before the payload. Returns the end.
 char* write_publish_head(
     char* out, Version version, const PublishCommon& common, const PublishDelivery& delivery
 );
-
-// An encoded head that serves every receiver of one kind: same version, QoS, retain flag and v5
-// properties. Only the packet identifier and DUP are put in per receiver.
-class PublishHead {
- public:
-  PublishHead() = default;
-
-  PublishHead(Version version, const PublishCommon& common, const PublishDelivery& delivery) {
-    encode(version, common, delivery);
-  }
-
-  void encode(Version version, const PublishCommon& common, const PublishDelivery& delivery);
-
-  // The bytes for QoS 0, the same for all.
-  std::string_view bytes() const { return bytes_; }
-
-  std::size_t packet_bytes() const { return bytes_.size() + payload_bytes_; }
-
-  // Appends to a std::string-like buffer: append(data, size), size(), data().
-  template <typename Buffer>
-  void append_to(Buffer& out, PacketId id, bool dup = false) const {
-    const std::size_t at = out.size();
-    out.append(bytes_.data(), bytes_.size());
-    char* const head = out.data() + at;
-    if (dup) {
-      head[0] = static_cast<char>(static_cast<unsigned char>(head[0]) | 8U);
-    }
-    if (packet_id_at_ != 0) {
-      head[packet_id_at_] = static_cast<char>(static_cast<std::uint16_t>(id) >> 8U);
-      head[packet_id_at_ + 1] = static_cast<char>(static_cast<std::uint16_t>(id));
-    }
-  }
-
- private:
-  std::string bytes_;
-  std::size_t packet_id_at_ = 0;  // 0: no packet identifier
-  std::size_t payload_bytes_ = 0;
-};
 
 }  // namespace iotcore::broker::mqtt

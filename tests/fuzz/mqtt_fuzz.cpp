@@ -59,7 +59,7 @@ void walk(const PacketView& packet) {
     std::string forwarded;
     append_forwarded_properties(forwarded, publish->properties);
     const PublishCommon common{publish->topic, forwarded, publish->payload.size()};
-    std::string head(publish_head_size(Version::kV5, common, {}), '\0');
+    std::string head(publish_size(Version::kV5, common, {}) - common.payload_bytes, '\0');
     char* const end = write_publish_head(head.data(), Version::kV5, common, {});
     IOTCORE_CHECK(end == head.data() + head.size());
   }

@@ -43,6 +43,19 @@ class FullMemory {
   Message::Ref held_ = Message::make({});
 };
 
+TEST_CASE("what clients can have logged as often as they like is for all to see ten times a second"
+) {
+  BrokerFixture f;
+  WorkerBroker& worker = *f.workers.brokers_[0];
+  for (int second = 0; second < 2; ++second) {
+    for (int i = 0; i < 10; ++i) {
+      CHECK(worker.refusal_log_level() == LogLevel::kInfo);
+    }
+    CHECK(worker.refusal_log_level() == LogLevel::kDebug);
+    f.pass(std::chrono::seconds(1));
+  }
+}
+
 TEST_CASE("payload and properties are held against their limits, at the limit and one above") {
   BrokerOptions options;
   options.payload_bytes_max = 10;
@@ -202,7 +215,9 @@ TEST_CASE("retained messages of all clients are held to a rate") {
   CHECK(f.broker->retained().count() == 4);
 }
 
-TEST_CASE("what has waited for a client goes out at a rate, in order, and what is new comes after it") {
+TEST_CASE(
+    "what has waited for a client goes out at a rate, in order, and what is new comes after it"
+) {
   BrokerOptions options;
   options.stored_messages_per_s_max = 10;
   BrokerFixture f(1, options);

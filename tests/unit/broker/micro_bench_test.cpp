@@ -106,15 +106,6 @@ TEST_CASE("bench: codec", "[.bench]") {
     measure(row.name, 64 * kTimes, [&] { decode_all(bytes, {.version = row.version}, kTimes); });
   }
   const mqtt::PublishCommon common{"factory/7/machine/1000/temperature", {}, 256};
-  const mqtt::PublishHead head(mqtt::Version::kV3, common, {.qos = mqtt::Qos::kAtLeastOnce});
-  std::string out;
-  measure("append a shared head, packet id put in", 1'000'000, [&] {
-    for (int i = 0; i < 1'000'000; ++i) {
-      out.clear();
-      head.append_to(out, static_cast<PacketId>(i & 0xFFFF));
-      keep(out);
-    }
-  });
   const std::uint32_t ids[] = {7};
   char buffer[256];
   measure("encode a head of its own (v5, id, expiry)", 1'000'000, [&] {
@@ -125,13 +116,6 @@ TEST_CASE("bench: codec", "[.bench]") {
           .expiry_s = 60U,
           .subscription_ids = ids};
       keep(*mqtt::write_publish_head(buffer, mqtt::Version::kV5, common, delivery));
-    }
-  });
-  measure("encode_short_ack", 1'000'000, [&] {
-    for (int i = 0; i < 1'000'000; ++i) {
-      out.clear();
-      mqtt::encode_short_ack(out, mqtt::PacketType::kPuback, static_cast<PacketId>(i & 0xFFFF));
-      keep(out);
     }
   });
 }

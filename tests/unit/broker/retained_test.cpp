@@ -51,6 +51,26 @@ TEST_CASE(
   CHECK_FALSE(third.find("state/a"));
 }
 
+TEST_CASE("MQTT-3.8.4-8: a retained message comes at no higher QoS than was granted") {
+  BrokerOptions options;
+  options.qos_max = 1;
+  BrokerFixture f(1, options);
+  broker::PublishView kept;  // from before Maximum QoS was lowered
+  kept.topic = "state/a";
+  kept.payload = "on";
+  kept.qos = Qos::kExactlyOnce;
+  kept.retain = true;
+  f.workers.brokers_[0]->publish({}, kept, nullptr);
+  TestClient& sub = f.connected("sub");
+  mqtt::SubscriptionView entry;
+  entry.filter = GENERATE("state/+", "state/a");
+  entry.qos = Qos::kExactlyOnce;
+  send_subscribe(sub, entry);
+  f.settle();
+  CHECK(expect<mqtt::SubackView>(sub).reason(0) == mqtt::Reason::kGrantedQos1);
+  CHECK(expect<PublishView>(sub).qos == Qos::kAtLeastOnce);
+}
+
 TEST_CASE("a retained message that several workers wrote is the last one after a restart") {
   BrokerFixture f(3);
   TestClient& one = f.connected("one", Version::kV5, 0);

@@ -98,8 +98,11 @@ TEST_CASE("damaged packets are refused or read as something valid, and nothing i
 
 TEST_CASE("encoded packets are the bytes of the standard") {
   std::string out;
-  encode_short_ack(out, PacketType::kPuback, static_cast<PacketId>(0x1234));
-  encode_short_ack(out, PacketType::kPubrel, static_cast<PacketId>(1));
+  for (const auto& ack :
+       {short_ack(PacketType::kPuback, static_cast<PacketId>(0x1234)),
+        short_ack(PacketType::kPubrel, static_cast<PacketId>(1))}) {
+    out.append(ack.data(), ack.size());
+  }
   CHECK(out == bytes_of("40 02 1234 62 02 0001"));
   out.clear();
   encode(out, Version::kV3, Connack{.session_present = false, .reason = Reason::kServerBusy});
@@ -202,26 +205,14 @@ TEST_CASE("a PUBLISH head and the payload make the packet that its receiver shou
     }
     const PublishView expected = delivered(packets, version, *message, delivery);
 
-    std::string bytes(publish_head_size(version, common, delivery), '\0');
+    std::string bytes(publish_size(version, common, delivery) - message->payload.size(), '\0');
     REQUIRE(
         write_publish_head(bytes.data(), version, common, delivery) == bytes.data() + bytes.size()
     );
     bytes.append(message->payload);
-    REQUIRE(bytes.size() == publish_size(version, common, delivery));
     const Decoded decoded = decode(bytes, {.version = version, .sender = Sender::kServer});
     CAPTURE(decoded.fault ? decoded.fault.why : "");
     REQUIRE(decoded.packet == PacketView(expected));
-
-    // The shared head, with the packet identifier put in, is the same.
-    PublishDelivery shared = delivery;
-    shared.packet_id = PacketId{};
-    shared.dup = false;
-    const PublishHead head(version, common, shared);
-    CHECK(head.packet_bytes() == bytes.size());
-    std::string patched = "before";
-    head.append_to(patched, delivery.packet_id, delivery.dup);
-    patched.append(message->payload);
-    REQUIRE(patched == "before" + bytes);
   }
 }
 
