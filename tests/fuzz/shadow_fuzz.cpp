@@ -22,6 +22,11 @@ json::value parsed_json(std::string_view text) {
   return *std::move(value);
 }
 
+// In any order of members. 0E999 is read as a number that equals nothing, itself neither, and written as null.
+bool are_same(const json::value& a, const json::value& b) {
+  return parsed_json(to_json(a)) == parsed_json(to_json(b));
+}
+
 void check_document(const shadow::document::Document& document) {
   const auto stored = shadow::document::Document::decode(document.encode());
   IOTCORE_CHECK(stored.has_value());
@@ -50,12 +55,10 @@ void fuzz_update(std::string_view payload) {
       parsed_json(shadow::document::error_body(applied.error(), parsed.client_token));
       continue;
     }
-    // As text: 0E999 is read as a number that equals nothing, itself neither.
-    IOTCORE_CHECK(to_json(parsed_json(applied->accepted).at("state")) == to_json(sent.at("state")));
+    IOTCORE_CHECK(are_same(parsed_json(applied->accepted).at("state"), sent.at("state")));
     const json::value documents = parsed_json(applied->documents);
     IOTCORE_CHECK(
-        to_json(documents.at("current").at("state")) ==
-        to_json(parsed_json(applied->document.state_json()))
+        are_same(documents.at("current").at("state"), parsed_json(applied->document.state_json()))
     );
     if (applied->delta) {
       parsed_json(*applied->delta);
