@@ -200,6 +200,12 @@ bool MqttConnection::read_once() {
   std::size_t before = 0;
   const bool into_kept = kept_ && kept_->size > kCopyKeptMax;
   if (into_kept) {
+    // Room that is made and then not filled would be no reason to close the connection any more.
+    if (kept_->capacity - kept_->size < kKeptReadBytes &&
+        MemoryUse::level() == MemoryUse::Level::kFull) {
+      on_lost(broker::CloseReason::kThrottled);
+      return false;
+    }
     buffer = reserve_kept(kKeptReadBytes);
   } else if (kept_) {
     before = kept_->size;
