@@ -23,7 +23,7 @@ constexpr std::string_view kHead =
 Written by `iotcore api` from the descriptions in `proto/api`; a test holds it against them. The same in OpenAPI is at `/openapi.json` of the face `admin`.
 
 AWS's operations are called by AWS's tools: the service `iot` with the control plane's operations, `iot-data` with those of the data plane. Members in **bold** are required. A member of a
-reply that has no value is left out; lists and maps are always there. Times are seconds since 1970, with fraction, in bodies, and ISO 8601 in queries.
+reply that has no value is left out; lists and maps are always there, unless their type says that they are left out when empty. Times are seconds since 1970, with fraction, in bodies, and ISO 8601 in queries.
 
 What a bound does not admit is refused with `InvalidRequestException`. Besides the errors of its model any operation may answer those of [authentication](#errors). Operations of AWS's that are not
 here answer `NotImplementedException`, status 501; what AWS does not have either answers `UnknownOperationException`, status 404.
@@ -175,6 +175,8 @@ std::string Page::bounds_of(const MemberPlan& member) const {
   std::string out;
   if (member.items_max > 0) {
     out = fmt::format("at most {}", member.items_max);
+  } else if (member.omit_empty) {
+    out = "left out when empty";
   }
   const auto add = [&out](std::string_view of_what, const Bounds* bounds) {
     const std::string text = bounds_text(bounds);

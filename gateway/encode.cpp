@@ -130,13 +130,19 @@ void append_map(std::string& out, const Message& message, const MemberPlan& memb
   out += '}';
 }
 
-void append_object(std::string& out, const Message& message, const MessagePlan& plan) {
+bool is_left_out(const Message& message, const MemberPlan& member) {
   const Reflection& reflection = *message.GetReflection();
+  if (member.field->is_repeated()) {
+    return member.omit_empty && reflection.FieldSize(message, member.field) == 0;
+  }
+  return member.field->has_presence() && !reflection.HasField(message, member.field);
+}
+
+void append_object(std::string& out, const Message& message, const MessagePlan& plan) {
   out += '{';
   bool first = true;
   for (const MemberPlan& member : plan.members) {
-    if (member.place != Place::kBody ||
-        (member.field->has_presence() && !reflection.HasField(message, member.field))) {
+    if (member.place != Place::kBody || is_left_out(message, member)) {
       continue;
     }
     if (!first) {

@@ -62,6 +62,7 @@ MessagePlan& MessagePlans::plan(const google::protobuf::Descriptor* descriptor) 
     member.timestamp = rule.timestamp();
     member.json = rule.json();
     member.unmodelled = rule.unmodelled();
+    member.omit_empty = rule.omit_empty();
     member.bounds = bounds_.find(rule.shape());
     member.key_bounds = bounds_.find(rule.key());
     member.items_max = rule.items_max();

@@ -30,6 +30,7 @@ struct MemberPlan {
   bool timestamp = false;
   bool json = false;
   bool unmodelled = false;
+  bool omit_empty = false;
   const Bounds* bounds = nullptr;       // of the value, element or map value
   const Bounds* key_bounds = nullptr;   // of map keys
   std::uint32_t items_max = 0;          // 0: any number

@@ -70,6 +70,7 @@ assert.deepEqual((await call("ListThingsInThingGroup", { thingGroupName: "js-roo
 assert.deepEqual((await call("ListThingsInThingGroup", { thingGroupName: "js-root" })).things, ["js-1"]);
 const child = await call("DescribeThingGroup", { thingGroupName: "js-child" });
 assert.deepEqual(child.thingGroupMetadata.rootToParentThingGroups, [{ groupName: "js-root", groupArn: root.thingGroupArn }]);
+assert.deepEqual(Object.keys((await call("DescribeThingGroup", { thingGroupName: "js-root" })).thingGroupMetadata), ["creationDate"]);
 assert.equal((await call("UpdateThingGroup", { thingGroupName: "js-root", thingGroupProperties: {}, expectedVersion: 1 })).version, 2);
 await fails(call("DeleteThingGroup", { thingGroupName: "js-root" }), "InvalidRequestException", 400);
 

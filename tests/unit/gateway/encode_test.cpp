@@ -3,6 +3,7 @@
 #include "proto/api/certificates.pb.h"
 #include "proto/api/data.pb.h"
 #include "proto/api/rules.pb.h"
+#include "proto/api/thing_groups.pb.h"
 #include "proto/api/things.pb.h"
 #include "tests/unit/gateway/samples.h"
 
@@ -61,6 +62,25 @@ TEST_CASE("a rule's actions come back as they were given") {
   const std::string body = body_of(api::IOT, "GetTopicRule", rule);
   CHECK(body.find(R"("actions":[{"republish":{"topic":"b"}}])") != std::string::npos);
   CHECK(body.find(R"("errorAction":{"log":{}})") != std::string::npos);
+}
+
+TEST_CASE("empty lists are there, except where AWS leaves them out") {
+  CHECK(
+      body_of(api::IOT, "ListThingGroups", api::ListThingGroupsResponse()) ==
+      R"({"thingGroups":[]})"
+  );
+  api::DescribeThingGroupResponse group;
+  api::ThingGroupMetadata& metadata = *group.mutable_thing_group_metadata();
+  metadata.set_creation_date(0);
+  const auto metadata_in = [](const std::string& body) {
+    return body.substr(body.find("thingGroupMetadata\":") + 20);
+  };
+  CHECK(metadata_in(body_of(api::IOT, "DescribeThingGroup", group)) == R"({"creationDate":0}})");
+  metadata.add_root_to_parent_thing_groups()->set_group_name("root");
+  CHECK(
+      metadata_in(body_of(api::IOT, "DescribeThingGroup", group)) ==
+      R"({"rootToParentThingGroups":[{"groupName":"root","groupArn":""}],"creationDate":0}})"
+  );
 }
 
 TEST_CASE("times in queries") {
