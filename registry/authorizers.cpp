@@ -1,8 +1,10 @@
 #include "registry/authorizers.h"
 
+#include "registry/age_lists.h"
 #include "registry/authorizer_function.h"
 #include "registry/certificate_rows.h"
 #include "registry/keys.h"
+#include "registry/named_resource.h"
 #include "registry/page.h"
 #include "registry/pki/token_signature.h"
 #include "registry/tags.h"
@@ -14,12 +16,6 @@ constexpr std::string_view kActive = "ACTIVE";
 
 std::string absent(std::string_view name) {
   return "Authorizer " + std::string(name) + " does not exist";
-}
-
-store::Key age_key(bool oldest_first, std::int64_t created_ms, std::string_view name) {
-  return keys::authorizers_by_age(oldest_first)
-      .u64(keys::age_segment(oldest_first, created_ms))
-      .text(name);
 }
 
 Result<Stored<record::Authorizer>> read(store::Store& store, std::string_view name) {
@@ -87,18 +83,15 @@ Result<api::CreateAuthorizerResponse> Authorizers::create(
   store::Batch batch;
   batch.expect_absent(keys::kPrincipals, keys::authorizer(name));
   batch.put(keys::kPrincipals, keys::authorizer(name), to_row(record));
-  for (const bool oldest_first : {true, false}) {
-    batch.put(keys::kPrincipals, age_key(oldest_first, now_ms, name), {});
-  }
+  put_in_age_lists(batch, keys::authorizers_by_age, now_ms, name);
   IOTCORE_TRY(Tags::put(batch, "authorizer/" + name, request.tags()));
-  if (auto done = commit(store_, std::move(batch)); !done) {
-    if (done.error().code() != Errc::kRevisionConflict) {
-      return fail(std::move(done).error());
-    }
-    return fail(Error(Errc::kAlreadyExists, "Authorizer " + name + " already exists")
-                    .with("resourceId", name)
-                    .with("resourceArn", arn));
-  }
+  IOTCORE_TRY(commit_new(
+      store_,
+      std::move(batch),
+      Error(Errc::kAlreadyExists, "Authorizer " + name + " already exists")
+          .with("resourceId", name)
+          .with("resourceArn", arn)
+  ));
   api::CreateAuthorizerResponse response;
   response.set_authorizer_name(name);
   response.set_authorizer_arn(arn);
@@ -189,9 +182,7 @@ Result<api::DeleteAuthorizerResponse> Authorizers::remove(
     batch.expect_revision(keys::kPrincipals, keys::authorizer(name), found.revision);
     batch.erase(keys::kPrincipals, keys::authorizer(name));
     IOTCORE_TRY(Tags::erase(store_, batch, "authorizer/" + name));
-    for (const bool oldest_first : {true, false}) {
-      batch.erase(keys::kPrincipals, age_key(oldest_first, found.record.created_ms(), name));
-    }
+    erase_from_age_lists(batch, keys::authorizers_by_age, found.record.created_ms(), name);
     // As it is now: nobody makes it the default meanwhile.
     const auto default_key = keys::default_authorizer();
     IOTCORE_ASSIGN(const auto chosen, store_.get(keys::kPrincipals, default_key));

@@ -1,6 +1,7 @@
 #include "registry/ca_certificates.h"
 
 #include "base/crypto.h"
+#include "registry/age_lists.h"
 #include "registry/certificate_description.h"
 #include "registry/certificate_rows.h"
 #include "registry/certificates.h"
@@ -20,12 +21,6 @@ constexpr std::string_view kEnable = "ENABLE";
 
 std::string absent(std::string_view id) {
   return "CA certificate " + std::string(id) + " does not exist";
-}
-
-store::Key age_key(bool oldest_first, std::int64_t created_ms, std::string_view id) {
-  return keys::ca_certificates_by_age(oldest_first)
-      .u64(keys::age_segment(oldest_first, created_ms))
-      .text(id);
 }
 
 Result<Stored<record::CaCertificate>> read(store::Store& store, std::string_view id) {
@@ -196,9 +191,7 @@ Status CaCertificates::try_add(
   batch.expect_absent(keys::kPrincipals, keys::ca_certificate(ca.id));
   batch.put(keys::kPrincipals, keys::ca_certificate(ca.id), to_row(record));
   batch.put(keys::kPrincipals, keys::ca_certificates_by_subject(ca.subject_hash).text(ca.id), {});
-  for (const bool oldest_first : {true, false}) {
-    batch.put(keys::kPrincipals, age_key(oldest_first, now_ms, ca.id), {});
-  }
+  put_in_age_lists(batch, keys::ca_certificates_by_age, now_ms, ca.id);
   IOTCORE_TRY(Tags::put(batch, "cacert/" + ca.id, request.tags()));
   IOTCORE_TRY(set_named_template(store_, batch, ca.id, {}, record.template_name()));
   return commit(store_, std::move(batch));
@@ -287,9 +280,7 @@ Result<api::DeleteCACertificateResponse> CaCertificates::remove(
     IOTCORE_TRY(Tags::erase(store_, batch, "cacert/" + id));
     IOTCORE_TRY(set_named_template(store_, batch, id, found.record.template_name(), {}));
     batch.erase(keys::kPrincipals, keys::ca_certificates_by_subject(ca.subject_hash).text(id));
-    for (const bool oldest_first : {true, false}) {
-      batch.erase(keys::kPrincipals, age_key(oldest_first, found.record.created_ms(), id));
-    }
+    erase_from_age_lists(batch, keys::ca_certificates_by_age, found.record.created_ms(), id);
     return commit(store_, std::move(batch));
   };
   IOTCORE_TRY(until_no_conflict(attempt));

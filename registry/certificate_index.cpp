@@ -1,6 +1,7 @@
 #include "registry/certificate_index.h"
 
 #include "base/log.h"
+#include "registry/age_lists.h"
 #include "registry/certificate_rows.h"
 #include "registry/keys.h"
 

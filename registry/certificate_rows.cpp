@@ -1,6 +1,7 @@
 #include "registry/certificate_rows.h"
 
 #include "base/crypto.h"
+#include "registry/age_lists.h"
 #include "registry/certificate_standing.h"
 #include "registry/keys.h"
 
@@ -43,12 +44,6 @@ void for_each_place(std::string_view id, const record::Certificate& record, cons
       visit(keys::certificates_of_ca(record.ca_certificate_id(), oldest_first).u64(age).text(id));
     }
   }
-}
-
-store::Key outgoing_key(bool oldest_first, std::string_view id, std::int64_t offered_ms) {
-  return keys::outgoing_certificates(oldest_first)
-      .u64(keys::age_segment(oldest_first, offered_ms))
-      .text(id);
 }
 
 }  // namespace
@@ -96,15 +91,11 @@ void erase_certificate(
 }
 
 void put_outgoing(store::Batch& batch, std::string_view id, std::int64_t offered_ms) {
-  for (const bool oldest_first : {true, false}) {
-    batch.put(keys::kPrincipals, outgoing_key(oldest_first, id, offered_ms), {});
-  }
+  put_in_age_lists(batch, keys::outgoing_certificates, offered_ms, id);
 }
 
 void erase_outgoing(store::Batch& batch, std::string_view id, std::int64_t offered_ms) {
-  for (const bool oldest_first : {true, false}) {
-    batch.erase(keys::kPrincipals, outgoing_key(oldest_first, id, offered_ms));
-  }
+  erase_from_age_lists(batch, keys::outgoing_certificates, offered_ms, id);
 }
 
 Result<Stored<record::Certificate>> read_certificate(store::Store& store, std::string_view id) {
@@ -137,16 +128,6 @@ Result<std::size_t> count_ending(
   return static_cast<std::size_t>(std::count_if(
       rows.begin(), rows.end(), [&end](const store::Entry& row) { return row.key < end; }
   ));
-}
-
-std::string id_in_age_row(std::string_view key, int texts_before) {
-  store::KeyReader reader(key);
-  reader.kind();
-  for (int i = 0; i < texts_before; ++i) {
-    reader.text();
-  }
-  reader.u64();
-  return reader.text().value_or(std::string());
 }
 
 Result<record::CertificateStatus> status_from_request(std::string_view name) {

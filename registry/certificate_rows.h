@@ -43,9 +43,6 @@ void put_certificate(
 // How many certificates end in that time, `most` at most.
 Result<std::size_t> count_ending(store::Store& store, WallTime from, WallTime to, std::size_t most);
 
-// The id in a row of a list by age: the segment behind the time, which stands behind `texts_before` texts.
-std::string id_in_age_row(std::string_view key, int texts_before = 0);
-
 // As a request names it: ACTIVE, INACTIVE or REVOKED. kInvalidRequest for those that callers may not set.
 Result<record::CertificateStatus> status_from_request(std::string_view name);
 

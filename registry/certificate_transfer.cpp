@@ -1,5 +1,6 @@
 #include "registry/certificate_transfer.h"
 
+#include "registry/age_lists.h"
 #include "registry/certificate_rows.h"
 #include "registry/keys.h"
 #include "registry/marker_page.h"

@@ -1,5 +1,6 @@
 #include "registry/certificates.h"
 
+#include "registry/age_lists.h"
 #include "registry/certificate_description.h"
 #include "registry/certificate_rows.h"
 #include "registry/keys.h"

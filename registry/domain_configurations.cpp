@@ -2,6 +2,7 @@
 
 #include "base/crypto.h"
 #include "registry/keys.h"
+#include "registry/named_resource.h"
 #include "registry/page.h"
 #include "registry/tags.h"
 
@@ -152,14 +153,13 @@ Result<api::CreateDomainConfigurationResponse> DomainConfigurations::create(
   batch.expect_absent(keys::kPrincipals, key);
   batch.put(keys::kPrincipals, key, to_row(record));
   IOTCORE_TRY(Tags::put(batch, tagged_as(name, record), request.tags()));
-  if (auto done = commit(store_, std::move(batch)); !done) {
-    if (done.error().code() != Errc::kRevisionConflict) {
-      return fail(std::move(done).error());
-    }
-    return fail(Error(Errc::kAlreadyExists, "Domain configuration " + name + " already exists")
-                    .with("resourceId", name)
-                    .with("resourceArn", options_.account.arn("domainconfiguration", name)));
-  }
+  IOTCORE_TRY(commit_new(
+      store_,
+      std::move(batch),
+      Error(Errc::kAlreadyExists, "Domain configuration " + name + " already exists")
+          .with("resourceId", name)
+          .with("resourceArn", options_.account.arn("domainconfiguration", name))
+  ));
   table_.reload();
   api::CreateDomainConfigurationResponse response;
   response.set_domain_configuration_name(name);

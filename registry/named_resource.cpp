@@ -1,5 +1,7 @@
 #include "registry/named_resource.h"
 
+#include "registry/rows.h"
+
 namespace iotcore::registry {
 
 Result<std::string> name_or_arn(
@@ -50,6 +52,14 @@ Status check_version(
     );
   }
   return {};
+}
+
+Status commit_new(store::Store& store, store::Batch batch, Error taken) {
+  Status done = commit(store, std::move(batch));
+  if (!done && done.error().code() == Errc::kRevisionConflict) {
+    return fail(std::move(taken));
+  }
+  return done;
 }
 
 Error already_exists(

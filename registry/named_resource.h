@@ -2,7 +2,9 @@
 
 #include "base/result.h"
 #include "registry/arn.h"
+#include "store/store.h"
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -26,6 +28,9 @@ Status check_version(
     bool expects,
     std::int64_t expected
 );
+
+// Commits what makes something new, whose row the batch expects to be absent: `taken` if it is not.
+Status commit_new(store::Store& store, store::Batch batch, Error taken);
 
 // kAlreadyExists, with the details that AWS gives.
 Error already_exists(

@@ -1,7 +1,9 @@
 #include "registry/policies.h"
 
 #include "base/crypto.h"
+#include "registry/age_lists.h"
 #include "registry/keys.h"
+#include "registry/named_resource.h"
 #include "registry/page.h"
 #include "registry/tags.h"
 
@@ -19,12 +21,6 @@ tl::unexpected<Error> no_version(std::string_view policy, std::string_view versi
   return fail(
       Errc::kNotFound, "Policy " + std::string(policy) + " has no version " + std::string(version)
   );
-}
-
-store::Key age_key(bool oldest_first, std::int64_t created_ms, std::string_view name) {
-  return keys::policies_by_age(oldest_first)
-      .u64(keys::age_segment(oldest_first, created_ms))
-      .text(name);
 }
 
 void add_version(record::Policy& policy, const std::string& document, std::int64_t now_ms) {
@@ -85,21 +81,17 @@ Result<api::CreatePolicyResponse> Policies::create(const api::CreatePolicyReques
   store::Batch batch;
   batch.expect_absent(keys::kPrincipals, keys::policy(name));
   batch.put(keys::kPrincipals, keys::policy(name), to_row(policy));
-  for (const bool oldest_first : {true, false}) {
-    batch.put(keys::kPrincipals, age_key(oldest_first, now_ms, name), {});
-  }
+  put_in_age_lists(batch, keys::policies_by_age, now_ms, name);
   IOTCORE_TRY(Tags::put(batch, "policy/" + name, request.tags()));
-  if (auto done = commit(store_, std::move(batch)); !done) {
-    if (done.error().code() != Errc::kRevisionConflict) {
-      return fail(std::move(done).error());
-    }
-    return fail(Error(
-                    Errc::kAlreadyExists,
-                    "Policy cannot be created - name already exists (name=" + name + ")"
-    )
-                    .with("resourceId", name)
-                    .with("resourceArn", arn));
-  }
+  IOTCORE_TRY(commit_new(
+      store_,
+      std::move(batch),
+      Error(
+          Errc::kAlreadyExists, "Policy cannot be created - name already exists (name=" + name + ")"
+      )
+          .with("resourceId", name)
+          .with("resourceArn", arn)
+  ));
   api::CreatePolicyResponse response;
   response.set_policy_name(name);
   response.set_policy_arn(arn);
@@ -166,9 +158,7 @@ Status Policies::try_remove(const std::string& name) {
   }
   batch.erase(keys::kPrincipals, keys::policy(name));
   IOTCORE_TRY(Tags::erase(store_, batch, "policy/" + name));
-  for (const bool oldest_first : {true, false}) {
-    batch.erase(keys::kPrincipals, age_key(oldest_first, found.record.created_ms(), name));
-  }
+  erase_from_age_lists(batch, keys::policies_by_age, found.record.created_ms(), name);
   return commit(store_, std::move(batch));
 }
 
@@ -186,10 +176,7 @@ Result<api::ListPoliciesResponse> Policies::list(const api::ListPoliciesRequest&
   IOTCORE_ASSIGN(const std::vector<store::Entry> rows, reader.page());
   api::ListPoliciesResponse response;
   for (const store::Entry& row : rows) {
-    store::KeyReader key(row.key);
-    key.kind();
-    key.u64();
-    const std::string name = key.text().value_or(std::string());
+    const std::string name = id_in_age_row(row.key);
     auto& out = *response.add_policies();
     out.set_policy_name(name);
     out.set_policy_arn(options_.account.arn("policy", name));

@@ -2,6 +2,7 @@
 
 #include "registry/keys.h"
 #include "registry/list_token.h"
+#include "registry/named_resource.h"
 #include "registry/page.h"
 #include "registry/provisioning/template.h"
 #include "registry/tags.h"
@@ -151,14 +152,13 @@ Result<api::CreateProvisioningTemplateResponse> ProvisioningTemplates::create(
   batch.expect_absent(keys::kPrincipals, keys::provisioning_template(name));
   batch.put(keys::kPrincipals, keys::provisioning_template(name), to_row(record));
   IOTCORE_TRY(Tags::put(batch, std::string(kKind) + "/" + name, request.tags()));
-  if (auto done = commit(store_, std::move(batch)); !done) {
-    if (done.error().code() != Errc::kRevisionConflict) {
-      return fail(std::move(done).error());
-    }
-    return fail(Error(Errc::kAlreadyExists, "Provisioning template " + name + " already exists")
-                    .with("resourceId", name)
-                    .with("resourceArn", arn));
-  }
+  IOTCORE_TRY(commit_new(
+      store_,
+      std::move(batch),
+      Error(Errc::kAlreadyExists, "Provisioning template " + name + " already exists")
+          .with("resourceId", name)
+          .with("resourceArn", arn)
+  ));
   api::CreateProvisioningTemplateResponse response;
   response.set_template_arn(arn);
   response.set_template_name(name);

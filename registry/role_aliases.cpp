@@ -1,8 +1,10 @@
 #include "registry/role_aliases.h"
 
+#include "registry/age_lists.h"
 #include "registry/certificate_rows.h"
 #include "registry/keys.h"
 #include "registry/marker_page.h"
+#include "registry/named_resource.h"
 #include "registry/tags.h"
 
 namespace iotcore::registry {
@@ -12,12 +14,6 @@ constexpr std::int32_t kDurationDefault = 3600;
 
 std::string absent(std::string_view alias) {
   return "Role alias " + std::string(alias) + " does not exist";
-}
-
-store::Key age_key(bool oldest_first, std::int64_t created_ms, std::string_view alias) {
-  return keys::role_aliases_by_age(oldest_first)
-      .u64(keys::age_segment(oldest_first, created_ms))
-      .text(alias);
 }
 
 Status check_role(const Account& account, std::string_view arn) {
@@ -50,18 +46,15 @@ Result<api::CreateRoleAliasResponse> RoleAliases::create(const api::CreateRoleAl
   store::Batch batch;
   batch.expect_absent(keys::kPrincipals, keys::role_alias(alias));
   batch.put(keys::kPrincipals, keys::role_alias(alias), to_row(record));
-  for (const bool oldest_first : {true, false}) {
-    batch.put(keys::kPrincipals, age_key(oldest_first, now_ms, alias), {});
-  }
+  put_in_age_lists(batch, keys::role_aliases_by_age, now_ms, alias);
   IOTCORE_TRY(Tags::put(batch, "rolealias/" + alias, request.tags()));
-  if (auto done = commit(store_, std::move(batch)); !done) {
-    if (done.error().code() != Errc::kRevisionConflict) {
-      return fail(std::move(done).error());
-    }
-    return fail(Error(Errc::kAlreadyExists, "Role alias " + alias + " already exists")
-                    .with("resourceId", alias)
-                    .with("resourceArn", arn));
-  }
+  IOTCORE_TRY(commit_new(
+      store_,
+      std::move(batch),
+      Error(Errc::kAlreadyExists, "Role alias " + alias + " already exists")
+          .with("resourceId", alias)
+          .with("resourceArn", arn)
+  ));
   api::CreateRoleAliasResponse response;
   response.set_role_alias(alias);
   response.set_role_alias_arn(arn);
@@ -137,9 +130,7 @@ Result<api::DeleteRoleAliasResponse> RoleAliases::remove(const api::DeleteRoleAl
     batch.expect_revision(keys::kPrincipals, key, found.revision);
     batch.erase(keys::kPrincipals, key);
     IOTCORE_TRY(Tags::erase(store_, batch, "rolealias/" + alias));
-    for (const bool oldest_first : {true, false}) {
-      batch.erase(keys::kPrincipals, age_key(oldest_first, found.record.created_ms(), alias));
-    }
+    erase_from_age_lists(batch, keys::role_aliases_by_age, found.record.created_ms(), alias);
     return commit(store_, std::move(batch));
   };
   IOTCORE_TRY(until_no_conflict(attempt));
