@@ -1,10 +1,116 @@
 #include "base/json.h"
 
-#include <boost/json/parser.hpp>
+#include <boost/json/basic_parser_impl.hpp>
+#include <boost/json/value_stack.hpp>
+
 #include <charconv>
 #include <cmath>
+#include <cstdint>
+#include <utility>
 
 namespace iotcore {
+
+namespace {
+
+// Boost.JSON 1.81 computes numbers of more digits than these from a rounded mantissa: off by one in the last place at times.
+constexpr std::size_t kExactDigits = 15;
+
+// Makes the value, as Boost.JSON's own parser does, but for numbers that it would round wrongly or make NaN (0e999).
+class ValueBuilder {
+ public:
+  using Text = boost::json::string_view;
+  using Code = json::error_code;
+
+  static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
+  static constexpr std::size_t max_array_size = static_cast<std::size_t>(-1);
+  static constexpr std::size_t max_key_size = static_cast<std::size_t>(-1);
+  static constexpr std::size_t max_string_size = static_cast<std::size_t>(-1);
+
+  ValueBuilder(unsigned char* scratch, std::size_t size, json::storage_ptr memory)
+      : stack_({}, scratch, size) {
+    stack_.reset(std::move(memory));
+  }
+
+  json::value release() { return stack_.release(); }
+
+  bool on_document_begin(Code& /*code*/) { return true; }
+
+  bool on_document_end(Code& /*code*/) { return true; }
+
+  bool on_object_begin(Code& /*code*/) { return true; }
+
+  bool on_object_end(std::size_t n, Code& /*code*/) {
+    stack_.push_object(n);
+    return true;
+  }
+
+  bool on_array_begin(Code& /*code*/) { return true; }
+
+  bool on_array_end(std::size_t n, Code& /*code*/) {
+    stack_.push_array(n);
+    return true;
+  }
+
+  bool on_key_part(Text s, std::size_t /*n*/, Code& /*code*/) {
+    stack_.push_chars(s);
+    return true;
+  }
+
+  bool on_key(Text s, std::size_t /*n*/, Code& /*code*/) {
+    stack_.push_key(s);
+    return true;
+  }
+
+  bool on_string_part(Text s, std::size_t /*n*/, Code& /*code*/) {
+    stack_.push_chars(s);
+    return true;
+  }
+
+  bool on_string(Text s, std::size_t /*n*/, Code& /*code*/) {
+    stack_.push_string(s);
+    return true;
+  }
+
+  bool on_number_part(Text /*s*/, Code& /*code*/) { return true; }
+
+  bool on_int64(std::int64_t i, Text /*s*/, Code& /*code*/) {
+    stack_.push_int64(i);
+    return true;
+  }
+
+  bool on_uint64(std::uint64_t u, Text /*s*/, Code& /*code*/) {
+    stack_.push_uint64(u);
+    return true;
+  }
+
+  bool on_double(double d, Text s, Code& /*code*/) {
+    double exact = d;
+    if (s.size() > kExactDigits || std::isnan(d)) {
+      std::from_chars(s.data(), s.data() + s.size(), exact);  // beyond all bounds: what it was
+    }
+    stack_.push_double(std::isnan(exact) ? 0.0 : exact);
+    return true;
+  }
+
+  bool on_bool(bool b, Code& /*code*/) {
+    stack_.push_bool(b);
+    return true;
+  }
+
+  bool on_null(Code& /*code*/) {
+    stack_.push_null();
+    return true;
+  }
+
+  bool on_comment_part(Text /*s*/, Code& /*code*/) { return true; }
+
+  bool on_comment(Text /*s*/, Code& /*code*/) { return true; }
+
+ private:
+  json::value_stack stack_;
+};
+
+}  // namespace
 
 Result<json::value> parse_json(
     std::string_view text, const JsonLimits& limits, json::storage_ptr memory
@@ -19,16 +125,19 @@ Result<json::value> parse_json(
   json::parse_options options;
   options.max_depth = limits.depth_max;
   unsigned char scratch[2048];
-  json::parser parser({}, options, scratch);
-  parser.reset(std::move(memory));
+  json::basic_parser<ValueBuilder> parser(options, &scratch[0], sizeof scratch, std::move(memory));
   json::error_code error;
-  const std::size_t used = parser.write(text.data(), text.size(), error);
+  const std::size_t used = parser.write_some(false, text.data(), text.size(), error);
+  if (!error && used < text.size()) {
+    error = json::error::extra_data;
+  }
   if (error) {
     return fail(
-        Errc::kMalformedJson, "invalid JSON at byte " + std::to_string(used) + ": " + error.message()
+        Errc::kMalformedJson,
+        "invalid JSON at byte " + std::to_string(used) + ": " + error.message()
     );
   }
-  return parser.release();
+  return parser.handler().release();
 }
 
 void append_json_string(std::string& out, std::string_view text) {
@@ -82,7 +191,10 @@ void append_json_number(std::string& out, double number) {
   const double magnitude = std::fabs(number);
   const bool plain = magnitude == 0 || (magnitude >= 1e-6 && magnitude < 1e17);
   const auto [end, error] = std::to_chars(
-      text, text + sizeof text, number, plain ? std::chars_format::fixed : std::chars_format::scientific
+      text,
+      text + sizeof text,
+      number,
+      plain ? std::chars_format::fixed : std::chars_format::scientific
   );
   std::string_view digits(text, static_cast<std::size_t>(end - text));
   if (plain) {

@@ -8,7 +8,12 @@
 
 #include <catch2/catch.hpp>
 
+#include <bit>
+#include <cmath>
+#include <cstdint>
 #include <memory>
+#include <random>
+#include <string>
 
 namespace iotcore {
 namespace {
@@ -43,6 +48,28 @@ TEST_CASE("JSON is parsed whole, within limits, and written back in order") {
   limits.bytes_max = 2;
   CHECK(parse_json("[]", limits).has_value());
   CHECK(parse_json("[1]", limits).error().code() == Errc::kTooLarge);
+}
+
+TEST_CASE("JSON's numbers are read exactly, however many digits they have") {
+  const auto number = [](const std::string& text) {
+    return parse_json("{\"a\":" + text + "}")->at("a").to_number<double>();
+  };
+  CHECK(number("0e999") == 0.0);
+  CHECK(number("66666.6633333333324") == 66666.66333333333);
+  CHECK(number("9.967448324391879e-241") == 9.967448324391879e-241);
+  CHECK(number("18446744073709551616") == 18446744073709551616.0);
+  CHECK(number("123456789012345680") == 123456789012345680.0);
+  std::mt19937_64 random(7);
+  for (int i = 0; i < 20'000; ++i) {
+    const auto bits = random();
+    const auto any = i % 2 == 0 ? std::bit_cast<double>(bits)
+                                : static_cast<double>(bits % 1'000'000'000) / 997.0;
+    if (std::isfinite(any)) {
+      std::string text;
+      append_json_number(text, any);
+      REQUIRE(number(text) == any);
+    }
+  }
 }
 
 TEST_CASE("base64 and hex are strict") {
