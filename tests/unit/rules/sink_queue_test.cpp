@@ -388,7 +388,8 @@ TEST_CASE("Records set aside wait while the target is away, as the others do") {
   fixture.log.batches.clear();
   fixture.log.probes = 0;
   fixture.pass(10min);
-  CHECK(fixture.log.probes <= 25);
+  // About one in 30 s, by chance more or less; if each of the fifty asked by itself, it would be hundreds.
+  CHECK(fixture.log.probes <= 100);
   CHECK(fixture.log.batches.empty());
   fixture.log.away = false;
   fixture.pass(10min);
