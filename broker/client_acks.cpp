@@ -117,9 +117,11 @@ void ClientSession::on_pubrel(PacketId id) {
   // After PUBCOMP the client may use the identifier for another message, so it has to be forgotten for good by then.
   const SessionNumber number = session_->number();
   worker_.turn().rows().erase(store::Table::kSessions, received_key(number, id));
-  const std::uint64_t connection = session_->queue().connection();
   worker_.turn().marks().push_back(
-      {number, (connection << 16U) | static_cast<std::uint64_t>(id), CommitMark::Kind::kCompleted}
+      {number,
+       static_cast<std::uint64_t>(id),
+       CommitMark::Kind::kCompleted,
+       session_->queue().connection()}
   );
 }
 
@@ -133,12 +135,8 @@ void ClientSession::on_committed(const CommitMark& mark, bool kept) {
     if (session_->inflight().state(mark.value) == Inflight::State::kAwaitPubcomp) {
       send_pubrel(Inflight::id_of(mark.value));
     }
-  } else if (mark.value >> 16U == session_->queue().connection()) {
-    send_ack(
-        mqtt::PacketType::kPubcomp,
-        static_cast<PacketId>(mark.value & 0xFFFFU),
-        mqtt::Reason::kSuccess
-    );
+  } else if (mark.connection == session_->queue().connection()) {
+    send_ack(mqtt::PacketType::kPubcomp, static_cast<PacketId>(mark.value), mqtt::Reason::kSuccess);
   }
 }
 

@@ -283,15 +283,17 @@ void SessionQueue::ask_ahead(std::uint64_t sequence) {
   std::string row;
   append_u64(row, asked_ahead_);
   worker_.turn().rows().put(store::Table::kSessions, ahead_key(number_), row);
-  worker_.turn().marks().push_back({number_, asked_ahead_, CommitMark::Kind::kAhead});
+  worker_.turn().marks().push_back({number_, asked_ahead_, CommitMark::Kind::kAhead, connection_});
 }
 
-void SessionQueue::on_ahead(std::uint64_t end) {
-  if (end == 0) {  // it could not be written
+void SessionQueue::on_ahead(std::uint32_t connection, std::uint64_t end) {
+  if (connection != connection_) {
+    return;  // detach() has erased that row
+  }
+  if (end == 0) {
     asked_ahead_ = ahead_;
     return;
   }
-  // One that was asked for by an earlier connection is as good.
   ahead_ = std::max(ahead_, std::min(end, asked_ahead_));
   pump();
 }

@@ -78,8 +78,8 @@ class SessionQueue {
   void released(const Inflight::Answer& answer);
   // A row of a QoS 2 message is in the store, or is not going to be.
   void on_kept(std::uint64_t sequence, bool kept);
-  // That messages below that number may be sent is in the store.
-  void on_ahead(std::uint64_t end);
+  // That messages below that number may be sent is in the store, or could not be written (0). As asked for by that connection.
+  void on_ahead(std::uint32_t connection, std::uint64_t end);
   // Erases the rows of what has been finished since the last time.
   void flush_erased(store::Batch& batch);
 
@@ -159,7 +159,7 @@ class SessionQueue {
   std::uint64_t erased_ = 0;         // below: no rows are left
   std::uint64_t stored_end_ = 0;     // below: waited while nobody was there
   RateLimit drain_;
-  std::uint64_t count_ = 0;          // not sent yet, in memory or not
+  std::uint64_t count_ = 0;  // not sent yet, in memory or not
   std::uint64_t bytes_ = 0;
   std::uint32_t shared_rows_ = 0;
   std::uint32_t connection_ = 0;
@@ -167,9 +167,9 @@ class SessionQueue {
   bool loading_ = false;
   bool trimming_ = false;
   bool group_rows_ = false;
-  bool stalled_ = false;  // waited for the store
+  bool stalled_ = false;   // waited for the store
   bool draining_ = false;  // a timer will go on
-  bool dirty_ = false;    // told the worker that there is something to erase
+  bool dirty_ = false;     // told the worker that there is something to erase
 };
 
 }  // namespace iotcore::broker

@@ -265,7 +265,7 @@ void WorkerSessions::on_committed(const std::vector<CommitMark>& marks, bool kep
       continue;
     }
     if (mark.kind == CommitMark::Kind::kAhead) {
-      session->queue().on_ahead(kept ? mark.value : 0);
+      session->queue().on_ahead(mark.connection, kept ? mark.value : 0);
       if (!kept) {
         pump_later(worker_, mark.session);
       }

@@ -187,6 +187,57 @@ TEST_CASE("the outgoing window is the client's Receive Maximum, at QoS 2 until P
   CHECK(expect<PublishView>(sub).payload == "3");
 }
 
+TEST_CASE("how far sending may go is not known from what an earlier connection had asked for") {
+  BrokerFixture f(2);
+  const std::size_t own = index(f.workers.owner_of("sub"));
+  const std::size_t other = 1 - own;
+  const SessionOptions one_at_a_time = {.receive_maximum = 1, .worker = own};
+  TestClient& sub = begin(f, "sub", one_at_a_time);
+  f.subscribe(sub, "t", Qos::kExactlyOnce);
+  TestClient& pub = f.connected("pub", mqtt::Version::kV5, other);
+  const auto send_one_behind_another = [&] {
+    for (const char* payload : {"at once", "waits"}) {
+      f.publish(pub, "t", payload, Qos::kAtLeastOnce);
+    }
+    for (int i = 0; i < 2; ++i) {
+      send_ack(sub, PacketType::kPuback, expect<PublishView>(sub).packet_id);
+      f.settle();
+    }
+  };
+  for (int i = 0; i < 16; ++i) {
+    send_one_behind_another();
+  }
+  // This time the store is told how far it goes next, and that takes long. Meanwhile the client comes back.
+  f.fault->hold();
+  send_one_behind_another();
+  TestClient& again = resume(f, "sub", one_at_a_time);
+  const auto run = [&f](std::size_t worker) -> WorkerBroker& {
+    f.workers.brokers_[worker]->bind_to_thread();
+    f.workers.executors_[worker].run();
+    return *f.workers.brokers_[worker];
+  };
+  run(other);
+  PublishView publish;
+  publish.topic = "t";
+  publish.payload = "x";
+  publish.qos = Qos::kExactlyOnce;
+  publish.packet_id = PacketId{9};
+  pub.send(publish);
+  run(other).end_turn();
+  f.fault->release();
+  // Its row is written by the publisher's worker, in the middle of a turn of this one, whose own commit is lost in the crash.
+  run(own);
+  run(other).end_turn();
+  run(other);
+  run(own);
+  CHECK(rows_of(f, store::Table::kQueue, "q").size() == 1);
+  const bool was_sent = !nothing(again);
+  f.crash();
+  const auto got = expect<PublishView>(resume(f, "sub", one_at_a_time));
+  CHECK(got.payload == "x");
+  CHECK(got.dup == was_sent);
+}
+
 TEST_CASE("more unfinished publishes than Receive Maximum end the connection") {
   BrokerOptions options;
   options.receive_maximum = 2;
