@@ -4,6 +4,7 @@
 #include "base/crypto.h"
 #include "proto/api/data.pb.h"
 #include "registry/http_authorizer.h"
+#include "registry/list_token.h"
 #include "shadow/service.h"
 
 #include <charconv>
@@ -12,6 +13,8 @@
 
 namespace iotcore::gateway {
 namespace {
+
+constexpr std::string_view kNamedToken = "named shadows";
 
 using registry::policy::Action;
 
@@ -83,11 +86,8 @@ Result<api::ListNamedShadowsForThingResponse> list_named(
 ) {
   shadow::ShadowName after;
   if (request.has_next_token()) {
-    auto name = from_base64(request.next_token());
-    if (!name) {
-      return fail(Errc::kInvalidRequest, "Invalid nextToken");
-    }
-    after = shadow::ShadowName(*std::move(name));
+    IOTCORE_ASSIGN(std::string name, registry::name_in_token(kNamedToken, request.next_token()));
+    after = shadow::ShadowName(std::move(name));
   }
   const std::size_t limit = request.has_page_size() ? static_cast<std::size_t>(request.page_size())
                                                     : shadows.options().page_default;
@@ -100,7 +100,7 @@ Result<api::ListNamedShadowsForThingResponse> list_named(
     response.add_results(name.str());
   }
   if (listed.more) {
-    response.set_next_token(to_base64(listed.names.back().view()));
+    response.set_next_token(registry::list_token(kNamedToken, listed.names.back().view()));
   }
   response.set_timestamp(to_epoch_s(clock.wall()));
   return response;

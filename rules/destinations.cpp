@@ -127,8 +127,11 @@ Result<record::RuleDestination> Destinations::create(record::RuleDestination des
     for (const auto& [id, other] : destinations_) {
       if (destination.kind() == kHttp &&
           other.confirmation_url() == destination.confirmation_url()) {
+        const std::string arn = arn_of(other);
         return fail(
-            Errc::kAlreadyExists, fmt::format("{} has that confirmation URL already", arn_of(other))
+            Error(Errc::kAlreadyExists, fmt::format("{} has that confirmation URL already", arn))
+                .with("resourceId", id)
+                .with("resourceArn", arn)
         );
       }
     }

@@ -1,6 +1,6 @@
 #include "rules/destinations_api.h"
 
-#include "base/crypto.h"
+#include "registry/list_token.h"
 
 #include <algorithm>
 #include <iterator>
@@ -9,6 +9,7 @@ namespace iotcore::rules {
 namespace {
 
 constexpr std::size_t kPageDefault = 100;
+constexpr std::string_view kTokenKind = "destinations";
 
 void show_vpc(const record::RuleDestination& from, api::VpcDestinationProperties& to) {
   *to.mutable_subnet_ids() = from.subnet_ids();
@@ -118,11 +119,7 @@ Result<api::ListTopicRuleDestinationsResponse> list_topic_rule_destinations(
 ) {
   std::string after;
   if (request.has_next_token()) {
-    const std::optional<std::string> token = from_base64(request.next_token());
-    if (!token || token->empty()) {
-      return fail(Errc::kInvalidRequest, "nextToken is not one that was given out");
-    }
-    after = *token;
+    IOTCORE_ASSIGN(after, registry::name_in_token(kTokenKind, request.next_token()));
   }
   constexpr int kPageMax = 1000;
   if (request.has_max_results() &&
@@ -136,7 +133,7 @@ Result<api::ListTopicRuleDestinationsResponse> list_topic_rule_destinations(
   api::ListTopicRuleDestinationsResponse response;
   if (found.size() > size) {
     found.resize(size);
-    response.set_next_token(to_base64(found.back().id()));
+    response.set_next_token(registry::list_token(kTokenKind, found.back().id()));
   }
   for (const record::RuleDestination& one : found) {
     api::TopicRuleDestinationSummary& shown = *response.add_destination_summaries();

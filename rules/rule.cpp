@@ -43,7 +43,8 @@ Checked<RuleAction> compile_action(
         )});
   }
   MemberReader members(action_members(action), inner, &program);
-  members.ignore("roleArn");
+  // Roles mean nothing here; what is shown again must be text.
+  static_cast<void>(members.optional_text("roleArn"));
   if (action_member(action) == kOwnActions) {
     members.ignore("type");
   }

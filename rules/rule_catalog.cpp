@@ -309,6 +309,11 @@ Result<CatalogRule> RuleCatalog::get(std::string_view name) const {
 Status RuleCatalog::create(RuleDefinition rule) {
   const std::lock_guard changing(changing_);
   if (get(rule.name)) {
+    // What is wrong in itself is said first, as AWS does.
+    auto compiled = compile_rule(rule, sinks_.environment(), options_.compile);
+    if (!compiled) {
+      return fail(to_error(compiled.error()));
+    }
     return fail(
         Errc::kAlreadyExists, fmt::format("Rule with the same name already exists: {}", rule.name)
     );

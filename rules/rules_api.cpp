@@ -2,6 +2,7 @@
 
 #include "base/crypto.h"
 #include "broker/topic.h"
+#include "registry/list_token.h"
 
 #include <fmt/format.h>
 
@@ -11,10 +12,38 @@ namespace iotcore::rules {
 namespace {
 
 constexpr std::size_t kPageDefault = 1000;
+constexpr std::string_view kTokenKind = "rules";
+// What AWS's model has as a number in an action.
+constexpr std::string_view kNumbers[] = {
+    "qos", "maxBatchOpenMs", "maxBatchSize", "maxBatchSizeBytes"};
 
 std::string arn_of(const Engine& engine, std::string_view name) {
   const broker::BrokerOptions& account = engine.account();
   return fmt::format("arn:aws:iot:{}:{}:rule/{}", account.region, account.account, name);
+}
+
+// A template may be given as a number (topic = 5); AWS's SDKs read text there, and fail on anything else.
+void numbers_as_text(json::value& value, std::string_view name) {
+  if (json::object* const object = value.if_object()) {
+    for (auto& member : *object) {
+      numbers_as_text(member.value(), {member.key().data(), member.key().size()});
+    }
+  } else if (json::array* const array = value.if_array()) {
+    for (json::value& each : *array) {
+      numbers_as_text(each, name);
+    }
+  } else if (value.is_number() && std::ranges::find(kNumbers, name) == std::end(kNumbers)) {
+    value = to_json(value);
+  }
+}
+
+// An action as AWS's model has it; what is not AWS's is as it was given.
+std::string shown_action(json::object action) {
+  const std::string_view kind = action_member(action);
+  if (kind != kOwnActions) {
+    numbers_as_text(action[kind], kind);
+  }
+  return to_json(json::value(std::move(action)));
 }
 
 Result<json::value> parse_action(const std::string& text, const std::string& member) {
@@ -108,7 +137,15 @@ Result<api::CreateTopicRuleResponse> create_topic_rule(
       RuleDefinition rule, to_definition(request.rule_name(), request.topic_rule_payload())
   );
   IOTCORE_ASSIGN(rule.tags, parse_tags(request.tags()));
-  IOTCORE_TRY(engine.catalog().create(std::move(rule)));
+  if (Status made = engine.catalog().create(std::move(rule)); !made) {
+    if (made.error().code() != Errc::kAlreadyExists) {
+      return fail(std::move(made).error());
+    }
+    return fail(std::move(made)
+                    .error()
+                    .with("resourceId", request.rule_name())
+                    .with("resourceArn", arn_of(engine, request.rule_name())));
+  }
   return api::CreateTopicRuleResponse();
 }
 
@@ -136,12 +173,12 @@ Result<api::GetTopicRuleResponse> get_topic_rule(
   }
   shown.set_created_at(rule.created_ms);
   for (const json::value& action : rule.definition.actions) {
-    shown.add_actions(to_json(action));
+    shown.add_actions(shown_action(action.get_object()));
   }
   shown.set_rule_disabled(rule.definition.disabled);
   shown.set_aws_iot_sql_version(rule.definition.version);
   if (rule.definition.error_action) {
-    shown.set_error_action(to_json(json::value(*rule.definition.error_action)));
+    shown.set_error_action(shown_action(*rule.definition.error_action));
   }
   return response;
 }
@@ -151,11 +188,7 @@ Result<api::ListTopicRulesResponse> list_topic_rules(
 ) {
   std::string after;
   if (request.has_next_token()) {
-    const std::optional<std::string> token = from_base64(request.next_token());
-    if (!token || token->empty()) {
-      return fail(Errc::kInvalidRequest, "nextToken is not one that was given out");
-    }
-    after = *token;
+    IOTCORE_ASSIGN(after, registry::name_in_token(kTokenKind, request.next_token()));
   }
   const std::size_t size =
       request.has_max_results() ? static_cast<std::size_t>(request.max_results()) : kPageDefault;
@@ -170,7 +203,7 @@ Result<api::ListTopicRulesResponse> list_topic_rules(
       return true;
     }
     if (static_cast<std::size_t>(response.rules_size()) == size) {
-      response.set_next_token(to_base64(last));
+      response.set_next_token(registry::list_token(kTokenKind, last));
       return false;
     }
     last = rule.definition.name;

@@ -155,7 +155,7 @@ class Contract(unittest.TestCase):
                 body = json.dumps({"sql": "SELECT * FROM 'a'", "actions": [{kind: {**action[kind], "surprise": 1}}]})
                 self.assertEqual(self.post(body), (400, "InvalidRequestException"))
                 for name, member in shape.members.items():
-                    if name in action[kind] and name != "roleArn":
+                    if name in action[kind]:
                         wrong = [] if member.type_name in ("string", "boolean", "integer", "structure", "map") else "x"
                         body = json.dumps({"sql": "SELECT * FROM 'a'", "actions": [{kind: {**action[kind], name: wrong}}]})
                         self.assertEqual(self.post(body), (400, "InvalidRequestException"), f"{kind}.{name}")
@@ -205,6 +205,60 @@ class Contract(unittest.TestCase):
         self.raw.delete_topic_rule(ruleName="large")
         with self.assertRaises(self.raw.exceptions.InvalidRequestException):
             self.raw.create_topic_rule(ruleName="large", topicRulePayload=sized(256 * 1024 + 1))
+
+    def test_a_number_that_stands_for_text_is_shown_as_text(self):
+        self.create("numbers", [{"republish": {"topic": 5, "qos": 1, "headers": {"messageExpiry": 7.5}}}],
+                    errorAction={"s3": {"bucketName": 12, "key": "k"}})
+        rule = self.raw.get_topic_rule(ruleName="numbers")["rule"]
+        self.assertEqual(rule["actions"], [{"republish": {"topic": "5", "qos": 1, "headers": {"messageExpiry": "7.5"}}}])
+        self.assertEqual(rule["errorAction"], {"s3": {"bucketName": "12", "key": "k"}})
+        self.raw.delete_topic_rule(ruleName="numbers")
+
+    def test_what_exists_is_named_unless_the_request_itself_is_wrong(self):
+        self.create("twice", [])
+        with self.assertRaises(self.raw.exceptions.ResourceAlreadyExistsException) as caught:
+            self.create("twice", [])
+        self.assertEqual(caught.exception.response["resourceId"], "twice")
+        self.assertEqual(caught.exception.response["resourceArn"], "arn:aws:iot:us-east-1:000000000000:rule/twice")
+        with self.assertRaises(self.raw.exceptions.SqlParseException):
+            self.create("twice", [], sql="SELECT * FORM 'a'")
+        with self.assertRaises(self.raw.exceptions.InvalidRequestException):
+            self.create("twice", [{"republish": {}}])
+        self.raw.delete_topic_rule(ruleName="twice")
+        kind = {"httpUrlConfiguration": {"confirmationUrl": "https://203.0.113.1/twice"}}
+        made = self.raw.create_topic_rule_destination(destinationConfiguration=kind)["topicRuleDestination"]["arn"]
+        with self.assertRaises(self.raw.exceptions.ResourceAlreadyExistsException) as caught:
+            self.raw.create_topic_rule_destination(destinationConfiguration=kind)
+        self.assertEqual(caught.exception.response["resourceArn"], made)
+        self.raw.delete_topic_rule_destination(arn=made)
+
+    def test_a_token_of_another_list_or_made_up_is_refused(self):
+        data = self.server.api("iot-data")
+        for name in "abc":
+            self.create(f"page_{name}", [])
+            data.update_thing_shadow(thingName="paged", shadowName=name, payload=b'{"state": {}}')
+        made = [self.raw.create_topic_rule_destination(destinationConfiguration={"httpUrlConfiguration": {
+            "confirmationUrl": f"https://203.0.113.1/{i}"}})["topicRuleDestination"]["arn"] for i in range(3)]
+        lists = {
+            "rules": lambda **more: self.raw.list_topic_rules(maxResults=1, **more),
+            "destinationSummaries": lambda **more: self.raw.list_topic_rule_destinations(maxResults=1, **more),
+            "results": lambda **more: data.list_named_shadows_for_thing(thingName="paged", pageSize=1, **more),
+        }
+        tokens = {member: each()["nextToken"] for member, each in lists.items()}
+        for member, each in lists.items():
+            page, seen = each(), 0
+            while "nextToken" in page:
+                seen += len(page[member])
+                page = each(nextToken=page["nextToken"])
+            self.assertEqual(seen + len(page[member]), 3, member)
+            for bad in ("AAAA", "e30=", *(token for other, token in tokens.items() if other != member)):
+                with self.assertRaises(self.raw.exceptions.ClientError) as caught:
+                    each(nextToken=bad)
+                self.assertEqual(caught.exception.response["Error"]["Code"], "InvalidRequestException", (member, bad))
+        for arn in made:
+            self.raw.delete_topic_rule_destination(arn=arn)
+        for name in "abc":
+            self.raw.delete_topic_rule(ruleName=f"page_{name}")
 
     def test_basic_ingest_reaches_a_rule_by_its_name(self):
         # No FROM: reachable so and only so; nobody else gets the message.
