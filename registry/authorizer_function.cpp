@@ -2,11 +2,9 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
-#include "net/http_client.h"
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
@@ -27,56 +25,27 @@ constexpr std::string_view kLambda = "arn:aws:lambda:";
 constexpr std::string_view kFunction = ":function:";
 constexpr std::size_t kAnswerBytesMax = 256U << 10;
 
-struct Url {
-  net::HttpServer server;
-  std::string target = "/";
-};
-
-Result<Url> parse_url(std::string_view text) {
-  Url url;
-  url.server.tls = text.starts_with("https://");
-  std::string_view rest = text.substr(url.server.tls ? 8 : 7);
-  const std::size_t slash = std::min(rest.find('/'), rest.size());
-  if (slash < rest.size()) {
-    url.target = rest.substr(slash);
-  }
-  std::string_view host = rest.substr(0, slash);
-  url.server.port = url.server.tls ? 443 : 80;
-  const std::size_t colon = host.rfind(':');
-  if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos) {
-    const std::string_view port = host.substr(colon + 1);
-    const auto [end, error] =
-        std::from_chars(port.data(), port.data() + port.size(), url.server.port);
-    if (error != std::errc() || end != port.data() + port.size()) {
-      return fail(Errc::kInvalidRequest, "The function's URL has a port that is not a number");
-    }
-    host = host.substr(0, colon);
-  }
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
-    host = host.substr(1, host.size() - 2);
-  }
-  if (host.empty()) {
-    return fail(Errc::kInvalidRequest, "The function's URL has no host");
-  }
-  url.server.host = host;
-  return url;
-}
-
 bool is_url(std::string_view text) {
   return text.starts_with("https://") || text.starts_with("http://");
 }
 
+// Who has named a URL: the configuration may name whatever it likes, the API only what everybody can reach.
+enum class NamedBy : std::uint8_t { kConfiguration, kApi };
+
 Result<std::string> call_url(
     const AuthorizerFunctions& functions,
     std::string_view authorizer,
-    std::string_view text,
-    const std::string& event
+    std::string_view url,
+    const std::string& event,
+    NamedBy named_by
 ) {
-  IOTCORE_ASSIGN(Url url, parse_url(text));
-  url.server.ca_pem = functions.ca_pem;
+  net::HttpRules rules = functions.http;
+  rules.reply_bytes_max = kAnswerBytesMax;
+  if (named_by == NamedBy::kConfiguration) {
+    IOTCORE_ASSIGN(rules.allowed, net::parse_address_ranges("0.0.0.0/0,::/0"));
+  }
   net::HttpRequest request;
   request.method = "POST";
-  request.target = url.target;
   request.headers.set("Content-Type", "application/json");
   request.body = event;
   if (const auto secret = functions.secret ? functions.secret(authorizer) : std::nullopt) {
@@ -84,7 +53,7 @@ Result<std::string> call_url(
   }
   IOTCORE_ASSIGN(
       net::HttpResponse response,
-      net::http_call(url.server, std::move(request), functions.time_limit)
+      net::HttpCaller(std::move(rules)).call(url, std::move(request), functions.time_limit)
   );
   if (response.status != 200) {
     return fail(
@@ -282,19 +251,25 @@ std::string_view function_name(std::string_view arn) {
 
 }  // namespace
 
-Status check_function_arn(std::string_view arn) {
-  if (is_url(arn)) {
-    IOTCORE_TRY(parse_url(arn));
+Status check_function_url(const net::HttpRules& rules, std::string_view text) {
+  if (!is_url(text)) {
     return {};
   }
-  if (!arn.starts_with(kLambda) || function_name(arn).empty()) {
+  if (const Status checked = net::check_url(rules, text); !checked) {
+    return fail(Errc::kInvalidRequest, checked.error().message());
+  }
+  return {};
+}
+
+Status check_function_arn(const net::HttpRules& rules, std::string_view arn) {
+  if (!is_url(arn) && (!arn.starts_with(kLambda) || function_name(arn).empty())) {
     return fail(
         Errc::kInvalidRequest,
         "authorizerFunctionArn must be arn:aws:lambda:REGION:ACCOUNT:function:NAME, or a URL of "
         "https or http"
     );
   }
-  return {};
+  return check_function_url(rules, arn);
 }
 
 Result<std::string> call_authorizer_function(
@@ -304,7 +279,7 @@ Result<std::string> call_authorizer_function(
     const std::string& event
 ) {
   if (is_url(arn)) {
-    return call_url(functions, authorizer, arn, event);
+    return call_url(functions, authorizer, arn, event, NamedBy::kApi);
   }
   const std::string_view name = function_name(arn);
   const auto target = functions.targets.find(name);
@@ -318,8 +293,9 @@ Result<std::string> call_authorizer_function(
             " (authorizers.functions)"
     );
   }
-  return is_url(target->second) ? call_url(functions, authorizer, target->second, event)
-                                : run_program(functions, target->second, event);
+  return is_url(target->second)
+             ? call_url(functions, authorizer, target->second, event, NamedBy::kConfiguration)
+             : run_program(functions, target->second, event);
 }
 
 }  // namespace iotcore::registry

@@ -25,8 +25,8 @@ Result<Stored<record::Authorizer>> read(store::Store& store, std::string_view na
 }
 
 // What an authorizer has to be, whether it is made or changed.
-Status check(const record::Authorizer& record) {
-  IOTCORE_TRY(check_function_arn(record.function_arn()));
+Status check(const net::HttpRules& http, const record::Authorizer& record) {
+  IOTCORE_TRY(check_function_arn(http, record.function_arn()));
   for (const auto& [name, pem] : record.token_signing_public_keys()) {
     if (auto checked = pki::check_token_key(pem); !checked) {
       return fail(
@@ -76,7 +76,7 @@ Result<api::CreateAuthorizerResponse> Authorizers::create(
   record.set_enable_caching_for_http(request.enable_caching_for_http());
   record.set_created_ms(now_ms);
   record.set_modified_ms(now_ms);
-  IOTCORE_TRY(check(record));
+  IOTCORE_TRY(check(options_.http, record));
   IOTCORE_TRY(check_limit());
 
   const std::string arn = options_.account.arn("authorizer", name);
@@ -154,7 +154,7 @@ Result<api::UpdateAuthorizerResponse> Authorizers::update(
       record.set_enable_caching_for_http(request.enable_caching_for_http());
     }
     record.set_modified_ms(to_epoch_ms(clock_.wall()));
-    IOTCORE_TRY(check(record));
+    IOTCORE_TRY(check(options_.http, record));
     store::Batch batch;
     batch.expect_revision(keys::kPrincipals, keys::authorizer(name), found.revision);
     batch.put(keys::kPrincipals, keys::authorizer(name), to_row(record));

@@ -1,6 +1,7 @@
 #include "registry/domain_configurations.h"
 
 #include "base/crypto.h"
+#include "registry/authorizer_function.h"
 #include "registry/keys.h"
 #include "registry/named_resource.h"
 #include "registry/page.h"
@@ -57,7 +58,9 @@ std::string tagged_as(std::string_view name, const record::DomainConfiguration& 
 
 // The parts that creating and updating have in common.
 template <typename Request>
-Status take_settings(record::DomainConfiguration& record, const Request& request) {
+Status take_settings(
+    const net::HttpRules& http, record::DomainConfiguration& record, const Request& request
+) {
   if (request.has_authorizer_config()) {
     const api::AuthorizerConfig& config = request.authorizer_config();
     record.set_has_authorizer_config(true);
@@ -90,9 +93,10 @@ Status take_settings(record::DomainConfiguration& record, const Request& request
     record.set_application_protocol(request.application_protocol());
   }
   if (request.has_client_certificate_config()) {
-    record.set_client_certificate_callback_arn(
-        request.client_certificate_config().client_certificate_callback_arn()
-    );
+    const std::string& callback =
+        request.client_certificate_config().client_certificate_callback_arn();
+    IOTCORE_TRY(check_function_url(http, callback));
+    record.set_client_certificate_callback_arn(callback);
   }
   return check_domain_protocols(record.authentication_type(), record.application_protocol());
 }
@@ -140,7 +144,7 @@ Result<api::CreateDomainConfigurationResponse> DomainConfigurations::create(
       );
     }
   }
-  IOTCORE_TRY(take_settings(record, request));
+  IOTCORE_TRY(take_settings(options_.http, record, request));
   record.set_arn_suffix(to_hex(random_bytes(3)).substr(0, 5));
   *record.mutable_server_certificate_arns() = request.server_certificate_arns();
   record.set_validation_certificate_arn(request.validation_certificate_arn());
@@ -266,7 +270,7 @@ Result<api::UpdateDomainConfigurationResponse> DomainConfigurations::update(
         get_record<record::DomainConfiguration>(store_, keys::kPrincipals, key, absent(name))
     );
     record::DomainConfiguration& record = found.record;
-    IOTCORE_TRY(take_settings(record, request));
+    IOTCORE_TRY(take_settings(options_.http, record, request));
     if (request.remove_authorizer_config()) {
       record.set_has_authorizer_config(false);
       record.clear_default_authorizer_name();

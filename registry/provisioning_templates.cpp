@@ -1,5 +1,6 @@
 #include "registry/provisioning_templates.h"
 
+#include "registry/authorizer_function.h"
 #include "registry/keys.h"
 #include "registry/list_token.h"
 #include "registry/named_resource.h"
@@ -84,7 +85,7 @@ void add_version(Record& record, const std::string& body, std::int64_t now_ms) {
   version.set_created_ms(now_ms);
 }
 
-Status set_hook(Record& record, const api::ProvisioningHook& hook) {
+Status set_hook(const net::HttpRules& http, Record& record, const api::ProvisioningHook& hook) {
   if (record.type() == kJustInTime) {
     return fail(
         Errc::kInvalidRequest,
@@ -94,6 +95,7 @@ Status set_hook(Record& record, const api::ProvisioningHook& hook) {
   if (hook.has_payload_version()) {
     IOTCORE_TRY(check_payload_version(hook.payload_version()));
   }
+  IOTCORE_TRY(check_function_url(http, hook.target_arn()));
   record.set_hook_target_arn(hook.target_arn());
   record.set_hook_payload_version(
       hook.has_payload_version() ? hook.payload_version() : kPayloadVersion
@@ -145,7 +147,7 @@ Result<api::CreateProvisioningTemplateResponse> ProvisioningTemplates::create(
   record.set_enabled(request.enabled());
   record.set_role_arn(request.provisioning_role_arn());
   if (request.has_pre_provisioning_hook()) {
-    IOTCORE_TRY(set_hook(record, request.pre_provisioning_hook()));
+    IOTCORE_TRY(set_hook(options_.http, record, request.pre_provisioning_hook()));
   }
   const std::string arn = options_.account.arn(kKind, name);
   store::Batch batch;
@@ -225,7 +227,7 @@ Result<api::UpdateProvisioningTemplateResponse> ProvisioningTemplates::update(
       record.set_role_arn(request.provisioning_role_arn());
     }
     if (request.has_pre_provisioning_hook()) {
-      IOTCORE_TRY(set_hook(record, request.pre_provisioning_hook()));
+      IOTCORE_TRY(set_hook(options_.http, record, request.pre_provisioning_hook()));
     }
     if (request.remove_pre_provisioning_hook()) {
       record.clear_hook_target_arn();

@@ -3,6 +3,8 @@
 #include "base/crypto.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "net/http_caller.h"
+#include "rules/call_outcome.h"
 #include "rules/keys.h"
 
 #include <fmt/format.h>
@@ -113,7 +115,7 @@ Status Destinations::commit(const record::RuleDestination& destination) {
 
 Result<record::RuleDestination> Destinations::create(record::RuleDestination destination) {
   if (destination.kind() == kHttp) {
-    IOTCORE_ASSIGN(const HttpUrl url, parse_http_url(destination.confirmation_url()));
+    IOTCORE_ASSIGN(const net::HttpUrl url, net::parse_http_url(destination.confirmation_url()));
     static_cast<void>(url);
   }
   if (destination.kind() == kInflux) {
@@ -358,7 +360,7 @@ void Destinations::send_confirmation(const record::RuleDestination& destination)
   url += "confirmationToken=" + destination.token();
   pool_.post([http = options_.http, url = std::move(url), request = std::move(request), arn](
              ) mutable {
-    HttpCaller caller(std::move(http));
+    net::HttpCaller caller(std::move(http));
     const Outcome outcome = outcome_of(caller.call(url, std::move(request)));
     if (outcome.kind != Outcome::Kind::kDelivered) {
       log(LogLevel::kWarn,

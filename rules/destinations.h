@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "base/executor.h"
 #include "base/result.h"
+#include "net/http_caller.h"
 #include "proto/record/rules.pb.h"
-#include "rules/http_caller.h"
 #include "rules/influx_destination.h"
 #include "rules/targets.h"
 #include "store/store.h"
@@ -29,7 +29,7 @@ class Destinations {
     std::string arn_prefix;               // "arn:aws:iot:<region>:<account>:"
     bool confirmation_required = true;    // http.confirmation
     std::function<std::string()> origin;  // of this server as others call it: "https://host:port"
-    HttpRules http;
+    net::HttpRules http;
     const SecretSource* secrets = nullptr;  // of InfluxDB's tokens; outlives this
   };
 
@@ -65,7 +65,7 @@ class Destinations {
 
   std::string arn_of(const record::RuleDestination& destination) const;
 
-  const HttpRules& http() const { return options_.http; }
+  const net::HttpRules& http() const { return options_.http; }
 
  private:
   using Table = std::map<std::string, record::RuleDestination, std::less<>>;

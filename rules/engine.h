@@ -2,6 +2,7 @@
 
 #include "broker/broker.h"
 #include "functions/functions.h"
+#include "net/http_caller.h"
 #include "rules/built_ins.h"
 #include "rules/dead_letters.h"
 #include "rules/deferred_rules.h"
@@ -56,7 +57,7 @@ struct EngineOptions {
   const SecretSource* secrets = nullptr;      // outlives the engine; nullptr: there are none
   functions::Functions* functions = nullptr;  // outlives the engine; nullptr: there are none
   MessageQueues::Limits queues;
-  HttpRules http;                    // http.allow
+  net::HttpRules http;               // http.allow
   bool confirm_destinations = true;  // http.confirmation
   // Of this server as others call it, "https://host:port"; asked when a destination is to be confirmed.
   std::function<std::string()> origin;

@@ -1,13 +1,14 @@
 #include "rules/influx_destination.h"
 
 #include "base/json.h"
+#include "net/http_caller.h"
 
 #include <fmt/format.h>
 
 namespace iotcore::rules {
 
 Status check_influx_destination(const record::RuleDestination& destination) {
-  IOTCORE_TRY(parse_http_url(destination.endpoint()));
+  IOTCORE_TRY(net::parse_http_url(destination.endpoint()));
   if (destination.endpoint().find_first_of("?#") != std::string::npos) {
     return fail(Errc::kInvalidRequest, "the endpoint is a URL without a query");
   }
@@ -53,14 +54,14 @@ Result<InfluxAccess> open_influx_destination(
   return access;
 }
 
-Status try_influx_destination(const InfluxAccess& access, const HttpRules& rules) {
+Status try_influx_destination(const InfluxAccess& access, const net::HttpRules& rules) {
   const bool is_third = access.version == "3";
   net::HttpRequest request;
   request.method = "GET";
   request.headers.set(
       "Authorization", fmt::format("{} {}", is_third ? "Bearer" : "Token", access.token)
   );
-  HttpCaller caller(rules);
+  net::HttpCaller caller(rules);
   IOTCORE_ASSIGN(
       const net::HttpResponse response,
       caller.call(

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "base/result.h"
+#include "net/http_caller.h"
 #include "proto/record/rules.pb.h"
-#include "rules/http_caller.h"
 #include "rules/targets.h"
 
 #include <string>
@@ -25,6 +25,6 @@ Result<InfluxAccess> open_influx_destination(
 );
 
 // Whether InfluxDB is there and takes the token. Blocks.
-Status try_influx_destination(const InfluxAccess& access, const HttpRules& rules);
+Status try_influx_destination(const InfluxAccess& access, const net::HttpRules& rules);
 
 }  // namespace iotcore::rules

@@ -229,8 +229,8 @@ std::vector<ConfigKey> make_keys() {
   }
   k.push_back(text_key(
       "http.allow",
-      "Addresses that rules may call although they are private, and without TLS: \"10.0.0.0/8, "
-      "127.0.0.1\".",
+      "Addresses that may be called although they are private, and without TLS, by who names URLs "
+      "over the API or in rules: \"10.0.0.0/8, 127.0.0.1\".",
       [](C& c) -> S& { return c.http_allow; },
       [](std::string_view t) { return t.empty() || net::parse_address_ranges(t).has_value(); },
       "addresses or ranges, separated by commas"

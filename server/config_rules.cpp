@@ -6,6 +6,12 @@
 
 namespace iotcore::server {
 
+net::HttpRules outbound_rules(const Config& config) {
+  net::HttpRules rules;
+  rules.allowed = net::parse_address_ranges(config.http_allow).value();  // its key has checked it
+  return rules;
+}
+
 Result<rules::EngineOptions> engine_options(const Config& config, const DataDir& data) {
   rules::EngineOptions options;
   options.sink_folder = data.sinks();
@@ -26,9 +32,7 @@ Result<rules::EngineOptions> engine_options(const Config& config, const DataDir&
   options.limits.result_bytes_max = config.rules_result_bytes_max;
   options.queues.messages_max = config.rules_queue_messages_max;
   options.confirm_destinations = config.http_confirmation == "required";
-  if (!config.http_allow.empty()) {
-    IOTCORE_ASSIGN(options.http.allowed, net::parse_address_ranges(config.http_allow));
-  }
+  options.http = outbound_rules(config);
   return options;
 }
 

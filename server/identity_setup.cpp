@@ -3,6 +3,7 @@
 #include "base/files.h"
 #include "registry/certificate_rows.h"
 #include "rules/functions/remote_function.h"
+#include "server/config_rules.h"
 
 #include <algorithm>
 #include <utility>
@@ -56,7 +57,8 @@ registry::AuthorizerFunctions authorizer_functions(
   const auto file = config.authorizer_ca_file.empty()
                         ? std::filesystem::path("/etc/ssl/certs/ca-certificates.crt")
                         : config.authorizer_ca_file;
-  functions.ca_pem = read_file(file).value_or(std::string());
+  functions.http = outbound_rules(config);
+  functions.http.ca_pem = read_file(file).value_or(std::string());
   return functions;
 }
 

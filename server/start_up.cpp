@@ -3,6 +3,7 @@
 #include "broker/quiescent.h"
 #include "net/address_range.h"
 #include "registry/pki/certificate_authority.h"
+#include "server/config_rules.h"
 #include "store/rocksdb_store.h"
 
 #include <algorithm>
@@ -78,6 +79,7 @@ registry::Options registry_options(const Config& config) {
   registry::Options options;
   options.account.region = config.aws_region;
   options.account.id = config.aws_account;
+  options.http = outbound_rules(config);
   options.key_type = *registry::pki::key_type_from(config.registry_key_type);
   return options;
 }

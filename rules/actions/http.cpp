@@ -1,12 +1,13 @@
 #include "rules/actions/http.h"
 
 #include "base/bytes.h"
+#include "net/http_caller.h"
 #include "net/sigv4.h"
 #include "rules/actions/aws_sinks.h"
 #include "rules/actions/fields_action.h"
 #include "rules/bindings.h"
 #include "rules/built_ins.h"
-#include "rules/http_caller.h"
+#include "rules/call_outcome.h"
 
 #include <fmt/format.h>
 
@@ -20,7 +21,7 @@ constexpr std::string_view kOn = "true";
 constexpr std::size_t kHeadersMax = 100;
 
 Status check_url(std::string_view value) {
-  IOTCORE_TRY(parse_http_url(value));
+  IOTCORE_TRY(net::parse_http_url(value));
   return {};
 }
 
@@ -178,7 +179,7 @@ class HttpSink final : public Sink {
   HttpSink(
       std::string confirmation_url,
       Destinations* destinations,
-      HttpRules rules,
+      net::HttpRules rules,
       const Targets* targets,
       const Clock& clock
   )
@@ -313,7 +314,7 @@ class HttpSink final : public Sink {
       const json::value* value = find_member(options, name);
       return value != nullptr && value->is_string() ? std::string(value->get_string()) : "";
     };
-    IOTCORE_ASSIGN(HttpUrl parsed, parse_http_url(url));
+    IOTCORE_ASSIGN(net::HttpUrl parsed, net::parse_http_url(url));
     request.target = parsed.target;
     request.headers.set(
         "Host", net::host_header({parsed.host, parsed.port, parsed.tls, {}, {}, {}})
@@ -331,13 +332,13 @@ class HttpSink final : public Sink {
   Destinations* destinations_;
   const Targets* targets_;
   const Clock& clock_;
-  HttpCaller caller_;
+  net::HttpCaller caller_;
 };
 
 // salesforce
 
 Status check_salesforce_url(std::string_view value) {
-  IOTCORE_ASSIGN(const HttpUrl url, parse_http_url(value));
+  IOTCORE_ASSIGN(const net::HttpUrl url, net::parse_http_url(value));
   return url.tls ? Status() : fail(Errc::kInvalidRequest, "must begin with https://");
 }
 
@@ -352,7 +353,7 @@ constexpr ActionSpec kSalesforceSpec = {
 
 class SalesforceSink final : public Sink {
  public:
-  explicit SalesforceSink(HttpRules rules) : caller_(std::move(rules)) {}
+  explicit SalesforceSink(net::HttpRules rules) : caller_(std::move(rules)) {}
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
     deliver_in_order(batch, outcomes, [this](const Record& record) { return send(record); });
@@ -376,7 +377,7 @@ class SalesforceSink final : public Sink {
     return outcome_of(caller_.call(record.fields[kSalesforceUrl], std::move(request)));
   }
 
-  HttpCaller caller_;
+  net::HttpCaller caller_;
 };
 
 }  // namespace
@@ -411,7 +412,7 @@ ParsedAction Webhook::parse(MemberReader& members, const SinkEnvironment& enviro
   std::unique_ptr<FieldsAction> action = read_fields(members, environment, kWebhookSpec);
   if (action != nullptr) {
     const std::string url = members.optional_text("url").value_or("");
-    const Result<HttpUrl> parsed = parse_http_url(url.substr(0, url.find("${")));
+    const Result<net::HttpUrl> parsed = net::parse_http_url(url.substr(0, url.find("${")));
     action->set_target(
         parsed
             ? fmt::format("{}://{}:{}", parsed->tls ? "https" : "http", parsed->host, parsed->port)
@@ -427,7 +428,8 @@ Result<std::unique_ptr<Sink>> Webhook::make_sink(
   return std::make_unique<HttpSink>(
       std::string(),
       nullptr,
-      environment.built_ins == nullptr ? HttpRules() : environment.built_ins->destinations.http(),
+      environment.built_ins == nullptr ? net::HttpRules()
+                                       : environment.built_ins->destinations.http(),
       environment.targets,
       clock_of(environment)
   );
@@ -446,7 +448,8 @@ Result<std::unique_ptr<Sink>> Salesforce::make_sink(
     std::string_view /*target*/, const SinkEnvironment& environment
 ) {
   return std::make_unique<SalesforceSink>(
-      environment.built_ins == nullptr ? HttpRules() : environment.built_ins->destinations.http()
+      environment.built_ins == nullptr ? net::HttpRules()
+                                       : environment.built_ins->destinations.http()
   );
 }
 

@@ -1,5 +1,6 @@
 #include "rules/actions/influx_db.h"
 
+#include "net/http_caller.h"
 #include "rules/actions/aws_sinks.h"
 #include "rules/actions/fields_action.h"
 #include "rules/actions/influx_sink.h"
@@ -348,7 +349,7 @@ class InfluxDestination final : public InfluxWriter {
  private:
   Result<Opened> open() override {
     IOTCORE_ASSIGN(const InfluxAccess access, destinations_.open(destination_));
-    IOTCORE_ASSIGN(const HttpUrl url, parse_http_url(access.endpoint));
+    IOTCORE_ASSIGN(const net::HttpUrl url, net::parse_http_url(access.endpoint));
     Opened opened;
     opened.options.version = access.version;
     opened.options.token = access.token;
@@ -358,7 +359,7 @@ class InfluxDestination final : public InfluxWriter {
     opened.server.port = url.port;
     opened.server.tls = url.tls;
     opened.server.admits = [this, tls = url.tls](std::string_view ip) {
-      return check_address(destinations_.http(), tls, ip);
+      return net::check_address(destinations_.http(), tls, ip);
     };
     return opened;
   }

@@ -4,6 +4,7 @@
 #include "rules/actions/headers.h"
 #include "rules/actions/kafka_sink.h"
 #include "rules/bindings.h"
+#include "rules/built_ins.h"
 #include "rules/member_reader.h"
 
 #include <fmt/format.h>
@@ -226,7 +227,12 @@ Result<std::unique_ptr<Sink>> Kafka::make_sink(
     std::string_view target, const SinkEnvironment& environment
 ) {
   if (target.starts_with(kOwn)) {
-    return std::make_unique<KafkaWriter>(nullptr, nullptr);
+    return std::make_unique<KafkaWriter>(
+        nullptr,
+        nullptr,
+        environment.built_ins == nullptr ? net::HttpRules()
+                                         : environment.built_ins->destinations.http()
+    );
   }
   IOTCORE_ASSIGN(TargetRef found, target_of_sink(target, environment));
   return std::make_unique<KafkaWriter>(std::move(found), environment.targets);

@@ -1,11 +1,13 @@
 #include "rules/actions/kafka_producer.h"
 
 #include "base/log.h"
+#include "net/admitted_connect.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 #ifdef IOTCORE_THREAD_SANITIZED
 #include <memory>
@@ -95,8 +97,10 @@ void KafkaProducer::Destroy::operator()(rd_kafka_t* producer) const {
 
 KafkaProducer::~KafkaProducer() = default;
 
-Result<std::unique_ptr<KafkaProducer>> KafkaProducer::open(const KafkaSettings& settings) {
-  std::unique_ptr<KafkaProducer> made(new KafkaProducer());
+Result<std::unique_ptr<KafkaProducer>> KafkaProducer::open(
+    const KafkaSettings& settings, net::AddressRule admits
+) {
+  std::unique_ptr<KafkaProducer> made(new KafkaProducer(std::move(admits)));
   std::unique_ptr<rd_kafka_conf_t, DestroyConf> conf(rd_kafka_conf_new());
   std::array<char, kErrorBytes> error = {};
   for (const auto& [name, value] : settings) {
@@ -108,6 +112,9 @@ Result<std::unique_ptr<KafkaProducer>> KafkaProducer::open(const KafkaSettings& 
   rd_kafka_conf_set_opaque(conf.get(), made.get());
   rd_kafka_conf_set_dr_msg_cb(conf.get(), &KafkaProducer::on_delivery);
   rd_kafka_conf_set_error_cb(conf.get(), &KafkaProducer::on_error);
+  if (made->admits_) {
+    rd_kafka_conf_set_connect_cb(conf.get(), &KafkaProducer::connect);
+  }
   // Its own log would go to standard error; what matters comes as an error, too.
   rd_kafka_conf_set_log_cb(conf.get(), nullptr);
   rd_kafka_t* producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf.get(), error.data(), error.size());
@@ -131,6 +138,23 @@ void KafkaProducer::on_delivery(
   if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
     *outcome = outcome_of(message->err, producer.last_error_);
   }
+}
+
+int KafkaProducer::connect(
+    int socket, const sockaddr* address, int address_bytes, const char* broker, void* self
+) {
+  const auto& producer = *static_cast<const KafkaProducer*>(self);
+  const Status begun = net::begin_to_connect(
+      producer.admits_, socket, address, static_cast<std::size_t>(address_bytes)
+  );
+  if (begun) {
+    return 0;
+  }
+  if (begun.error().code() != Errc::kForbidden) {
+    return ECONNREFUSED;
+  }
+  log(LogLevel::kWarn, "kafka.refused", {{"broker", broker}, {"why", begun.error().message()}});
+  return EACCES;
 }
 
 void KafkaProducer::on_error(

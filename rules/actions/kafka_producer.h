@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "net/client_channel.h"
 #include "rules/sink.h"
 
 #include <chrono>
@@ -31,7 +32,10 @@ struct KafkaMessage {
 // A connection to a Kafka cluster, which keeps itself up. One thread at a time.
 class KafkaProducer {
  public:
-  static Result<std::unique_ptr<KafkaProducer>> open(const KafkaSettings& settings);
+  // `admits`: of the brokers' addresses, those that the cluster itself names, too; null: all.
+  static Result<std::unique_ptr<KafkaProducer>> open(
+      const KafkaSettings& settings, net::AddressRule admits = {}
+  );
   // What is not acknowledged by then is not sent any more.
   ~KafkaProducer();
   KafkaProducer(const KafkaProducer&) = delete;
@@ -49,12 +53,17 @@ class KafkaProducer {
     void operator()(rd_kafka_t* producer) const;
   };
 
-  KafkaProducer() = default;
+  explicit KafkaProducer(net::AddressRule admits) : admits_(std::move(admits)) {}
 
   Outcome produce(const KafkaMessage& message, Outcome& outcome);
   static void on_delivery(rd_kafka_t* producer, const rd_kafka_message_t* message, void* self);
+  // Called on a thread of the library's. Instead of its own call of connect(): an error number, or 0.
+  static int connect(
+      int socket, const sockaddr* address, int address_bytes, const char* broker, void* self
+  );
   static void on_error(rd_kafka_t* producer, int error, const char* reason, void* self);
 
+  const net::AddressRule admits_;
   std::size_t waiting_ = 0;
   std::string last_error_;
   std::unique_ptr<rd_kafka_t, Destroy> producer_;

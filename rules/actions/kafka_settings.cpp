@@ -62,6 +62,18 @@ Status check_choice(
   return {};
 }
 
+Status check_kerberos_name(std::string_view name, std::string_view value) {
+  constexpr std::string_view kAllowed =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/@";
+  return value.empty() || value.starts_with('-') ||
+                 value.find_first_not_of(kAllowed) != std::string_view::npos
+             ? fail(
+                   Errc::kInvalidRequest,
+                   fmt::format("{} has letters, digits, '.', '_', '-', '/' and '@'", name)
+               )
+             : Status();
+}
+
 KafkaSettings basic_settings(std::string_view acks, std::chrono::milliseconds timeout) {
   const bool all = acks.empty() || acks == "all" || acks == "-1";
   KafkaSettings settings = {
@@ -162,6 +174,8 @@ Status add_sasl(const json::object& properties, KafkaSettings& settings) {
   }
   settings["sasl.mechanism"] = mechanism;
   if (mechanism == "GSSAPI") {
+    // The library would run kinit by a shell, with the principal in the command. Tickets are the operator's to get.
+    settings["sasl.kerberos.min.time.before.relogin"] = "0";
     static constexpr auto kSame =
         std::to_array<std::string_view>({"sasl.kerberos.service.name", "sasl.kerberos.principal"});
     for (const std::string_view name : kSame) {
@@ -207,6 +221,9 @@ Status check_client_property(std::string_view name, std::string_view value) {
       );
     }
     return check_choice(name, value, kMechanisms);
+  }
+  if (name == "sasl.kerberos.principal" || name == "sasl.kerberos.service.name") {
+    return check_kerberos_name(name, value);
   }
   return {};
 }

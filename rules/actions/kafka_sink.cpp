@@ -35,7 +35,12 @@ Result<KafkaProducer*> KafkaSink::producer_for(const std::string& client_propert
     producers_.clear();
   }
   IOTCORE_ASSIGN(const KafkaSettings settings, settings_for(client_properties));
-  IOTCORE_ASSIGN(std::unique_ptr<KafkaProducer> opened, KafkaProducer::open(settings));
+  // What a rule brings may come from anybody who may make rules; a target is the configuration's. Kafka without TLS is in common use, HTTP is not.
+  const net::AddressRule admits =
+      client_properties.empty() ? net::AddressRule() : [this](std::string_view ip) {
+        return net::check_address(rules_, true, ip);
+      };
+  IOTCORE_ASSIGN(std::unique_ptr<KafkaProducer> opened, KafkaProducer::open(settings, admits));
   return producers_.insert_or_assign(client_properties, std::move(opened)).first->second.get();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "net/http_caller.h"
 #include "rules/actions/kafka_producer.h"
 #include "rules/actions/kafka_settings.h"
 #include "rules/sink.h"
@@ -15,9 +16,9 @@ namespace iotcore::rules::actions {
 // What the sinks that produce to Kafka have in common. A record may bring the client properties of its own rule; each set of them has its own producer.
 class KafkaSink : public Sink {
  public:
-  // Without a target every record brings its properties.
-  KafkaSink(TargetRef target, const Targets* targets)
-      : target_(std::move(target)), targets_(targets) {}
+  // Without a target every record brings its properties. `rules`: where those may lead.
+  KafkaSink(TargetRef target, const Targets* targets, net::HttpRules rules = {})
+      : target_(std::move(target)), targets_(targets), rules_(std::move(rules)) {}
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override;
   Status probe() override;
@@ -37,6 +38,7 @@ class KafkaSink : public Sink {
 
   const TargetRef target_;
   const Targets* targets_;
+  const net::HttpRules rules_;
   std::map<std::string, std::unique_ptr<KafkaProducer>, std::less<>> producers_;
 };
 

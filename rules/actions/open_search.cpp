@@ -2,12 +2,14 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "net/http_caller.h"
 #include "net/http_client.h"
 #include "net/sigv4.h"
 #include "rules/actions/http_outcome.h"
 #include "rules/actions/signing_options.h"
 #include "rules/actions/target_options.h"
 #include "rules/bindings.h"
+#include "rules/built_ins.h"
 #include "rules/member_reader.h"
 
 #include <fmt/format.h>
@@ -105,8 +107,13 @@ class DocumentAction final : public Action {
 class Writer final : public Sink {
  public:
   // With a target or an endpoint.
-  Writer(TargetRef target, std::string endpoint, const Targets* targets)
-      : target_(std::move(target)), endpoint_(std::move(endpoint)), targets_(targets) {}
+  Writer(
+      TargetRef target, std::string endpoint, const Targets* targets, const net::HttpRules* rules
+  )
+      : target_(std::move(target)),
+        endpoint_(std::move(endpoint)),
+        targets_(targets),
+        rules_(rules == nullptr ? net::HttpRules() : *rules) {}
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
     if (const Status open = ensure_open(); !open) {
@@ -148,6 +155,12 @@ class Writer final : public Sink {
       IOTCORE_ASSIGN(options_, options_of_endpoint(endpoint_));
     }
     IOTCORE_ASSIGN(net::HttpServer server, load_server(options_.http));
+    if (target_ == nullptr) {
+      // A rule's word, which may come from anybody who may make rules; a target is the configuration's.
+      server.admits = [this, tls = server.tls](std::string_view ip) {
+        return net::check_address(rules_, tls, ip);
+      };
+    }
     connection_.emplace(std::move(server));
     return {};
   }
@@ -210,7 +223,10 @@ class Writer final : public Sink {
       send(lines.subspan(half), places.subspan(half), outcomes);
       return;
     }
-    const Outcome all = response ? outcome_of(*response, kWho) : outcome_of(response.error(), kWho);
+    Outcome all = response ? outcome_of(*response, kWho) : outcome_of(response.error(), kWho);
+    if (!response && response.error().code() == Errc::kForbidden) {
+      all = Outcome::permanent(response.error().message());
+    }
     for (const std::size_t place : places) {
       outcomes[place] = all;
     }
@@ -252,6 +268,7 @@ class Writer final : public Sink {
   const TargetRef target_;
   const std::string endpoint_;
   const Targets* targets_;
+  const net::HttpRules rules_;
   Options options_;
   std::optional<net::HttpConnection> connection_;
 };
@@ -293,10 +310,15 @@ Result<std::unique_ptr<Sink>> OpenSearch::make_sink(
     std::string_view target, const SinkEnvironment& environment
 ) {
   if (target.find("://") != std::string_view::npos) {
-    return std::make_unique<Writer>(nullptr, std::string(target), environment.targets);
+    return std::make_unique<Writer>(
+        nullptr,
+        std::string(target),
+        environment.targets,
+        environment.built_ins == nullptr ? nullptr : &environment.built_ins->destinations.http()
+    );
   }
   IOTCORE_ASSIGN(TargetRef found, target_of_sink(target, environment));
-  return std::make_unique<Writer>(std::move(found), "", environment.targets);
+  return std::make_unique<Writer>(std::move(found), "", environment.targets, nullptr);
 }
 
 }  // namespace iotcore::rules::actions

@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/json.h"
 #include "broker/topic.h"
+#include "net/http_caller.h"
 #include "rules/actions/aws_messages.h"
 #include "rules/actions/aws_sinks.h"
 #include "rules/actions/fields_action.h"
@@ -10,7 +11,7 @@
 #include "rules/actions/smtp_client.h"
 #include "rules/actions/target_options.h"
 #include "rules/built_ins.h"
-#include "rules/http_caller.h"
+#include "rules/call_outcome.h"
 #include "rules/in_process_publish.h"
 
 #include <fmt/chrono.h>
@@ -83,7 +84,7 @@ void check_endpoint(MemberReader& reader, const Subscription& subscription) {
   const bool ok = is_topic ? broker::is_valid_topic(subscription.endpoint) &&
                                  !subscription.endpoint.starts_with('$')
                            : subscription.endpoint.starts_with(subscription.protocol + "://") &&
-                                 parse_http_url(subscription.endpoint).has_value();
+                                 net::parse_http_url(subscription.endpoint).has_value();
   if (!ok && !reader.failed()) {
     reader.fail_member("endpoint", is_topic ? "is not a topic" : "is not such a URL");
   }
@@ -150,7 +151,7 @@ class TopicSink final : public Sink {
         workers_(*environment.workers),
         clock_(clock_of(environment)),
         caller_(
-            environment.built_ins == nullptr ? HttpRules()
+            environment.built_ins == nullptr ? net::HttpRules()
                                              : environment.built_ins->destinations.http()
         ) {}
 
@@ -274,7 +275,7 @@ class TopicSink final : public Sink {
   const Targets* targets_;
   broker::Workers& workers_;
   const Clock& clock_;
-  HttpCaller caller_;
+  net::HttpCaller caller_;
   std::map<std::string, Progress> progress_;  // of records that come again, by delivery id
 };
 

@@ -54,7 +54,7 @@ class Authorizers(Refusals, unittest.TestCase):
         for name, text in (("program.py", PROGRAM), ("policy.json", policy(("Allow", "iot:*", "*")))):
             with open(cls.pki.path(name), "w") as file:
                 file.write(text)
-        cls.server = Server(settings=[
+        cls.server = Server(settings=["http.allow=127.0.0.1",
             f"authorizers.functions=web=http://127.0.0.1:{cls.function.server_port}/ask,"
             f"program=/usr/bin/python3 {cls.pki.path('program.py')} {cls.pki.path('policy.json')}"])
         cls.iot = cls.server.api()
@@ -137,7 +137,8 @@ class Authorizers(Refusals, unittest.TestCase):
         keys = {"first": self.pki.read("token.pub")}
         create = self.iot.create_authorizer
         self.refused("InvalidRequestException", 400, create, authorizerName="r", authorizerFunctionArn=LAMBDA + "web")
-        self.refused("InvalidRequestException", 400, create, authorizerName="r", authorizerFunctionArn="nonsense", signingDisabled=True)
+        for function in ("nonsense", "/bin/sh -c id", "file:///etc/passwd", "https://169.254.169.254/latest/meta-data", "https://2130706434/", "http://[::1]/", "https://10.0.0.1/"):
+            self.refused("InvalidRequestException", 400, create, authorizerName="r", authorizerFunctionArn=function, signingDisabled=True)
         self.refused("InvalidRequestException", 400, create, authorizerName="r", authorizerFunctionArn=LAMBDA + "web",
                      tokenKeyName="t", tokenSigningPublicKeys={"first": "no key"})
         made = create(authorizerName="r", authorizerFunctionArn=LAMBDA + "web", tokenKeyName="t", tokenSigningPublicKeys=keys)

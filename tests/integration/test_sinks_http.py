@@ -246,6 +246,18 @@ class HttpSinks(SinkCase):
         self.assertIn(b"mapper_parsing_exception", failed.wait(1)[0].payload)
         self.assertEqual(documents["readings", "7"], {"v": 7})
 
+    def test_an_endpoint_that_only_a_rule_names_is_not_called_at_a_private_address(self):
+        search = self.stand_in(lambda request: (200, b'{"errors": false, "items": [{"index": {"status": 201}}]}'))
+        self.apply("own", f"""
+            CREATE RULE own AS SELECT * FROM 'own/in'
+            DO openSearch(endpoint = 'http://127.0.0.1:{search.port}', index = 'readings', type = '_doc', id = 'x')
+            ON ERROR DO republish(topic = 'failed/own', qos = 1);
+        """)
+        failed = self.failures("failed/own")
+        self.publish("own/in", {"v": 1})
+        self.assertIn(b"127.0.0.1 is a private address", failed.wait(1)[0].payload)
+        self.assertEqual(search.requests, [])
+
     def test_influxdb_1_of_debian(self):
         influx = targets.Influx()
         self.addCleanup(influx.close)

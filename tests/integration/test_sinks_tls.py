@@ -15,7 +15,7 @@ import targets
 class TlsSinks(TlsCase):
     @classmethod
     def setUpClass(cls):
-        cls.start_server()
+        cls.start_server("http.allow=127.0.0.1")
 
     def start(self, kind, asks=False):
         made = kind(tls=True, asks=asks)

@@ -21,6 +21,33 @@ Result<std::string> call_program(const std::string& command) {
   );
 }
 
+TEST_CASE(
+    "a URL of the API's leads to no private address that is not allowed, one of the "
+    "configuration's to any"
+) {
+  AuthorizerFunctions functions;
+  functions.targets["f"] = "http://127.0.0.1:1/";
+  const auto code = [&](const char* function) {
+    const auto answer = call_authorizer_function(functions, "a", function, "{}");
+    REQUIRE_FALSE(answer);
+    return answer.error().code();
+  };
+  CHECK(code("https://127.0.0.1:1/") == Errc::kForbidden);
+  CHECK(code("https://localhost:1/") == Errc::kForbidden);  // known by its address alone
+  CHECK(code("https://[::1]:1/") == Errc::kForbidden);
+  CHECK(code("arn:aws:lambda:us-east-1:000000000000:function:f") == Errc::kUnavailable);
+  functions.http.allowed = net::parse_address_ranges("127.0.0.1,::1").value();
+  CHECK(code("https://localhost:1/") == Errc::kUnavailable);
+
+  const net::HttpRules strict;
+  CHECK_FALSE(check_function_arn(strict, "https://169.254.169.254/latest"));
+  CHECK_FALSE(check_function_arn(strict, "http://a.example/"));
+  CHECK_FALSE(check_function_arn(strict, "/bin/sh"));
+  CHECK_FALSE(check_function_arn(strict, "file:///etc/passwd"));
+  CHECK(check_function_arn(strict, "https://a.example/"));
+  CHECK(check_function_arn(functions.http, "http://127.0.0.1/"));
+}
+
 TEST_CASE("an authorizer's program does not get the passphrase of the server") {
   REQUIRE(::setenv("IOTCORE_PASSPHRASE", "open sesame", 1) == 0);
   REQUIRE(::setenv("AUTHORIZER_SETTING", "kept", 1) == 0);

@@ -1,6 +1,6 @@
 #include "rules/built_ins.h"
 
-#include "rules/http_caller.h"
+#include "rules/call_outcome.h"
 #include "rules/series/retention.h"
 #include "rules/series/series_store.h"
 #include "store/fault_store.h"
@@ -14,63 +14,6 @@ namespace {
 
 using std::chrono::hours;
 using std::chrono::seconds;
-
-TEST_CASE("URLs that rules may call are taken apart, and others refused") {
-  const HttpUrl url = parse_http_url("https://a.example:8443/p/q?x=1#f").value();
-  CHECK((url.tls && url.host == "a.example" && url.port == 8443 && url.target == "/p/q?x=1"));
-  CHECK(parse_http_url("http://[::1]").value().host == "::1");
-  CHECK(parse_http_url("http://[::1]:81/").value().port == 81);
-  CHECK(parse_http_url("https://a?x").value().target == "/?x");
-  for (const char* bad :
-       {"",
-        "a",
-        "ftp://a",
-        "https://",
-        "https:///p",
-        "https://u@a/",
-        "https://a:0/",
-        "https://a:x/",
-        "https://a:70000/",
-        "https://a/b c",
-        "https://a/\r\nX: y",
-        "https://a\\b"}) {
-    CHECK_FALSE(parse_http_url(bad));
-  }
-  CHECK_FALSE(parse_http_url("https://a/" + std::string(2000, 'x')));
-}
-
-TEST_CASE("addresses that are not for everybody are not called unless they are allowed") {
-  HttpRules rules;
-  for (const char* ip :
-       {"127.0.0.1",
-        "10.1.2.3",
-        "172.31.0.1",
-        "192.168.1.1",
-        "169.254.169.254",
-        "100.64.0.1",
-        "0.0.0.0",
-        "224.0.0.1",
-        "255.255.255.255",
-        "::1",
-        "::",
-        "fe80::1",
-        "fd00::1",
-        "::ffff:127.0.0.1",
-        "::ffff:a00:1",
-        "64:ff9b:1::a00:1",
-        "2001::1",
-        "ff02::1"}) {
-    INFO(ip);
-    CHECK_FALSE(check_address(rules, true, ip));
-  }
-  CHECK(check_address(rules, true, "1.1.1.1"));
-  CHECK(check_address(rules, true, "2606:4700::1111"));
-  CHECK_FALSE(check_address(rules, false, "1.1.1.1"));
-  rules.allowed = net::parse_address_ranges("10.0.0.0/8,1.1.1.1").value();
-  CHECK(check_address(rules, false, "10.1.2.3"));
-  CHECK(check_address(rules, false, "1.1.1.1"));
-  CHECK_FALSE(check_address(rules, true, "192.168.1.1"));
-}
 
 TEST_CASE("a URL is below a confirmation URL only on the same host") {
   CHECK(is_below("https://a.com/x", "https://a.com"));

@@ -1,7 +1,10 @@
 #include "base/crypto.h"
 #include "rules/action.h"
+#include "rules/actions/kafka_producer.h"
 #include "rules/actions/kafka_settings.h"
+#include "rules/built_ins.h"
 #include "rules/targets.h"
+#include "store/memory_store.h"
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
@@ -129,14 +132,72 @@ std::vector<Outcome> deliver(Sink& sink, const std::vector<Record>& records) {
   return outcomes;
 }
 
+class NoThread final : public Executor {
+ public:
+  void post(Function<void()> /*task*/) override {}
+};
+
+// What stands behind actions of rules that may call these addresses.
+struct BuiltInsAllowing {
+  explicit BuiltInsAllowing(std::string_view addresses) {
+    Destinations::Options options;
+    options.http.allowed = net::parse_address_ranges(addresses).value();
+    built_ins.emplace(store, metrics, clock, pool, MessageQueues::Limits{}, std::move(options));
+    environment.built_ins = &*built_ins;
+  }
+
+  store::MemoryStore store;
+  Metrics metrics;
+  SystemClock clock;
+  NoThread pool;
+  std::optional<BuiltIns> built_ins;
+  SinkEnvironment environment;
+};
+
+TEST_CASE("kafka: a rule's own client properties lead to no private address that is not allowed") {
+  MockCluster cluster;
+  cluster.add_topic("t", 1);
+  const auto settings =
+      actions::settings_of(json::object{{"bootstrap.servers", cluster.bootstrap()}}).value();
+  net::HttpRules rules;
+  const auto probe = [&] {
+    const auto producer = actions::KafkaProducer::open(settings, [&rules](std::string_view ip) {
+      return net::check_address(rules, true, ip);
+    });
+    return producer.value()->probe(std::chrono::seconds(2));
+  };
+  CHECK_FALSE(probe());
+  rules.allowed = net::parse_address_ranges("127.0.0.1").value();
+  CHECK(probe());
+}
+
+TEST_CASE("kafka: names that the library would put into a shell's command have no signs of a shell"
+) {
+  const auto with = [](const char* principal) {
+    return actions::settings_of(json::object{
+        {"bootstrap.servers", "a"},
+        {"security.protocol", "SASL_PLAINTEXT"},
+        {"sasl.mechanism", "GSSAPI"},
+        {"sasl.kerberos.service.name", "kafka"},
+        {"sasl.kerberos.principal", principal}});
+  };
+  const auto good = with("iot/host.example@EXAMPLE.COM");
+  REQUIRE(good);
+  CHECK(good->at("sasl.kerberos.min.time.before.relogin") == "0");  // no kinit at all
+  for (const char* bad : {"", "-c", "a;id", "a`id`", "$(id)", "a b", "a|b", "a&b", "a\nb", "a'b"}) {
+    INFO(bad);
+    CHECK_FALSE(with(bad));
+  }
+}
+
 TEST_CASE(
     "kafka: records of rules with their own client properties arrive, with key, partition and "
     "header"
 ) {
   MockCluster cluster;
   cluster.add_topic("t", 2);
-  const SinkEnvironment environment;
-  const auto sink = find_action_kind("kafka")->make_sink("#0 x", environment).value();
+  BuiltInsAllowing built_ins("127.0.0.1");
+  const auto sink = find_action_kind("kafka")->make_sink("#0 x", built_ins.environment).value();
   const std::string properties = to_json(json::object{{"bootstrap.servers", cluster.bootstrap()}});
   const auto outcomes = deliver(
       *sink,

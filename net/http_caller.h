@@ -4,9 +4,9 @@
 #include "net/address_range.h"
 #include "net/http_client.h"
 #include "net/http_message.h"
-#include "rules/sink.h"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -14,13 +14,17 @@
 #include <string_view>
 #include <vector>
 
-namespace iotcore::rules {
+// Calls to URLs that the server has been given by others: over the API, in rules, in messages. What may be called is what everybody on the internet can
+// reach; else who may give a URL would reach what only the server can.
+namespace iotcore::net {
 
-// What rules may call.
+// What may be called.
 struct HttpRules {
   // Addresses that may be called although they are private, and without TLS: http.allow.
-  std::vector<net::AddressRange> allowed;
+  std::vector<AddressRange> allowed;
   std::chrono::milliseconds timeout{5'000};
+  std::string ca_pem;  // who must have signed the certificates of https; empty: the system's CAs
+  std::size_t reply_bytes_max = 1U << 20;
 };
 
 struct HttpUrl {
@@ -33,11 +37,14 @@ struct HttpUrl {
 // kInvalidRequest says what is wrong with it.
 Result<HttpUrl> parse_http_url(std::string_view url);
 
-// Whether an address is one that rules may call: a public one over TLS, or one that is allowed. kForbidden.
+// Whether an address is one that may be called: a public one over TLS, or one that is allowed. kForbidden.
 Status check_address(const HttpRules& rules, bool tls, std::string_view ip);
 
-// Calls of rules to URLs that come from rules and messages: the name is looked up once, what it stands for is checked, and that is what is connected to.
-// Connections are kept. One thread at a time; blocks.
+// What can be told of a URL before it is called, without asking for its name: whether it is one, and whether its host, if it is an address in any of the
+// forms that the system takes, may be called. kInvalidRequest, kForbidden.
+Status check_url(const HttpRules& rules, std::string_view url);
+
+// The name is looked up once, what it stands for is checked, and that is what is connected to. Connections are kept. One thread at a time; blocks.
 class HttpCaller {
  public:
   explicit HttpCaller(HttpRules rules) : rules_(std::move(rules)) {}
@@ -46,19 +53,15 @@ class HttpCaller {
   HttpCaller& operator=(const HttpCaller&) = delete;
 
   // kForbidden: not to be called. Redirects are not followed. `timeout`: instead of the rules'.
-  Result<net::HttpResponse> call(
+  Result<HttpResponse> call(
       std::string_view url,
-      net::HttpRequest request,
+      HttpRequest request,
       std::optional<std::chrono::milliseconds> timeout = {}
   );
 
  private:
   const HttpRules rules_;
-  std::map<std::string, net::HttpConnection> connections_;  // by host, port and whether TLS
+  std::map<std::string, HttpConnection> connections_;  // by host, port and whether TLS
 };
 
-// What an answer means for the record that was sent: 2xx is success; 408, 429 and 5xx are worth another try, which Retry-After may put off, unless the answer
-// is larger than 16 KiB.
-Outcome outcome_of(const Result<net::HttpResponse>& response);
-
-}  // namespace iotcore::rules
+}  // namespace iotcore::net

@@ -1,34 +1,39 @@
-#include "rules/http_caller.h"
+#include "net/http_caller.h"
 
 #include "base/check.h"
+#include "net/free_with.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cstring>
+#include <memory>
+#include <netdb.h>
+#include <sys/socket.h>
 
-namespace iotcore::rules {
+namespace iotcore::net {
 namespace {
 
 constexpr std::size_t kConnectionsMax = 32;
 constexpr std::size_t kUrlBytesMax = 2000;
-constexpr std::size_t kReplyBytesMax = 1U << 20;
-constexpr std::size_t kRetriedBytesMax = 16'384;
 
-// Not for everybody on the internet: private, shared, loopback, link-local, documentation and multicast addresses, and those that lead to such.
+// Not for everybody on the internet: private, shared, loopback, link-local, documentation and multicast addresses, those that lead to such, and the one
+// by which a cloud's own machines ask for what only they should know though it looks like a public one (168.63.129.16).
 constexpr std::string_view kPrivate =
-    "0.0.0.0/8,10.0.0.0/8,100.64.0.0/10,127.0.0.0/8,169.254.0.0/16,172.16.0.0/12,192.0.0.0/24,"
-    "192.0.2.0/24,192.168.0.0/16,198.18.0.0/15,198.51.100.0/24,203.0.113.0/24,224.0.0.0/4,"
-    "240.0.0.0/4,::/128,::1/128,::ffff:0:0/96,64:ff9b::/96,64:ff9b:1::/48,100::/64,2001::/"
-    "32,2002::/16,"
-    "fc00::/7,fe80::/10,ff00::/8";
+    "0.0.0.0/8,10.0.0.0/8,100.64.0.0/10,127.0.0.0/8,168.63.129.16,169.254.0.0/16,172.16.0.0/12,"
+    "192.0.0.0/24,192.0.2.0/24,192.88.99.0/24,192.168.0.0/16,198.18.0.0/15,198.51.100.0/24,"
+    "203.0.113.0/24,224.0.0.0/4,240.0.0.0/4,"
+    "::/96,::ffff:0:0/96,64:ff9b::/96,64:ff9b:1::/48,100::/64,2001::/23,2001:db8::/32,2002::/16,"
+    "3fff::/20,5f00::/16,fc00::/7,fe80::/10,fec0::/10,ff00::/8";
 
 bool is_private(std::string_view ip) {
-  static const std::vector<net::AddressRange> kRanges = [] {
-    Result<std::vector<net::AddressRange>> ranges = net::parse_address_ranges(kPrivate);
+  static const std::vector<AddressRange> kRanges = [] {
+    Result<std::vector<AddressRange>> ranges = parse_address_ranges(kPrivate);
     IOTCORE_CHECK(ranges.has_value());
     return *std::move(ranges);
   }();
-  return net::contains(kRanges, ip);
+  return ip.empty() || contains(kRanges, ip);
 }
 
 tl::unexpected<Error> bad_url(std::string_view url, std::string_view why) {
@@ -76,7 +81,7 @@ Result<HttpUrl> parse_http_url(std::string_view url) {
 }
 
 Status check_address(const HttpRules& rules, bool tls, std::string_view ip) {
-  if (net::contains(rules.allowed, ip)) {
+  if (contains(rules.allowed, ip)) {
     return {};
   }
   if (is_private(ip)) {
@@ -87,8 +92,26 @@ Status check_address(const HttpRules& rules, bool tls, std::string_view ip) {
   return tls ? Status() : fail(Errc::kForbidden, fmt::format("{} may only be called by https", ip));
 }
 
-Result<net::HttpResponse> HttpCaller::call(
-    std::string_view url, net::HttpRequest request, std::optional<std::chrono::milliseconds> timeout
+Status check_url(const HttpRules& rules, std::string_view url) {
+  IOTCORE_ASSIGN(const HttpUrl parsed, parse_http_url(url));
+  addrinfo hints = {};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICHOST;
+  addrinfo* raw = nullptr;
+  if (::getaddrinfo(parsed.host.c_str(), nullptr, &hints, &raw) != 0) {
+    // A name; what it stands for is looked at when it is called. Without TLS nothing is called that http.allow does not have.
+    return parsed.tls || !rules.allowed.empty()
+               ? Status()
+               : fail(Errc::kForbidden, fmt::format("{} may only be called by https", parsed.host));
+  }
+  const std::unique_ptr<addrinfo, FreeWith<::freeaddrinfo>> found(raw);
+  sockaddr_storage address = {};
+  std::memcpy(&address, found->ai_addr, std::min<std::size_t>(found->ai_addrlen, sizeof address));
+  return check_address(rules, parsed.tls, peer_address(address).ip);
+}
+
+Result<HttpResponse> HttpCaller::call(
+    std::string_view url, HttpRequest request, std::optional<std::chrono::milliseconds> timeout
 ) {
   IOTCORE_ASSIGN(HttpUrl parsed, parse_http_url(url));
   const std::string key = fmt::format("{} {} {}", parsed.tls, parsed.port, parsed.host);
@@ -97,42 +120,20 @@ Result<net::HttpResponse> HttpCaller::call(
     if (connections_.size() >= kConnectionsMax) {
       connections_.clear();
     }
-    net::HttpServer server;
+    HttpServer server;
     server.host = parsed.host;
     server.port = parsed.port;
     server.tls = parsed.tls;
+    server.ca_pem = rules_.ca_pem;
     server.admits = [this, tls = parsed.tls](std::string_view ip) {
       return check_address(rules_, tls, ip);
     };
-    found = connections_.emplace(key, net::HttpConnection(std::move(server))).first;
+    found = connections_.emplace(key, HttpConnection(std::move(server))).first;
   }
   request.target = std::move(parsed.target);
-  return found->second.call(std::move(request), timeout.value_or(rules_.timeout), kReplyBytesMax);
+  return found->second.call(
+      std::move(request), timeout.value_or(rules_.timeout), rules_.reply_bytes_max
+  );
 }
 
-Outcome outcome_of(const Result<net::HttpResponse>& response) {
-  if (!response) {
-    const Errc code = response.error().code();
-    return code == Errc::kForbidden || code == Errc::kInvalidRequest
-               ? Outcome::permanent(response.error().message())
-               : Outcome::retry(response.error().message());
-  }
-  if (response->status >= 200 && response->status < 300) {
-    return {};
-  }
-  std::string reason = fmt::format("answered {}", response->status);
-  const bool again = response->status == 408 || response->status == 429 || response->status >= 500;
-  if (!again || response->body.size() > kRetriedBytesMax) {
-    return Outcome::permanent(std::move(reason));
-  }
-  Duration after{0};
-  if (const std::string* given = response->headers.find("retry-after")) {
-    constexpr int kMostS = 3600;
-    int seconds = 0;
-    std::from_chars(given->data(), given->data() + given->size(), seconds);
-    after = std::chrono::seconds(std::clamp(seconds, 0, kMostS));
-  }
-  return Outcome::retry(std::move(reason), after);
-}
-
-}  // namespace iotcore::rules
+}  // namespace iotcore::net
