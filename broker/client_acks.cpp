@@ -33,7 +33,12 @@ void ClientSession::on_ack(const mqtt::FrameView& frame) {
       }
       return;
     case mqtt::PacketType::kPubcomp:
-      on_finished(inflight.on_pubcomp(ack.packet_id), oldest);
+      if (const Inflight::Answer answer = inflight.on_pubcomp(ack.packet_id);
+          answer.outcome != Inflight::Outcome::kUnknown) {
+        on_finished(answer, oldest);
+      } else if (session_->is_persistent()) {
+        session_->queue().on_early_pubcomp(ack.packet_id);
+      }
       return;
     case mqtt::PacketType::kPubrec:
       on_pubrec(ack);

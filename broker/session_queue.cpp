@@ -333,7 +333,9 @@ bool SessionQueue::send(const Waiting& next) {
   if (!next.message) {
     session_.inflight().open(next.sequence, Inflight::State::kAwaitPubcomp);
     sent_ = std::max(sent_, next.sequence + 1);
-    client.send_pubrel(Inflight::id_of(next.sequence));
+    if (!next.sent) {
+      client.send_pubrel(Inflight::id_of(next.sequence));
+    }
     return true;
   }
   const PublishView& publish = next.message->view();
@@ -492,11 +494,36 @@ void SessionQueue::on_loaded(
          std::move(row.subscription_ids),
          row.qos,
          row.retain,
-         row.sent}
+         row.sent && !row.released}
     );
   }
   loaded_ = end;
   pump();
+  send_pubrels();
+}
+
+// PUBREL takes no room in the window and so does not wait for it (MQTT-3.3.4-10), though its turn to be counted there may come later.
+void SessionQueue::send_pubrels() {
+  ClientSession* client = session_.client();
+  if (client == nullptr) {
+    return;
+  }
+  for (Waiting& waiting : waiting_) {
+    if (!waiting.message && !std::exchange(waiting.sent, true)) {
+      client->send_pubrel(Inflight::id_of(waiting.sequence));
+    }
+  }
+}
+
+void SessionQueue::on_early_pubcomp(PacketId id) {
+  const auto found = std::find_if(waiting_.begin(), waiting_.end(), [id](const Waiting& w) {
+    return !w.message && w.sent && Inflight::id_of(w.sequence) == id;
+  });
+  if (found != waiting_.end()) {
+    drop(*found);
+    waiting_.erase(found);
+    pump();
+  }
 }
 
 void SessionQueue::on_load_failed(std::uint32_t connection) {

@@ -74,6 +74,8 @@ class SessionQueue {
 
   // An acknowledgement finished that message. `oldest`: which was the oldest unfinished one before.
   void finished(const Inflight::Answer& answer, std::uint64_t oldest);
+  // PUBCOMP of a message that is not in the window yet.
+  void on_early_pubcomp(PacketId id);
   // PUBREC: the message is the client's; PUBREL follows when that is kept.
   void released(const Inflight::Answer& answer);
   // A row of a QoS 2 message is in the store, or is not going to be.
@@ -124,7 +126,7 @@ class SessionQueue {
     std::vector<std::uint32_t> subscription_ids;
     mqtt::Qos qos = mqtt::Qos::kAtMostOnce;
     bool retain = false;
-    bool sent = false;  // by an earlier connection
+    bool sent = false;  // by an earlier connection; PUBREL: by this one
   };
 
   bool is_full(std::size_t bytes) const;
@@ -137,6 +139,7 @@ class SessionQueue {
   void open(std::uint64_t sequence, mqtt::Qos qos, std::uint64_t body);
   bool send(const Waiting& next);
   bool let_go(const Waiting& next);
+  void send_pubrels();
   void drop(const Waiting& entry);
   void forget_waiting(std::uint64_t sequence, std::size_t bytes);
   void release_body(std::uint64_t body, store::Batch& batch);
