@@ -3,6 +3,7 @@
 #include "base/ids.h"
 #include "broker/mqtt/packet.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -78,6 +79,8 @@ class Inflight {
 
  private:
   static constexpr std::uint64_t kIds = 65'535;
+  // A client with a small window may take long over one message while it goes on with the others.
+  static constexpr std::size_t kSpanMin = 2048;
   static constexpr std::uint64_t kBodyMask = (std::uint64_t{1} << 56U) - 1;
 
   struct Slot {
@@ -86,7 +89,7 @@ class Inflight {
   };
 
   static std::size_t span_max(std::size_t window) {
-    return window < kIds / 2 - 16 ? 2 * window + 16 : kIds - 1;
+    return window < kIds / 2 - 16 ? std::max(2 * window + 16, kSpanMin) : kIds - 1;
   }
 
   // The slot of an identifier whose message is open, or null.
