@@ -13,6 +13,10 @@
 namespace iotcore::broker {
 namespace {
 
+// MQTT-3.1.2-22 counts packets. Of one that has come so far, every further byte counts as well: who sends a large packet over a slow line
+// can say nothing else meanwhile.
+constexpr std::size_t kSlowPacketBytes = 1024;
+
 // What may wait for a slow receiver before messages of QoS 0 to it are dropped: less as memory runs out.
 std::size_t unsent_bytes_max(const BrokerOptions& options) {
   switch (MemoryUse::level()) {
@@ -83,7 +87,6 @@ mqtt::DecodeContext ClientSession::decode_context() const {
 std::size_t ClientSession::on_bytes(std::string_view bytes) {
   std::size_t taken = 0;
   const mqtt::DecodeContext context = decode_context();
-  last_packet_ = worker_.now();
   while (taken < bytes.size() && state_ != State::kClosed && !paused_) {
     const mqtt::FrameView frame = mqtt::next_frame(
         bytes.substr(taken), version_ == context.version ? context : decode_context()
@@ -100,6 +103,9 @@ std::size_t ClientSession::on_bytes(std::string_view bytes) {
     }
     taken += frame.size_bytes;
     on_frame(frame);
+  }
+  if (taken != 0 || bytes.size() >= kSlowPacketBytes) {
+    last_packet_ = worker_.now();
   }
   if (rare_ != nullptr && rare_->retained != nullptr) {
     continue_retained();
