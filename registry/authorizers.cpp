@@ -13,6 +13,8 @@ namespace iotcore::registry {
 namespace {
 
 constexpr std::string_view kActive = "ACTIVE";
+// Of an authorizer: the one that signs, and the one that takes over from it.
+constexpr int kSigningKeysMax = 2;
 
 std::string absent(std::string_view name) {
   return "Authorizer " + std::string(name) + " does not exist";
@@ -33,6 +35,12 @@ Status check(const net::HttpRules& http, const record::Authorizer& record) {
           Errc::kInvalidRequest, "tokenSigningPublicKeys." + name + ": " + checked.error().message()
       );
     }
+  }
+  if (record.token_signing_public_keys_size() > kSigningKeysMax) {
+    return fail(Errc::kInvalidRequest, "An authorizer has at most 2 tokenSigningPublicKeys");
+  }
+  if (record.signing_disabled() && !record.token_signing_public_keys().empty()) {
+    return fail(Errc::kInvalidRequest, "tokenSigningPublicKeys do not go with signingDisabled");
   }
   if (!record.signing_disabled() &&
       (!record.has_token_key_name() || record.token_signing_public_keys().empty())) {
@@ -71,7 +79,7 @@ Result<api::CreateAuthorizerResponse> Authorizers::create(
     record.set_token_key_name(request.token_key_name());
   }
   *record.mutable_token_signing_public_keys() = request.token_signing_public_keys();
-  record.set_active(!request.has_status() || request.status() == kActive);
+  record.set_active(request.status() == kActive);
   record.set_signing_disabled(request.signing_disabled());
   record.set_enable_caching_for_http(request.enable_caching_for_http());
   record.set_created_ms(now_ms);
@@ -144,8 +152,9 @@ Result<api::UpdateAuthorizerResponse> Authorizers::update(
     if (request.has_token_key_name()) {
       record.set_token_key_name(request.token_key_name());
     }
-    if (!request.token_signing_public_keys().empty()) {
-      *record.mutable_token_signing_public_keys() = request.token_signing_public_keys();
+    // By name: a new one is put beside the one that is in use.
+    for (const auto& [key_name, pem] : request.token_signing_public_keys()) {
+      (*record.mutable_token_signing_public_keys())[key_name] = pem;
     }
     if (request.has_status()) {
       record.set_active(request.status() == kActive);
@@ -175,7 +184,7 @@ Result<api::DeleteAuthorizerResponse> Authorizers::remove(
     IOTCORE_ASSIGN(const auto found, read(store_, name));
     if (found.record.active()) {
       return fail(
-          Errc::kDeleteConflict, "The authorizer " + name + " is ACTIVE; make it INACTIVE first"
+          Errc::kInvalidRequest, "The authorizer " + name + " is ACTIVE; make it INACTIVE first"
       );
     }
     store::Batch batch;
@@ -192,7 +201,9 @@ Result<api::DeleteAuthorizerResponse> Authorizers::remove(
       batch.expect_absent(keys::kPrincipals, default_key);
     }
     if (chosen && chosen->value == name) {
-      batch.erase(keys::kPrincipals, default_key);
+      return fail(
+          Errc::kDeleteConflict, "The authorizer " + name + " is the default; change that first"
+      );
     }
     return commit(store_, std::move(batch));
   };
@@ -250,22 +261,21 @@ Result<api::SetDefaultAuthorizerResponse> Authorizers::set_default(
   const std::string& name = request.authorizer_name();
   const auto attempt = [&]() -> Status {
     IOTCORE_ASSIGN(const auto found, read(store_, name));
-    IOTCORE_ASSIGN(const auto chosen, default_name());
-    if (chosen == name) {
-      return {};
-    }
-    if (chosen) {
-      return fail(Error(
-                      Errc::kAlreadyExists,
-                      "The authorizer " + *chosen + " is the default; clear that first"
-      )
-                      .with("resourceId", *chosen)
-                      .with("resourceArn", options_.account.arn("authorizer", *chosen)));
+    const auto default_key = keys::default_authorizer();
+    IOTCORE_ASSIGN(const auto chosen, store_.get(keys::kPrincipals, default_key));
+    if (chosen && chosen->value == name) {
+      return fail(Error(Errc::kAlreadyExists, "The authorizer " + name + " is the default already")
+                      .with("resourceId", name)
+                      .with("resourceArn", options_.account.arn("authorizer", name)));
     }
     store::Batch batch;
     batch.expect_revision(keys::kPrincipals, keys::authorizer(name), found.revision);
-    batch.expect_absent(keys::kPrincipals, keys::default_authorizer());
-    batch.put(keys::kPrincipals, keys::default_authorizer(), name);
+    if (chosen) {
+      batch.expect_revision(keys::kPrincipals, default_key, chosen->revision);
+    } else {
+      batch.expect_absent(keys::kPrincipals, default_key);
+    }
+    batch.put(keys::kPrincipals, default_key, name);
     return commit(store_, std::move(batch));
   };
   IOTCORE_TRY(until_no_conflict(attempt));

@@ -18,16 +18,16 @@ class Authorizers {
   Authorizers(store::Store& store, const Clock& clock, const Options& options)
       : store_(store), clock_(clock), options_(options) {}
 
-  // An existing name is kAlreadyExists. Unless signing is disabled, tokens need a key name and keys. kLimitExceeded beyond Limits::authorizers_max.
+  // An existing name is kAlreadyExists. Unless signing is disabled, tokens need a key name and one or two keys. INACTIVE unless it says otherwise. kLimitExceeded beyond Limits::authorizers_max.
   Result<api::CreateAuthorizerResponse> create(const api::CreateAuthorizerRequest& request);
   Result<api::DescribeAuthorizerResponse> describe(const api::DescribeAuthorizerRequest& request);
   Result<api::UpdateAuthorizerResponse> update(const api::UpdateAuthorizerRequest& request);
-  // kDeleteConflict while ACTIVE.
+  // kInvalidRequest while ACTIVE, kDeleteConflict while it is the default.
   Result<api::DeleteAuthorizerResponse> remove(const api::DeleteAuthorizerRequest& request);
   // By creation, newest first unless ascending_order.
   Result<api::ListAuthorizersResponse> list(const api::ListAuthorizersRequest& request);
 
-  // kAlreadyExists if another one is the default.
+  // In place of another; kAlreadyExists if it is the default already.
   Result<api::SetDefaultAuthorizerResponse> set_default(
       const api::SetDefaultAuthorizerRequest& request
   );

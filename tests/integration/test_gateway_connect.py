@@ -64,8 +64,7 @@ class Connect(Checks):
     def test_g05_a_custom_authorizer_under_the_alpn_name_mqtt(self):
         Function.events.clear()
         Function.answer = {"isAuthenticated": True, "principalId": "p", "policyDocuments": [self.document(("Allow", "iot:*", "*"))]}
-        self.iot.create_authorizer(authorizerName="g05", authorizerFunctionArn=LAMBDA + "web", signingDisabled=True)
-        self.iot.update_authorizer(authorizerName="g05", status="ACTIVE")
+        self.iot.create_authorizer(authorizerName="g05", authorizerFunctionArn=LAMBDA + "web", signingDisabled=True, status="ACTIVE")
         got = self.client("g05", tls=(), face="https", alpn="mqtt", user="u?x-amz-customauthorizer-name=g05", password=b"\x00secret")
         self.assertEqual(got.connack.reason, 0)
         asked = Function.events[-1]["protocolData"]["mqtt"]

@@ -74,6 +74,7 @@ class Authorizers(Refusals, unittest.TestCase):
 
     def create(self, name, function="web", **options):
         options.setdefault("signingDisabled", True)
+        options.setdefault("status", "ACTIVE")
         self.iot.create_authorizer(authorizerName=name, authorizerFunctionArn=LAMBDA + function, **options)
 
     def connect(self, user, password="secret", client_id="dev", transport="tcp"):
@@ -146,18 +147,20 @@ class Authorizers(Refusals, unittest.TestCase):
         self.refused("ResourceAlreadyExistsException", 409, create, authorizerName="r", authorizerFunctionArn=LAMBDA + "web", signingDisabled=True)
         described = self.iot.describe_authorizer(authorizerName="r")["authorizerDescription"]
         self.assertEqual((described["status"], described["tokenKeyName"], described["tokenSigningPublicKeys"], described["signingDisabled"]),
-                         ("ACTIVE", "t", keys, False))
+                         ("INACTIVE", "t", keys, False))
         self.refused("ResourceNotFoundException", 404, self.iot.describe_default_authorizer)
         self.refused("ResourceNotFoundException", 404, self.iot.set_default_authorizer, authorizerName="absent")
         self.create("r2")
+        self.iot.set_default_authorizer(authorizerName="r2")
         self.iot.set_default_authorizer(authorizerName="r")
-        self.iot.set_default_authorizer(authorizerName="r")
-        self.refused("ResourceAlreadyExistsException", 409, self.iot.set_default_authorizer, authorizerName="r2")
+        self.refused("ResourceAlreadyExistsException", 409, self.iot.set_default_authorizer, authorizerName="r")
         self.assertEqual(self.iot.describe_default_authorizer()["authorizerDescription"]["authorizerName"], "r")
+        self.iot.update_authorizer(authorizerName="r", status="ACTIVE")
+        self.refused("InvalidRequestException", 400, self.iot.delete_authorizer, authorizerName="r")
+        self.iot.update_authorizer(authorizerName="r", status="INACTIVE", enableCachingForHttp=True)
+        self.refused("DeleteConflictException", 409, self.iot.delete_authorizer, authorizerName="r")
         self.iot.clear_default_authorizer()
         self.refused("ResourceNotFoundException", 404, self.iot.clear_default_authorizer)
-        self.refused("DeleteConflictException", 409, self.iot.delete_authorizer, authorizerName="r")
-        self.iot.update_authorizer(authorizerName="r", status="INACTIVE", enableCachingForHttp=True)
         self.assertIn("r2", [each["authorizerName"] for each in self.iot.list_authorizers(status="ACTIVE")["authorizers"]])
         inactive = [each["authorizerName"] for each in self.iot.list_authorizers(status="INACTIVE")["authorizers"]]
         self.assertIn("r", inactive)
@@ -166,6 +169,23 @@ class Authorizers(Refusals, unittest.TestCase):
         self.refused("ResourceNotFoundException", 404, self.iot.describe_authorizer, authorizerName="r")
         self.refused("ResourceNotFoundException", 404, self.iot.update_authorizer, authorizerName="r")
         self.refused("ResourceNotFoundException", 404, self.iot.delete_authorizer, authorizerName="r")
+
+    def test_a_signing_key_takes_over_from_another_and_there_are_two_at_most(self):
+        key = self.pki.read("token.pub")
+
+        def keys_after(**keys):
+            self.iot.update_authorizer(authorizerName="keys", tokenSigningPublicKeys=keys)
+            return set(self.iot.describe_authorizer(authorizerName="keys")["authorizerDescription"]["tokenSigningPublicKeys"])
+        options = {"authorizerName": "keys", "authorizerFunctionArn": LAMBDA + "web", "tokenKeyName": "t"}
+        create = self.iot.create_authorizer
+        self.refused("InvalidRequestException", 400, create, **options, tokenSigningPublicKeys={"a": key}, signingDisabled=True)
+        self.refused("InvalidRequestException", 400, create, **options, tokenSigningPublicKeys=dict.fromkeys("abc", key))
+        create(**options, tokenSigningPublicKeys={"a": key})
+        self.assertEqual(keys_after(b=key), {"a", "b"})
+        self.assertEqual(keys_after(b=key + "\n"), {"a", "b"})
+        self.refused("InvalidRequestException", 400, self.iot.update_authorizer, authorizerName="keys", tokenSigningPublicKeys={"c": key})
+        self.create("without")
+        self.refused("InvalidRequestException", 400, self.iot.update_authorizer, authorizerName="without", tokenSigningPublicKeys={"a": key})
 
     def test_g05_a_function_decides_on_a_connection(self):
         self.create("plain")
