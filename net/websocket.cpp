@@ -58,11 +58,13 @@ bool is_valid_close_code(std::uint16_t code) {
          (code >= 3000 && code <= 4999);
 }
 
-bool has_token(const std::string* value, std::string_view wanted) {
-  if (value == nullptr) {
-    return false;
-  }
-  std::string_view rest = *value;
+using SameToken = bool (*)(std::string_view, std::string_view);
+
+bool is_same(std::string_view a, std::string_view b) {
+  return a == b;
+}
+
+bool has_token(std::string_view rest, std::string_view wanted, SameToken same) {
   while (!rest.empty()) {
     const std::size_t comma = std::min(rest.find(','), rest.size());
     std::string_view token = rest.substr(0, comma);
@@ -70,7 +72,7 @@ bool has_token(const std::string* value, std::string_view wanted) {
     const std::size_t first = token.find_first_not_of(" \t");
     if (first != std::string_view::npos) {
       token = token.substr(first, token.find_last_not_of(" \t") - first + 1);
-      if (equal_ignoring_case(token, wanted)) {
+      if (same(token, wanted)) {
         return true;
       }
     }
@@ -79,9 +81,14 @@ bool has_token(const std::string* value, std::string_view wanted) {
 }
 
 // A list may also be spread over several fields of one name.
-bool has_token(const HttpHeaders& headers, std::string_view name, std::string_view wanted) {
+bool has_token(
+    const HttpHeaders& headers,
+    std::string_view name,
+    std::string_view wanted,
+    SameToken same = equal_ignoring_case
+) {
   return std::any_of(headers.begin(), headers.end(), [&](const HttpHeaders::Field& field) {
-    return equal_ignoring_case(field.first, name) && has_token(&field.second, wanted);
+    return equal_ignoring_case(field.first, name) && has_token(field.second, wanted, same);
   });
 }
 
@@ -257,7 +264,8 @@ Result<HttpResponse> accept_websocket(const HttpRequest& request) {
   if (!nonce || nonce->size() != 16) {
     return fail(Errc::kInvalidRequest, "Sec-WebSocket-Key is not 16 bytes in base64");
   }
-  if (!has_token(request.headers, "Sec-WebSocket-Protocol", "mqtt")) {
+  // As it is spelled: a client has to break off where the answer names what it has not offered (RFC 6455 4.1).
+  if (!has_token(request.headers, "Sec-WebSocket-Protocol", "mqtt", is_same)) {
     return fail(Errc::kInvalidRequest, "the WebSocket subprotocol mqtt is needed (MQTT-6.0.0-3)");
   }
   HttpResponse response;

@@ -233,6 +233,7 @@ TEST_CASE("A handshake that lacks something is refused") {
   CHECK(refused([](HttpRequest& r) { r.method = "POST"; }));
   CHECK(refused([](HttpRequest& r) { r.headers.set("Sec-WebSocket-Key", "c2hvcnQ="); }));
   CHECK(refused([](HttpRequest& r) { r.headers.set("Sec-WebSocket-Protocol", "chat"); }));
+  CHECK(refused([](HttpRequest& r) { r.headers.set("Sec-WebSocket-Protocol", "MQTT"); }));
   HttpRequest old = handshake();
   old.headers.set("Sec-WebSocket-Version", "8");
   const Result<HttpResponse> response = accept_websocket(old);
