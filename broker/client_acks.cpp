@@ -111,7 +111,12 @@ void ClientSession::on_pubrel(PacketId id) {
     return;
   }
   if (state == ReceivedIds::State::kUnknown) {
-    send_ack(mqtt::PacketType::kPubcomp, id, mqtt::Reason::kPacketIdNotFound);
+    // In a resumed session this is no error (MQTT5 3.7.2.1): the first PUBCOMP was lost. Some clients take 0x92 for a publish that failed.
+    send_ack(
+        mqtt::PacketType::kPubcomp,
+        id,
+        resumed_ ? mqtt::Reason::kSuccess : mqtt::Reason::kPacketIdNotFound
+    );
     return;
   }
   received.remove(id);

@@ -312,7 +312,8 @@ void ClientSession::accept_connect() {
   state_ = State::kConnected;
   worker_.counters().connects.add();
 
-  connack.session_present = found == Found::kResumed;
+  resumed_ = found == Found::kResumed;
+  connack.session_present = resumed_;
   if (found == Found::kDiscarded) {
     // After a crash the old session may not be there again.
     connack_held_ = true;

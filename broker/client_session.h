@@ -327,6 +327,7 @@ class ClientSession final : public Client {
   bool problem_information_ = true;
   bool clean_start_ = true;
   bool session_expiry_cut_ = false;  // to our maximum
+  bool resumed_ = false;             // goes on with the session of an earlier connection
   bool keep_will_ = true;
   bool lone_will_ = false;
   bool connack_held_ = false;  // MQTT-3.2.0-1: nothing may be sent before it
