@@ -89,7 +89,7 @@ void read_headers(MemberReader& members, FieldsAction& action) {
       return;
     }
     MemberReader header = members.inner((*headers)[i].get_object(), at);
-    if (!header.has("value")) {
+    if (header.optional_value("value") == nullptr) {
       header.fail_at(at, "member value is missing");
     }
     add_list_field(action, header, kHeaderKey);

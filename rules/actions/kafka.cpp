@@ -190,7 +190,7 @@ ParsedAction Kafka::parse(MemberReader& members, const SinkEnvironment& environm
   std::optional<sql::Template> partition = members.optional_template("partition");
   HeaderTemplates headers = HeaderTemplates::read(members, "headers");
   std::vector<Property> properties = read_properties(members);
-  if (target == nullptr && !members.has("clientProperties")) {
+  if (target == nullptr && members.optional_value("clientProperties") == nullptr) {
     members.fail_at(members.pointer(), "member clientProperties is missing");
   }
   if (names_target && members.has("clientProperties")) {
