@@ -445,17 +445,6 @@ std::vector<RuleCatalog::Change> RuleCatalog::bind_anew(const std::vector<Change
   return bound;
 }
 
-// The file has the rule again.
-void RuleCatalog::forget_taken_back(
-    const std::string& name, const std::vector<Change>& changes, store::Batch& batch
-) {
-  const bool is_back = std::ranges::find(changes, name, &Change::name) != changes.end();
-  const std::lock_guard lock(mutex_);
-  if (is_back && taken_back_.erase(name) > 0) {
-    batch.erase(keys::kRules, keys::taken_back(name));
-  }
-}
-
 Status RuleCatalog::apply_configured_targets(std::vector<Target> targets) {
   const std::lock_guard changing(changing_);
   IOTCORE_ASSIGN(const TargetChange changed, replace_targets({"", {}, std::move(targets)}));
@@ -494,11 +483,18 @@ Status RuleCatalog::apply_file(const FileChange& change) {
     }
     std::ranges::move(bind_anew(*changes), std::back_inserter(*changes));
   }
-  for (const RuleDefinition& definition : change.rules) {
-    forget_taken_back(definition.name, *changes, batch);
+  const std::vector<std::string> back = brought_back(change, *changes);
+  for (const std::string& name : back) {
+    batch.erase(keys::kRules, keys::taken_back(name));
   }
   if (const Status done = commit(std::move(*changes), std::move(batch)); !done) {
     return refuse(done.error());
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    for (const std::string& name : back) {
+      taken_back_.erase(name);
+    }
   }
   sinks_.targets_changed(targets.names);
   return {};

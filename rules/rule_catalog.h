@@ -118,9 +118,9 @@ class RuleCatalog {
   Result<std::vector<Change>> changes_of(const FileChange& change) const;
   // Of rules that stay as they are, but for where their actions go.
   std::vector<Change> bind_anew(const std::vector<Change>& changing) const;
-  void forget_taken_back(
-      const std::string& name, const std::vector<Change>& changes, store::Batch& batch
-  );
+  std::vector<std::string> brought_back(
+      const FileChange& change, const std::vector<Change>& changes
+  ) const;
   void take_effect(Change change);
   Status commit(std::vector<Change> changes, store::Batch batch = store::Batch());
   Result<LiveRuleRef> make_live(std::shared_ptr<const Rule> rule) const;

@@ -215,19 +215,28 @@ Status MessageQueues::create(std::string_view queue) {
 }
 
 Status MessageQueues::remove(std::string_view queue) {
+  std::string name;
+  std::unique_ptr<Queue> removed;
   {
     const std::lock_guard lock(mutex_);
     const auto found = queues_.find(queue);
     if (found == queues_.end()) {
       return no_such_queue(queue);
     }
+    name = found->first;
+    removed = std::move(found->second);
     queues_.erase(found);
   }
   store::Batch batch;
   const store::Key prefix = keys::queue_messages(queue);
   batch.erase(keys::kOutbox, keys::queue(queue));
   batch.erase_prefix(keys::kOutbox, prefix);
-  IOTCORE_TRY(store_.commit_wait(std::move(batch)));
+  const Result<store::Revision> done = store_.commit_wait(std::move(batch));
+  if (!done) {
+    const std::lock_guard lock(mutex_);
+    queues_.try_emplace(std::move(name), std::move(removed));
+    return fail(done.error());
+  }
   return {};
 }
 
@@ -242,19 +251,28 @@ Status MessageQueues::wipe() {
 }
 
 Status MessageQueues::purge(std::string_view queue) {
+  Queue purged;
   {
     const std::lock_guard lock(mutex_);
     Queue* found = find(queue);
     if (found == nullptr) {
       return no_such_queue(queue);
     }
-    found->messages.clear();
-    found->by_time.clear();
+    purged.messages.swap(found->messages);
+    purged.by_time.swap(found->by_time);
   }
   store::Batch batch;
   const store::Key prefix = keys::queue_messages(queue);
   batch.erase_prefix(keys::kOutbox, prefix);
-  IOTCORE_TRY(store_.commit_wait(std::move(batch)));
+  const Result<store::Revision> done = store_.commit_wait(std::move(batch));
+  if (!done) {
+    const std::lock_guard lock(mutex_);
+    if (Queue* found = find(queue)) {
+      found->messages.merge(purged.messages);
+      found->by_time.merge(purged.by_time);
+    }
+    return fail(done.error());
+  }
   return {};
 }
 
@@ -313,6 +331,7 @@ Result<std::vector<std::string>> MessageQueues::send(
 
 Status MessageQueues::erase(std::string_view queue, std::string_view receipt) {
   IOTCORE_ASSIGN(const Receipt given, parse_receipt(receipt));
+  State was;
   {
     const std::lock_guard lock(mutex_);
     Queue* found = find(queue);
@@ -323,11 +342,20 @@ Status MessageQueues::erase(std::string_view queue, std::string_view receipt) {
     if (message == found->messages.end() || message->second.nonce != given.nonce) {
       return {};  // deleted before, or received again by another: as SQS has it, no error
     }
+    was = message->second;
     found->forget(given.sequence);
   }
   store::Batch batch;
   batch.erase(keys::kOutbox, keys::queue_message(queue, given.sequence));
-  IOTCORE_TRY(store_.commit_wait(std::move(batch)));
+  const Result<store::Revision> done = store_.commit_wait(std::move(batch));
+  if (!done) {
+    const std::lock_guard lock(mutex_);
+    if (Queue* found = find(queue)) {
+      found->by_time.emplace(was.visible_ms, given.sequence);
+      found->messages.emplace(given.sequence, std::move(was));
+    }
+    return fail(done.error());
+  }
   return {};
 }
 
