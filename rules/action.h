@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,12 @@ class Action {
   virtual std::string target() const = 0;
   // What the sink needs besides the payload. An error is permanent: a field that is bad or empty.
   virtual Result<Fields> resolve(const ActionInput& input) const = 0;
+
+  // What resolve() has withheld of what the rule says literally, by the member's name; nothing: there is no such.
+  virtual std::optional<std::string> own_secret(std::string_view /*member*/) const {
+    return std::nullopt;
+  }
+
   // What was acted on, for people: `failedResource` of the errorAction.
   virtual std::string resource(const Fields& fields) const = 0;
 

@@ -196,6 +196,7 @@ void DeferredRules::evaluate(const Item& item) {
   sql::Evaluation evaluation(
       live->rule->program, source.view(), payload, parts_.external, random, options_.limits
   );
+  evaluation.set_withholding(!live->rule->publishes());
   const Result<std::optional<sql::Output>> output = evaluation.run();
   if (!output) {
     live->metrics->failed(output.error().name());
@@ -211,7 +212,7 @@ void DeferredRules::evaluate(const Item& item) {
     }
   }
   if (!output || !*output) {
-    parts_.traces.end(item.rule, std::move(trace), output);
+    parts_.traces.end(item.rule, std::move(trace), output, evaluation.secret_mark());
     erase(item);
     return;
   }
@@ -222,7 +223,7 @@ void DeferredRules::evaluate(const Item& item) {
       trace ? &*trace : nullptr
   );
   firing.resolve({evaluation, (*output)->view(), (*output)->is_json()});
-  parts_.traces.end(item.rule, std::move(trace), output);
+  parts_.traces.end(item.rule, std::move(trace), output, evaluation.secret_mark());
   finish(item, firing);
 }
 

@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "net/http_caller.h"
-#include "rules/call_outcome.h"
+#include "rules/http_outcome.h"
 #include "rules/keys.h"
 
 #include <fmt/format.h>
@@ -110,6 +110,8 @@ Status Destinations::commit(const record::RuleDestination& destination) {
   store::Batch batch;
   batch.put(keys::kRules, keys::destination(destination.id()), destination.SerializeAsString());
   IOTCORE_TRY(store_.commit_wait(std::move(batch)));
+  const std::lock_guard lock(mutex_);
+  destinations_[destination.id()] = destination;
   return {};
 }
 
@@ -124,6 +126,7 @@ Result<record::RuleDestination> Destinations::create(record::RuleDestination des
   destination.set_id(new_uuid());
   destination.set_created_ms(to_epoch_ms(clock_.wall()));
   ask_for_confirmation(destination);
+  std::unique_lock changing(changing_);
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [id, other] : destinations_) {
@@ -142,9 +145,9 @@ Result<record::RuleDestination> Destinations::create(record::RuleDestination des
           Errc::kInvalidRequest, fmt::format("There are {} destinations already.", kDestinationsMax)
       );
     }
-    destinations_[destination.id()] = destination;
   }
   IOTCORE_TRY(commit(destination));
+  changing.unlock();
   send_confirmation(destination);
   return destination;
 }
@@ -168,69 +171,74 @@ Result<record::RuleDestination> Destinations::get(std::string_view arn) {
 }
 
 Status Destinations::update(std::string_view arn, std::string_view status) {
-  record::RuleDestination changed;
+  record::RuleDestination destination;
+  std::unique_lock changing(changing_);
   {
     const std::lock_guard lock(mutex_);
     const auto found = find(arn);
     if (found == destinations_.end()) {
       return no_such_destination(arn);
     }
-    record::RuleDestination& destination = found->second;
-    if (status == kInProgress) {
-      ask_for_confirmation(destination);
-    } else if (status == kEnabled || status == kDisabled) {
-      if (!destination.confirmed()) {
-        return fail(
-            Errc::kInvalidRequest,
-            "The destination has not been confirmed yet; IN_PROGRESS sends the confirmation again."
-        );
-      }
-      destination.set_status(std::string(status));
-      destination.clear_status_reason();
-      destination.clear_token();
-      destination.set_updated_ms(to_epoch_ms(clock_.wall()));
-    } else {
+    destination = found->second;
+  }
+  if (status == kInProgress) {
+    ask_for_confirmation(destination);
+  } else if (status == kEnabled || status == kDisabled) {
+    if (!destination.confirmed()) {
       return fail(
-          Errc::kInvalidRequest, "The status can be set to ENABLED, DISABLED and IN_PROGRESS."
+          Errc::kInvalidRequest,
+          "The destination has not been confirmed yet; IN_PROGRESS sends the confirmation again."
       );
     }
-    changed = destination;
+    destination.set_status(std::string(status));
+    destination.clear_status_reason();
+    destination.clear_token();
+    destination.set_updated_ms(to_epoch_ms(clock_.wall()));
+  } else {
+    return fail(
+        Errc::kInvalidRequest, "The status can be set to ENABLED, DISABLED and IN_PROGRESS."
+    );
   }
-  IOTCORE_TRY(commit(changed));
+  IOTCORE_TRY(commit(destination));
+  changing.unlock();
   if (status == kInProgress) {
-    send_confirmation(changed);
+    send_confirmation(destination);
   }
   return {};
 }
 
 Status Destinations::remove(std::string_view arn) {
-  store::Batch batch;
+  std::string id;
+  const std::lock_guard changing(changing_);
   {
     const std::lock_guard lock(mutex_);
     const auto found = find(arn);
     if (found == destinations_.end()) {
       return no_such_destination(arn);
     }
-    batch.erase(keys::kRules, keys::destination(found->first));
-    destinations_.erase(found);
+    id = found->first;
   }
+  store::Batch batch;
+  batch.erase(keys::kRules, keys::destination(id));
   IOTCORE_TRY(store_.commit_wait(std::move(batch)));
+  const std::lock_guard lock(mutex_);
+  destinations_.erase(id);
   return {};
 }
 
 Status Destinations::wipe() {
-  {
-    const std::lock_guard lock(mutex_);
-    destinations_.clear();
-  }
+  const std::lock_guard changing(changing_);
   store::Batch batch;
   batch.erase_prefix(keys::kRules, keys::destinations());
   IOTCORE_TRY(store_.commit_wait(std::move(batch)));
+  const std::lock_guard lock(mutex_);
+  destinations_.clear();
   return {};
 }
 
 Status Destinations::confirm(std::string_view token) {
   record::RuleDestination confirmed;
+  const std::lock_guard changing(changing_);
   {
     const std::lock_guard lock(mutex_);
     for (auto& [id, destination] : destinations_) {
@@ -238,12 +246,12 @@ Status Destinations::confirm(std::string_view token) {
       if (destination.token().empty() || !equal_in_constant_time(destination.token(), token)) {
         continue;
       }
-      destination.set_status(std::string(kEnabled));
-      destination.set_confirmed(true);
-      destination.clear_status_reason();
-      destination.clear_token();
-      destination.set_updated_ms(to_epoch_ms(clock_.wall()));
       confirmed = destination;
+      confirmed.set_status(std::string(kEnabled));
+      confirmed.set_confirmed(true);
+      confirmed.clear_status_reason();
+      confirmed.clear_token();
+      confirmed.set_updated_ms(to_epoch_ms(clock_.wall()));
     }
   }
   if (confirmed.id().empty()) {
@@ -294,23 +302,23 @@ void Destinations::try_influx(const record::RuleDestination& destination) {
 
 void Destinations::end_of_try(const record::RuleDestination& destination, const Status& tried) {
   record::RuleDestination changed;
+  const std::lock_guard changing(changing_);
   {
     const std::lock_guard lock(mutex_);
     const auto found = destinations_.find(destination.id());
     if (found == destinations_.end() || found->second.status() != kInProgress) {
       return;  // somebody has changed it meanwhile
     }
-    record::RuleDestination& mine = found->second;
-    mine.set_status(std::string(tried ? kEnabled : kError));
-    mine.set_updated_ms(to_epoch_ms(clock_.wall()));
-    mine.clear_token_expires_ms();
-    if (tried) {
-      mine.set_confirmed(true);
-      mine.clear_status_reason();
-    } else {
-      mine.set_status_reason(tried.error().message());
-    }
-    changed = mine;
+    changed = found->second;
+  }
+  changed.set_status(std::string(tried ? kEnabled : kError));
+  changed.set_updated_ms(to_epoch_ms(clock_.wall()));
+  changed.clear_token_expires_ms();
+  if (tried) {
+    changed.set_confirmed(true);
+    changed.clear_status_reason();
+  } else {
+    changed.set_status_reason(tried.error().message());
   }
   const Status kept = commit(changed);
   log(tried && kept ? LogLevel::kInfo : LogLevel::kWarn,
@@ -361,7 +369,7 @@ void Destinations::send_confirmation(const record::RuleDestination& destination)
   pool_.post([http = options_.http, url = std::move(url), request = std::move(request), arn](
              ) mutable {
     net::HttpCaller caller(std::move(http));
-    const Outcome outcome = outcome_of(caller.call(url, std::move(request)));
+    const Outcome outcome = outcome_of_call(caller.call(url, std::move(request)));
     if (outcome.kind != Outcome::Kind::kDelivered) {
       log(LogLevel::kWarn,
           "destination.confirmation_failed",

@@ -84,7 +84,8 @@ class Destinations {
   const Clock& clock_;
   Executor& pool_;
   const Options options_;
-  std::mutex mutex_;  // and what follows
+  std::mutex changing_;  // one change at a time, from what it begins with to its commit
+  std::mutex mutex_;     // and what follows, changed when it is committed
   Table destinations_;
 };
 

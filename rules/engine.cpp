@@ -22,6 +22,7 @@ SinkEnvironment environment_of(
     const Targets& targets,
     LocalFunctions* functions,
     BuiltIns& built_ins,
+    const RecordSecrets& secrets,
     broker::Broker& broker
 ) {
   SinkEnvironment environment;
@@ -32,6 +33,7 @@ SinkEnvironment environment_of(
   environment.workers = &broker.workers();
   environment.clock = &broker.clock();
   environment.built_ins = &built_ins;
+  environment.secrets = &secrets;
   environment.roles = options.roles;
   return environment;
 }
@@ -393,7 +395,7 @@ Engine::Engine(
           destination_options(options_, broker.options())
       ),
       sinks_(
-          environment_of(options_, targets_, functions_.get(), built_ins_, broker),
+          environment_of(options_, targets_, functions_.get(), built_ins_, secrets_, broker),
           outbox_,
           *runner_,
           firings_,
@@ -421,7 +423,8 @@ Engine::Engine(
   for (std::size_t i = 0; i < broker.workers().count(); ++i) {
     workers_.push_back(std::make_unique<WorkerState>(sinks_.spare_records()));
   }
-  firings_.connect(rules_, external_, broker.options().account);
+  secrets_.connect(rules_, external_);
+  firings_.connect(rules_, external_, broker.options().account, *runner_);
 }
 
 Engine::~Engine() {
@@ -525,6 +528,7 @@ void Engine::run(const LiveRule& live, broker::PublishContext& context, WorkerSt
   sql::Evaluation evaluation(
       rule.program, worker.source.view(), worker.payload, unreached, worker.random, options_.limits
   );
+  evaluation.set_withholding(!rule.publishes());
   const Result<std::optional<sql::Output>> output = evaluation.run();
   if (worker.payload.is_malformed()) [[unlikely]] {
     live.metrics->payload_not_json();
@@ -561,7 +565,7 @@ void Engine::run(const LiveRule& live, broker::PublishContext& context, WorkerSt
     firing.resolve({evaluation, (*output)->view(), (*output)->is_json()});
     send(firing, context, worker);
   }
-  traces_.end(rule.definition.name, std::move(trace), output);
+  traces_.end(rule.definition.name, std::move(trace), output, evaluation.secret_mark());
 }
 
 }  // namespace iotcore::rules

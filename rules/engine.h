@@ -10,6 +10,7 @@
 #include "rules/firings.h"
 #include "rules/functions/local_functions.h"
 #include "rules/outbox.h"
+#include "rules/record_secrets.h"
 #include "rules/rule_catalog.h"
 #include "rules/rule_metrics.h"
 #include "rules/rule_set.h"
@@ -164,6 +165,7 @@ class Engine final : public RuleExecutor {
   Targets targets_;
   std::unique_ptr<LocalFunctions> functions_;
   BuiltIns built_ins_;
+  RecordSecrets secrets_;
   Sinks sinks_;
   RuleSet rules_;
   DeferredRules deferred_;

@@ -3,6 +3,7 @@
 #include "base/tracing.h"
 #include "rules/firings.h"
 #include "rules/keys.h"
+#include "rules/sql/withheld.h"
 
 #include <functional>
 #include <utility>
@@ -12,8 +13,9 @@ namespace iotcore::rules {
 void Firing::resolve(const ActionInput& input) {
   const std::vector<RuleAction>& actions = live_.rule->actions;
   for (std::size_t i = 0; i < actions.size(); ++i) {
+    input.evaluation.set_withholding(!actions[i].action->is_publish());
     Result<Action::Fields> fields = actions[i].action->resolve(input);
-    note(actions[i], fields);
+    note(actions[i], input, fields);
     if (!fields) {
       add_failure(actions[i], {}, fields.error());
     } else if (actions[i].action->is_publish()) {
@@ -24,11 +26,15 @@ void Firing::resolve(const ActionInput& input) {
   }
 }
 
-void Firing::note(const RuleAction& action, const Result<Action::Fields>& fields) {
+void Firing::note(
+    const RuleAction& action, const ActionInput& input, const Result<Action::Fields>& fields
+) {
   if (trace_ != nullptr) [[unlikely]] {
     trace_->actions.push_back(
         {std::string(action.kind->name),
-         fields ? action.action->resource(*fields) : std::string(),
+         fields
+             ? sql::show_withheld(action.action->resource(*fields), input.evaluation.secret_mark())
+             : std::string(),
          fields ? std::string() : fields.error().message()}
     );
   }
@@ -90,6 +96,7 @@ void Firing::queue(std::size_t index, const ActionInput& input, Action::Fields f
   record->fields = std::move(fields);
   record->payload = input.payload;
   record->is_json = input.is_json;
+  record->secret_mark = input.evaluation.secret_mark();
   record->hops = origin_.hops;
   record->received_ms = origin_.message.timestamp_ms;
   set_patience(*record, action.delivery, is_kept, live_.is_strict);

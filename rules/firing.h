@@ -69,7 +69,9 @@ class Firing {
   void publish(const RuleAction& action, const ActionInput& input, Action::Fields fields);
   void queue(std::size_t index, const ActionInput& input, Action::Fields fields);
   void add_failure(const RuleAction& action, const Action::Fields& fields, const Error& error);
-  void note(const RuleAction& action, const Result<Action::Fields>& fields);
+  void note(
+      const RuleAction& action, const ActionInput& input, const Result<Action::Fields>& fields
+  );
 
   const LiveRule& live_;
   const Origin origin_;

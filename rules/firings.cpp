@@ -5,6 +5,7 @@
 #include "rules/keys.h"
 #include "rules/message_source.h"
 #include "rules/rule_log.h"
+#include "rules/sql/withheld.h"
 
 #include <algorithm>
 #include <cctype>
@@ -131,7 +132,10 @@ Firings::Firings(
       clock_(clock),
       log_limit_(clock) {}
 
-void Firings::connect(RuleSet& rules, sql::ExternalFunctions& external, std::string account) {
+void Firings::connect(
+    RuleSet& rules, sql::ExternalFunctions& external, std::string account, SinkRunner& runner
+) {
+  runner_ = &runner;
   rules_ = &rules;
   external_ = &external;
   account_ = std::move(account);
@@ -145,7 +149,9 @@ record::ActionFailure Firings::failure_of(
   const RuleAction* action = live ? live->rule->action(record.action) : nullptr;
   if (action != nullptr && is_lane_of(sink, action->sink)) {
     failure.set_action(action->label);
-    failure.set_resource(action->action->resource(record.fields));
+    failure.set_resource(
+        sql::show_withheld(action->action->resource(record.fields), record.secret_mark)
+    );
     failure.set_batching(to_row(action->action->batching()));
   } else {
     failure.set_action(std::string(kind_name_of_sink(sink)));
@@ -239,7 +245,14 @@ Function<void()> Firings::end_in_memory(
   if (firing->end_one()) {
     if (auto failures = firing->take_failures(); !failures.empty()) {
       FailedMessage failed{firing->message(), std::move(failures)};
-      if (is_of_batch(record, failed)) {
+      const LiveRuleRef live = rules_->find(record.rule);
+      if (end.kind == RecordEnd::Kind::kDropped && live && live->rule->error_action &&
+          live->rule->error_action->calls_external) {
+        // By a worker, whose publish found the queue full: it must not wait for what this asks.
+        runner_->post([this, rule = record.rule, failed = std::move(failed)] {
+          fire_error_action(rule, std::span(&failed, 1), nullptr);
+        });
+      } else if (is_of_batch(record, failed)) {
         tell_together(sink, record, std::move(failed));
       } else {
         fire_error_action(record.rule, std::span(&failed, 1), nullptr);
@@ -410,11 +423,13 @@ Function<void()> Firings::fire_error_action(
   sql::SystemRandom random;
   sql::Evaluation evaluation(live->rule->program, source.view(), payload, *external_, random);
   const RuleAction& action = *live->rule->error_action;
+  evaluation.set_withholding(!action.action->is_publish());
   Result<Action::Fields> fields = action.action->resolve({evaluation, record->payload, true});
   if (!fields) {
     return give_up(fields.error().message());
   }
   record->fields = std::move(*fields);
+  record->secret_mark = evaluation.secret_mark();
   set_patience(*record, action.delivery, batch != nullptr, live->is_strict);
   SinkQueue* queue = live->error_queue;
   if (batch == nullptr || action.delivery.durable == Durable::kNever) {

@@ -8,6 +8,7 @@
 #include "rules/rule_metrics.h"
 #include "rules/rule_set.h"
 #include "rules/sink_queue.h"
+#include "rules/sink_runner.h"
 #include "rules/sinks.h"
 #include "rules/sql/environment.h"
 
@@ -54,7 +55,9 @@ class Firings final : public RecordEnds {
   Firings(Outbox& outbox, DeadLetters& dead_letters, RuleMetricsTable& metrics, const Clock& clock);
 
   // What it needs and is made after it.
-  void connect(RuleSet& rules, sql::ExternalFunctions& external, std::string account);
+  void connect(
+      RuleSet& rules, sql::ExternalFunctions& external, std::string account, SinkRunner& runner
+  );
 
   Function<void()> on_end(
       const std::string& sink, Record& record, const RecordEnd& end, store::Batch& batch
@@ -115,6 +118,7 @@ class Firings final : public RecordEnds {
   const Clock& clock_;
   RuleSet* rules_ = nullptr;
   sql::ExternalFunctions* external_ = nullptr;
+  SinkRunner* runner_ = nullptr;
   std::string account_;
   LogLimit log_limit_;
   std::mutex mutex_;  // and what follows

@@ -208,6 +208,7 @@ std::optional<sql::Template> MemberReader::compile(std::string_view text, std::s
     return std::nullopt;
   }
   calls_external_ = calls_external_ || compiled->calls_external();
+  has_to_wait_ = has_to_wait_ || compiled->has_to_wait();
   return std::move(*compiled);
 }
 
@@ -237,6 +238,7 @@ void MemberReader::refuse(std::string_view name, std::string_view why) {
 
 void MemberReader::take_error(MemberReader& inner) {
   calls_external_ = calls_external_ || inner.calls_external_;
+  has_to_wait_ = has_to_wait_ || inner.has_to_wait_;
   if (std::optional<DefinitionError> error = inner.finish(); error && !error_) {
     error_ = *std::move(error);
   }

@@ -78,6 +78,9 @@ class MemberReader {
   // Whether a template that was read calls a function that asks others.
   bool calls_external() const { return calls_external_; }
 
+  // Also if secrets are withheld.
+  bool has_to_wait() const { return has_to_wait_; }
+
   // The first error; members that nobody has asked for are one.
   std::optional<DefinitionError> finish();
 
@@ -91,6 +94,7 @@ class MemberReader {
   std::vector<std::string_view> asked_;
   std::optional<DefinitionError> error_;
   bool calls_external_ = false;
+  bool has_to_wait_ = false;
 };
 
 }  // namespace iotcore::rules

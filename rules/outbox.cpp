@@ -75,6 +75,7 @@ void append_row(std::string& out, const Record& record) {
   append_bytes(out, Row::kMessageIdFieldNumber, record.message_id);
   append_number(out, Row::kActionsMaskFieldNumber, record.actions_mask);
   append_number(out, Row::kHopsFieldNumber, record.hops);
+  append_bytes(out, Row::kSecretMarkFieldNumber, record.secret_mark);
 }
 
 record::OutboxRecord to_row(const Record& record) {
@@ -93,6 +94,7 @@ record::OutboxRecord to_row(const Record& record) {
   row.set_message_id(record.message_id);
   row.set_actions_mask(record.actions_mask);
   row.set_hops(record.hops);
+  row.set_secret_mark(record.secret_mark);
   return row;
 }
 
@@ -111,6 +113,7 @@ std::unique_ptr<Record> from_row(const record::OutboxRecord& row, std::uint64_t 
   record->message_id = row.message_id();
   record->actions_mask = row.actions_mask();
   record->hops = static_cast<std::uint8_t>(row.hops());
+  record->secret_mark = row.secret_mark();
   return record;
 }
 

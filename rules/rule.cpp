@@ -63,7 +63,9 @@ Checked<RuleAction> compile_action(
   compiled.action = std::move(*parsed);
   compiled.delivery = std::move(*delivery);
   compiled.action->fill_in(compiled.delivery);
-  compiled.calls_external = members.calls_external();
+  // What is published goes on in this turn, with its secrets.
+  compiled.calls_external =
+      compiled.action->is_publish() ? members.calls_external() : members.has_to_wait();
   const std::string target = compiled.action->target();
   const std::size_t concurrency_max = concurrency_max_of(*compiled.kind, target);
   if (compiled.kind->is_aws) {
@@ -86,6 +88,12 @@ Checked<RuleAction> compile_action(
 bool Rule::templates_call_external() const {
   return std::ranges::any_of(actions, [](const RuleAction& action) {
     return action.calls_external;
+  });
+}
+
+bool Rule::publishes() const {
+  return std::ranges::any_of(actions, [](const RuleAction& action) {
+    return action.action->is_publish();
   });
 }
 

@@ -19,7 +19,7 @@ struct RuleAction {
   DeliveryOptions delivery;
   std::string sink;   // "sqlite alerts.db": kind and target name the sink that all rules share
   std::string label;  // "SqliteAction": `failedAction` of the errorAction
-  bool calls_external = false;  // a template of it does
+  bool calls_external = false;  // a template of it does, before the record is made
 };
 
 // A rule, checked and compiled. Immutable, any thread.
@@ -31,6 +31,8 @@ struct Rule {
 
   // Whether a template of its actions calls functions that ask others.
   bool templates_call_external() const;
+  // Whether one of its actions is a publish here.
+  bool publishes() const;
   const RuleAction* action(std::int32_t index) const;
 };
 

@@ -1,5 +1,7 @@
 #include "rules/rule_trace.h"
 
+#include "rules/sql/withheld.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -33,7 +35,8 @@ std::optional<TraceEvent> RuleTraces::make(
 void RuleTraces::end(
     std::string_view rule,
     std::optional<TraceEvent> event,
-    const Result<std::optional<sql::Output>>& output
+    const Result<std::optional<sql::Output>>& output,
+    std::string_view secret_mark
 ) {
   if (!event) {
     return;
@@ -44,7 +47,7 @@ void RuleTraces::end(
   } else if (!*output) {
     event->outcome = TraceEvent::Outcome::kNotFired;
   } else {
-    event->output = (*output)->view();
+    event->output = sql::show_withheld((*output)->view(), secret_mark);
   }
   add(rule, *std::move(event));
 }

@@ -63,7 +63,8 @@ class RuleTraces {
   void end(
       std::string_view rule,
       std::optional<TraceEvent> event,
-      const Result<std::optional<sql::Output>>& output
+      const Result<std::optional<sql::Output>>& output,
+      std::string_view secret_mark
   );
   void add(std::string_view rule, TraceEvent event);
 

@@ -4,6 +4,7 @@
 #include "base/crypto.h"
 #include "broker/topic.h"
 #include "rules/sql/evaluation.h"
+#include "rules/sql/withheld.h"
 
 namespace iotcore::rules {
 TriedRule try_rule(const Rule& rule, const TestMessage& message, sql::ExternalFunctions& external) {
@@ -27,6 +28,7 @@ TriedRule try_rule(const Rule& rule, const TestMessage& message, sql::ExternalFu
   sql::ParsedPayload payload(message.payload);
   sql::SystemRandom random;
   sql::Evaluation evaluation(rule.program, view, payload, external, random);
+  evaluation.set_withholding(true);
   const Result<std::optional<sql::Output>> output = evaluation.run();
   if (!output) {
     tried.outcome = TriedRule::Outcome::kFailed;
@@ -38,7 +40,7 @@ TriedRule try_rule(const Rule& rule, const TestMessage& message, sql::ExternalFu
     return tried;
   }
   tried.outcome = TriedRule::Outcome::kFired;
-  tried.output = (*output)->view();
+  tried.output = sql::show_withheld((*output)->view(), evaluation.secret_mark());
   tried.is_json = (*output)->is_json();
   const ActionInput input{evaluation, tried.output, tried.is_json};
   for (const RuleAction& action : rule.actions) {
@@ -46,7 +48,8 @@ TriedRule try_rule(const Rule& rule, const TestMessage& message, sql::ExternalFu
     shown.kind = action.kind->name;
     const Result<Action::Fields> fields = action.action->resolve(input);
     if (fields) {
-      shown.resource = action.action->resource(*fields);
+      shown.resource =
+          sql::show_withheld(action.action->resource(*fields), evaluation.secret_mark());
     } else {
       shown.error = fields.error().message();
     }

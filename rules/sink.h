@@ -21,6 +21,7 @@ namespace iotcore::rules {
 struct BuiltIns;
 class LocalFunctions;
 class MemoryFiring;
+class RecordSecrets;
 class Targets;
 
 // One thing to deliver to one sink, with everything resolved. Belongs to one thread at a time.
@@ -31,6 +32,7 @@ struct Record {
   std::string delivery_id;          // the same at each attempt, also after a crash
   std::vector<std::string> fields;  // as the action's kind lays them out
   std::string payload;
+  std::string secret_mark;  // of what stands there instead of secrets: rules/sql/withheld.h
   bool is_json = true;
   std::uint8_t hops = 0;  // republishes by rules before this one
   std::int64_t received_ms = 0;
@@ -54,7 +56,8 @@ struct Record {
   bool is_durable() const { return sequence != 0; }
 
   std::size_t size_bytes() const {
-    std::size_t bytes = sizeof(Record) + payload.size() + rule.size() + delivery_id.size();
+    std::size_t bytes =
+        sizeof(Record) + payload.size() + rule.size() + delivery_id.size() + secret_mark.size();
     for (const std::string& field : fields) {
       bytes += field.size() + sizeof(std::string);
     }
@@ -150,6 +153,7 @@ struct SinkEnvironment {
   bool allow_absolute_paths = false;
   const Targets* targets = nullptr;  // what names in actions mean; nullptr: none is known
   LocalFunctions* functions = nullptr;
+  const RecordSecrets* secrets = nullptr;  // nullptr: none is withheld
   std::string outbox_id;  // with a record's sequence and sink it names the record for ever
   std::string
       lane;  // "@2" of the second of several for one target, "-any" where names have ${…}; part of outbox_id

@@ -89,6 +89,7 @@ void SinkQueue::retry_alone(std::unique_ptr<Record> record, const Outcome& outco
   std::string why_not;
   if (may_be_retried(*record, why_not)) {
     metrics_.retries.add();
+    note_result(is_up_, outcome.reason);
     set_aside(std::move(record), outcome.retry_after);
     return;
   }

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "rules/bindings.h"
+#include "rules/record_secrets.h"
 #include "rules/rule.h"
 
 #include <algorithm>
@@ -54,12 +55,19 @@ SinkEnvironment Sinks::environment_for(std::string_view sink) const {
   return environment;
 }
 
+Result<std::unique_ptr<Sink>> Sinks::made_for(const std::string& sink) const {
+  IOTCORE_ASSIGN(std::unique_ptr<Sink> made, make_sink(sink, environment_for(sink)));
+  return environment_.secrets == nullptr
+             ? std::move(made)
+             : std::make_unique<SecretSink>(std::move(made), *environment_.secrets);
+}
+
 Result<SinkQueue*> Sinks::find_or_make(const std::string& sink) {
   const auto found = queues_.find(sink);
   if (found != queues_.end() && found->second->has_sink()) {
     return found->second.get();
   }
-  IOTCORE_ASSIGN(std::unique_ptr<Sink> made, make_sink(sink, environment_for(sink)));
+  IOTCORE_ASSIGN(std::unique_ptr<Sink> made, made_for(sink));
   if (found != queues_.end()) {
     found->second->set_sink(std::move(made));
     return found->second.get();
@@ -114,7 +122,7 @@ void Sinks::targets_changed(const std::set<std::string, std::less<>>& names) {
     if (!names.contains(target_of_sink_id(sink))) {
       continue;
     }
-    Result<std::unique_ptr<Sink>> made = make_sink(sink, environment_for(sink));
+    Result<std::unique_ptr<Sink>> made = made_for(sink);
     if (made) {
       queue->set_sink(std::move(*made));
     } else if (targets_known_) {
@@ -134,7 +142,7 @@ void Sinks::targets_known() {
     if (queue->has_sink()) {
       continue;
     }
-    Result<std::unique_ptr<Sink>> made = make_sink(sink, environment_for(sink));
+    Result<std::unique_ptr<Sink>> made = made_for(sink);
     if (made) {
       queue->set_sink(std::move(*made));
     } else {

@@ -51,6 +51,7 @@ class Sinks {
 
  private:
   SinkEnvironment environment_for(std::string_view sink) const;
+  Result<std::unique_ptr<Sink>> made_for(const std::string& sink) const;
   Result<SinkQueue*> find_or_make(const std::string& sink);
   SinkQueue& make_queue(const std::string& sink, std::unique_ptr<Sink> made);
 

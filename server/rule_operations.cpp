@@ -5,6 +5,7 @@
 #include "rules/rule_check.h"
 #include "rules/rule_try.h"
 #include "rules/sql/source_error.h"
+#include "rules/sql/withheld.h"
 #include "server/secrets.h"
 
 #include <algorithm>
@@ -116,9 +117,11 @@ Result<api::GetDeadLetterResponse> get_dead_letter(
   response.set_delivery_id(record.delivery_id());
   response.set_received_date(record.received_ms());
   for (const std::string& field : record.fields()) {
-    response.add_fields(is_text(field) ? field : "(binary)");
+    response.add_fields(
+        is_text(field) ? rules::sql::show_withheld(field, record.secret_mark()) : "(binary)"
+    );
   }
-  response.set_payload(record.payload());
+  response.set_payload(rules::sql::show_withheld(record.payload(), record.secret_mark()));
   return response;
 }
 

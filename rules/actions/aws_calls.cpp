@@ -1,7 +1,7 @@
 #include "rules/actions/aws_calls.h"
 
 #include "rules/actions/aws_sinks.h"
-#include "rules/actions/http_outcome.h"
+#include "rules/http_outcome.h"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>

@@ -1,7 +1,7 @@
 #include "rules/actions/aws_connection.h"
 
 #include "net/sigv4.h"
-#include "rules/actions/http_outcome.h"
+#include "rules/http_outcome.h"
 
 #include <fmt/format.h>
 

@@ -2,7 +2,7 @@
 
 #include "rules/actions/aws_connection.h"
 #include "rules/actions/aws_sinks.h"
-#include "rules/actions/http_outcome.h"
+#include "rules/http_outcome.h"
 
 #include <fmt/format.h>
 
@@ -44,7 +44,7 @@ class AwsServiceSink final : public Sink {
 
   void deliver(std::span<const Record* const> batch, std::span<Outcome> outcomes) override {
     if (const Status open = connection_.ensure_open(); !open) {
-      std::ranges::fill(outcomes, actions::outcome_of(open.error(), service_.name));
+      std::ranges::fill(outcomes, rules::outcome_of(open.error(), service_.name));
       return;
     }
     Outcome outcome;

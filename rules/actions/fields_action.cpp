@@ -120,12 +120,15 @@ void read_field(Readers& readers, FieldsAction& action, const FieldSpec& spec) {
   } else {
     action.add(read_text(*reader, name, spec).value_or(std::string(spec.absent)));
   }
+  if (spec.is_secret) {
+    action.withhold_last(std::string(spec.member));
+  }
 }
 
 }  // namespace
 
 void FieldsAction::add(std::string text) {
-  fields_.push_back({std::move(text), std::nullopt, nullptr});
+  fields_.push_back({std::move(text), std::nullopt, nullptr, {}});
 }
 
 void FieldsAction::add(std::optional<sql::Template> text, const FieldSpec& spec) {
@@ -133,7 +136,7 @@ void FieldsAction::add(std::optional<sql::Template> text, const FieldSpec& spec)
     add(std::string(spec.absent));
   } else {
     std::string literal = text->is_literal() ? text->text() : std::string();
-    fields_.push_back({std::move(literal), std::move(text), &spec});
+    fields_.push_back({std::move(literal), std::move(text), &spec, {}});
   }
 }
 
@@ -145,7 +148,9 @@ Result<Action::Fields> FieldsAction::resolve(const ActionInput& input) const {
   fields.reserve(fields_.size());
   for (const Field& field : fields_) {
     if (!field.value || field.value->is_literal()) {
-      fields.push_back(field.text);
+      fields.push_back(
+          field.withheld.empty() ? field.text : input.evaluation.own(field.withheld, field.text)
+      );
       continue;
     }
     IOTCORE_ASSIGN(fields.emplace_back(), input.evaluation.render(*field.value));
@@ -174,6 +179,11 @@ void add_list_field(FieldsAction& action, MemberReader& reader, const FieldSpec&
   } else {
     action.add(read_text(reader, name, spec).value_or(std::string(spec.absent)));
   }
+}
+
+std::optional<std::string> FieldsAction::own_secret(std::string_view member) const {
+  const auto found = std::ranges::find(fields_, member, &Field::withheld);
+  return found == fields_.end() || member.empty() ? std::nullopt : std::optional(found->text);
 }
 
 void FieldsAction::fill_in(DeliveryOptions& delivery) const {

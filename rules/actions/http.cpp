@@ -7,7 +7,8 @@
 #include "rules/actions/fields_action.h"
 #include "rules/bindings.h"
 #include "rules/built_ins.h"
-#include "rules/call_outcome.h"
+#include "rules/http_outcome.h"
+#include "rules/sql/lexer.h"
 
 #include <fmt/format.h>
 
@@ -19,6 +20,9 @@ namespace {
 
 constexpr std::string_view kOn = "true";
 constexpr std::size_t kHeadersMax = 100;
+// A request keeps one of the sinks' threads as long.
+constexpr std::int64_t kTimeoutMsMin = 1'000;
+constexpr std::int64_t kTimeoutMsMax = 300'000;
 
 Status check_url(std::string_view value) {
   IOTCORE_TRY(net::parse_http_url(value));
@@ -60,6 +64,17 @@ Status check_header_value(std::string_view value) {
              : fail(Errc::kInvalidRequest, "a header's value has a line end in it");
 }
 
+// Those that say who is asking.
+bool is_secret_header(std::string_view name) {
+  static constexpr auto kParts = std::to_array<std::string_view>(
+      {"authorization", "cookie", "key", "token", "secret", "password", "signature"}
+  );
+  const std::string lower = sql::lower_ascii(name);
+  return std::ranges::any_of(kParts, [&](std::string_view part) {
+    return lower.find(part) != std::string::npos;
+  });
+}
+
 constexpr FieldSpec kHeaderKey = {
     .member = "key", .kind = FieldKind::kText, .check = check_header_name};
 constexpr FieldSpec kHeaderValue = {
@@ -94,6 +109,9 @@ void read_headers(MemberReader& members, FieldsAction& action) {
     }
     add_list_field(action, header, kHeaderKey);
     add_list_field(action, header, kHeaderValue);
+    if (const auto key = header.optional_text("key"); key && is_secret_header(*key)) {
+      action.withhold_last(fmt::format("headers/{}/{}", i, *key));
+    }
     members.take_error(header);
   }
 }
@@ -119,6 +137,9 @@ void read_batches_and_headers(MemberReader& members, FieldsAction& action, bool 
   }
   action.add(is_webhook ? members.choice("method", kMethods, "POST") : std::string());
   const auto timeout = is_webhook ? members.optional_duration_ms("timeout") : std::nullopt;
+  if (timeout && (*timeout < kTimeoutMsMin || *timeout > kTimeoutMsMax)) {
+    members.fail_member("timeout", "must be between 1s and 300s");
+  }
   action.add(timeout ? fmt::to_string(*timeout) : std::string());
   read_headers(members, action);
 }
@@ -274,6 +295,9 @@ class HttpSink final : public Sink {
     request.headers.set("Content-Type", is_json ? "application/json" : "application/octet-stream");
     request.headers.set("x-iotcore-delivery-id", record.delivery_id);
     for (std::size_t i = kHttpFieldCount; i + 1 < record.fields.size(); i += 2) {
+      if (!check_header_value(record.fields[i + 1])) {  // known only now, if it has a secret in it
+        return Outcome::permanent("header " + record.fields[i] + " has a line end in it");
+      }
       request.headers.set(record.fields[i], record.fields[i + 1]);
     }
     request.body = made.body;
@@ -283,7 +307,7 @@ class HttpSink final : public Sink {
       }
     }
     const auto timeout_ms = to_whole_number(record.fields[kTimeoutMs]);
-    return outcome_of(caller_.call(
+    return outcome_of_call(caller_.call(
         url,
         std::move(request),
         timeout_ms ? std::optional(std::chrono::milliseconds(*timeout_ms)) : std::nullopt
@@ -344,7 +368,7 @@ Status check_salesforce_url(std::string_view value) {
 
 constexpr auto kSalesforceFields = std::to_array<FieldSpec>({
     {.member = "url", .kind = FieldKind::kText, .check = check_salesforce_url},
-    {.member = "token", .kind = FieldKind::kText, .check = check_header_value},
+    {.member = "token", .kind = FieldKind::kText, .check = check_header_value, .is_secret = true},
 });
 static_assert(kSalesforceFields.size() == kSalesforceFieldCount);
 
@@ -374,7 +398,7 @@ class SalesforceSink final : public Sink {
     );
     request.headers.set("x-iotcore-delivery-id", record.delivery_id);
     request.body = record.payload;
-    return outcome_of(caller_.call(record.fields[kSalesforceUrl], std::move(request)));
+    return outcome_of_call(caller_.call(record.fields[kSalesforceUrl], std::move(request)));
   }
 
   net::HttpCaller caller_;

@@ -1,7 +1,7 @@
 #include "rules/actions/influx_sink.h"
 
 #include "base/crypto.h"
-#include "rules/actions/http_outcome.h"
+#include "rules/http_outcome.h"
 
 #include <fmt/format.h>
 

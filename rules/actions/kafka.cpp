@@ -9,7 +9,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <map>
 
 namespace iotcore::rules::actions {
 namespace {
@@ -26,7 +28,15 @@ constexpr std::string_view kYes = "y";
 struct Property {
   std::string name;
   sql::Template value;
+
+  // What it says itself is not kept with records.
+  bool is_secret() const { return value.is_literal() && is_secret_property(name); }
 };
+
+// As the record names it instead of its value.
+std::string member_of(const std::string& property) {
+  return "clientProperties/" + property;
+}
 
 Status check_topic(std::string_view topic) {
   const bool fits =
@@ -79,7 +89,10 @@ class KafkaAction final : public Action {
     if (!members_.properties.empty()) {
       json::object properties;
       for (const Property& property : members_.properties) {
-        IOTCORE_ASSIGN(const std::string value, input.evaluation.render(property.value));
+        IOTCORE_ASSIGN(std::string value, input.evaluation.render(property.value));
+        if (property.is_secret()) {
+          value = input.evaluation.own(member_of(property.name), value);
+        }
         properties[property.name] = value;
       }
       fields[kProperties] = to_json(properties);
@@ -96,6 +109,13 @@ class KafkaAction final : public Action {
     }
     IOTCORE_TRY(members_.headers.resolve(input, fields));
     return fields;
+  }
+
+  std::optional<std::string> own_secret(std::string_view member) const override {
+    const auto found = std::ranges::find_if(members_.properties, [&](const Property& property) {
+      return property.is_secret() && member_of(property.name) == member;
+    });
+    return found == members_.properties.end() ? std::nullopt : std::optional(found->value.text());
   }
 
  private:

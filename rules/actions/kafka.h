@@ -7,7 +7,7 @@ namespace iotcore::rules::actions {
 // AWS's kafka(destinationArn*, topic*, key, partition, headers, clientProperties*), and with target instead of clientProperties our own way to say it once.
 //
 // clientProperties are those of Kafka's Java client, as AWS takes them; their values may have ${…}, which are evaluated with the rule and kept with the
-// record. acks is "all" unless they say otherwise, with an idempotent producer, so that retries neither repeat nor reorder. The header deliveryId tells
+// record, without their secrets. acks is "all" unless they say otherwise, with an idempotent producer, so that retries neither repeat nor reorder. The header deliveryId tells
 // repetitions after a crash.
 struct Kafka {
   static constexpr std::string_view kName = "kafka";

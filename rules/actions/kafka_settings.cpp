@@ -196,6 +196,10 @@ Status add_sasl(const json::object& properties, KafkaSettings& settings) {
 
 }  // namespace
 
+bool is_secret_property(std::string_view name) {
+  return name.ends_with(".password") || name == "ssl.keystore" || name == "sasl.kerberos.keytab";
+}
+
 bool is_client_property(std::string_view name) {
   return std::ranges::find(kProperties, name) != kProperties.end();
 }

@@ -12,6 +12,8 @@ namespace iotcore::rules::actions {
 bool is_client_property(std::string_view name);
 // The one meant by a name that is none; may be empty.
 std::string_view nearest_client_property(std::string_view name);
+// Nobody is to see its value.
+bool is_secret_property(std::string_view name);
 // What is wrong with its value, if it can be told without secrets.
 Status check_client_property(std::string_view name, std::string_view value);
 // clientProperties as librdkafka's settings. kInvalidRequest says which property is wrong and why.

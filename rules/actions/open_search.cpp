@@ -5,11 +5,11 @@
 #include "net/http_caller.h"
 #include "net/http_client.h"
 #include "net/sigv4.h"
-#include "rules/actions/http_outcome.h"
 #include "rules/actions/signing_options.h"
 #include "rules/actions/target_options.h"
 #include "rules/bindings.h"
 #include "rules/built_ins.h"
+#include "rules/http_outcome.h"
 #include "rules/member_reader.h"
 
 #include <fmt/format.h>

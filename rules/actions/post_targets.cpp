@@ -3,9 +3,9 @@
 #include "base/crypto.h"
 #include "rules/actions/aws_calls.h"
 #include "rules/actions/cloudwatch.h"
-#include "rules/actions/http_outcome.h"
 #include "rules/actions/messages.h"
 #include "rules/actions/streams.h"
+#include "rules/http_outcome.h"
 #include "rules/series/series_store.h"
 
 #include <fmt/format.h>

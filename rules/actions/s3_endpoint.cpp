@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "rules/actions/aws_connection.h"
-#include "rules/actions/http_outcome.h"
 #include "rules/actions/s3.h"
+#include "rules/http_outcome.h"
 
 #include <fmt/format.h>
 

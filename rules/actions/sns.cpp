@@ -11,7 +11,7 @@
 #include "rules/actions/smtp_client.h"
 #include "rules/actions/target_options.h"
 #include "rules/built_ins.h"
-#include "rules/call_outcome.h"
+#include "rules/http_outcome.h"
 #include "rules/in_process_publish.h"
 
 #include <fmt/chrono.h>
@@ -267,7 +267,7 @@ class TopicSink final : public Sink {
         record.received_ms % 1000
     );
     request.body = to_json(json::value(std::move(body)));
-    return outcome_of(caller_.call(url, std::move(request)));
+    return outcome_of_call(caller_.call(url, std::move(request)));
   }
 
   const std::vector<Subscription> subscriptions_;

@@ -1,8 +1,8 @@
 #include "rules/actions/syslog_sink.h"
 
 #include "rules/actions/aws_calls.h"
-#include "rules/actions/http_outcome.h"
 #include "rules/actions/streams.h"
+#include "rules/http_outcome.h"
 
 #include <fmt/format.h>
 

@@ -112,10 +112,17 @@ struct ProgramData {
   std::vector<TemplatePart> parts;  // of a template
 
   bool calls_external = false;
+  bool reads_secret = false;  // get_secret(), or a variable that may
+  bool calls_others = false;  // external functions besides, or a secret that cannot be withheld
   std::vector<std::string> payload_paths;
   std::vector<SourceError> notes;
 
   bool keeps_decimals() const { return version == Version::k2015_10_08; }
 };
+
+// Whether get_secret() is called for it, other than in a subquery. `rule`: whose variables there are.
+bool takes_secret(const ProgramData& code, const ProgramData& rule, NodeIndex index);
+// Whether it can be written down with everything but that computed.
+bool can_withhold(const ProgramData& code, const ProgramData& rule, NodeIndex index);
 
 }  // namespace iotcore::rules::sql

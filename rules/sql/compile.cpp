@@ -36,6 +36,9 @@ NodeIndex Compiler::call(const Expr& e, const Scope& scope) {
   }
   if (function->kind == FunctionKind::kExternal) {
     code_.calls_external = true;
+    const bool is_secret = function->name == "get_secret";
+    code_.reads_secret = code_.reads_secret || is_secret;
+    code_.calls_others = code_.calls_others || !is_secret;
     is_external_ = true;
   }
   std::vector<NodeIndex> operands;

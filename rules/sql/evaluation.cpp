@@ -58,6 +58,20 @@ Result<std::string> Evaluation::render(const Template& text) {
   return evaluator().render(text.data());
 }
 
+void Evaluation::set_withholding(bool on) {
+  evaluator().set_withholding(on);
+}
+
+const std::string& Evaluation::secret_mark() const {
+  return evaluator().secret_mark();
+}
+
+std::string Evaluation::own(std::string_view member, std::string_view value) {
+  return evaluator().is_withholding()
+             ? evaluator().withheld({Withheld::Kind::kMember, std::string(member)})
+             : std::string(value);
+}
+
 std::optional<Error> Evaluator::ending() const {
   if (failure_) {
     return failure_;
@@ -137,6 +151,10 @@ Result<std::string> Evaluator::render(const ProgramData& text) {
   for (const TemplatePart& part : text.parts) {
     out.append(part.literal);
     if (part.expression == kNoNode) {
+      continue;
+    }
+    if (withholds(text, part.expression)) {
+      out.append(withheld(text, part.expression));
       continue;
     }
     const Value value = eval(text, part.expression, nullptr);

@@ -67,11 +67,20 @@ class Evaluation {
   // The template's text for this message, Undefined and Null being empty.
   Result<std::string> render(const Template& text);
 
+  // From here on get_secret() is not called for results and templates: what stands there instead (rules/sql/withheld.h) is replaced when it is delivered.
+  void set_withholding(bool on);
+  // What that begins with; empty: nothing was withheld.
+  const std::string& secret_mark() const;
+  // The same for what the rule says literally and nobody is to see.
+  std::string own(std::string_view member, std::string_view value);
+
  private:
   // An Evaluator, in place: a message that meets a rule and does not match allocates nothing.
   static constexpr std::size_t kEvaluatorBytes = 4608;
 
   Evaluator& evaluator() { return *reinterpret_cast<Evaluator*>(storage_); }
+
+  const Evaluator& evaluator() const { return *reinterpret_cast<const Evaluator*>(storage_); }
 
   alignas(std::max_align_t) std::byte storage_[kEvaluatorBytes];
 };

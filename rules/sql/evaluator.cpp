@@ -155,8 +155,10 @@ Value Evaluator::eval(const ProgramData& code, NodeIndex index, const Value* cur
       return operators::cast(
           values_, static_cast<CastType>(node.detail), eval(code, node.a, current)
       );
-    case Op::kCase:
-      return choose(code, node, current);
+    case Op::kCase: {
+      const std::optional<NodeIndex> chosen = choose(code, node, current);
+      return chosen ? eval(code, *chosen, current) : Value();
+    }
     case Op::kExists:
       return exists(code, node, current);
     case Op::kSubquery:
@@ -259,7 +261,9 @@ Value Evaluator::get_or_default(const ProgramData& code, const Node& node, const
   return node.count > 1 ? eval(code, code.operands[node.a + 1], current) : Value();
 }
 
-Value Evaluator::choose(const ProgramData& code, const Node& node, const Value* current) {
+std::optional<NodeIndex> Evaluator::choose(
+    const ProgramData& code, const Node& node, const Value* current
+) {
   const bool has_operand = (node.detail & 1U) != 0;
   const bool has_else = (node.detail & 2U) != 0;
   std::uint32_t at = node.a;
@@ -268,7 +272,7 @@ Value Evaluator::choose(const ProgramData& code, const Node& node, const Value* 
   if (has_operand) {
     operand = eval(code, code.operands[at++], current);
     if (operand.is_undefined()) {
-      return {};
+      return std::nullopt;
     }
   }
   for (; at + 1 < end; at += 2) {
@@ -276,10 +280,10 @@ Value Evaluator::choose(const ProgramData& code, const Node& node, const Value* 
     const bool is_it =
         has_operand ? !when.is_undefined() && values_.equal(operand, when) : when.is_true();
     if (is_it) {
-      return eval(code, code.operands[at + 1], current);
+      return code.operands[at + 1];
     }
   }
-  return has_else ? eval(code, code.operands[end], current) : Value();
+  return has_else ? std::optional(code.operands[end]) : std::nullopt;
 }
 
 Value Evaluator::object(const ProgramData& code, const Node& node, const Value* current) {

@@ -5,6 +5,7 @@
 #include "rules/sql/code.h"
 #include "rules/sql/evaluation.h"
 #include "rules/sql/value.h"
+#include "rules/sql/withheld.h"
 
 #include <cstdint>
 #include <memory>
@@ -38,6 +39,15 @@ class Evaluator {
 
   Result<std::optional<Output>> run();
   Result<std::string> render(const ProgramData& text);
+
+  // See Evaluation.
+  void set_withholding(bool on) { withholds_ = on; }
+
+  bool is_withholding() const { return withholds_; }
+
+  const std::string& secret_mark() const { return secret_mark_; }
+
+  std::string withheld(const Withheld& what);
 
   // For the compiler: one node of unfinished code.
   Value constant(const ProgramData& code, NodeIndex node) { return eval(code, node, nullptr); }
@@ -82,7 +92,8 @@ class Evaluator {
   Value variable(std::uint32_t slot);
   Value call(const ProgramData& code, const Node& node, const Value* current);
   Value get_or_default(const ProgramData& code, const Node& node, const Value* current);
-  Value choose(const ProgramData& code, const Node& node, const Value* current);
+  // The result of a CASE, not evaluated; nothing: Undefined.
+  std::optional<NodeIndex> choose(const ProgramData& code, const Node& node, const Value* current);
   Value object(const ProgramData& code, const Node& node, const Value* current);
   Value array(const ProgramData& code, const Node& node, const Value* current);
   Value logic(const ProgramData& code, const Node& node, const Value* current);
@@ -105,6 +116,11 @@ class Evaluator {
   Value merge(const Value& star, const Value& items);
   bool spend();
 
+  // Whether this one is withheld: see residual.cpp.
+  bool withholds(const ProgramData& code, NodeIndex index) const;
+  std::string withheld(const ProgramData& code, NodeIndex index);
+  void append_residual(std::string& out, const ProgramData& code, NodeIndex index);
+
   Result<std::optional<Output>> output();
   Result<std::optional<Output>> written(std::string text, bool is_json) const;
   std::optional<Error> ending() const;
@@ -124,6 +140,8 @@ class Evaluator {
   bool is_exhausted_ = false;
   std::uint64_t steps_ = 0;
   bool dynamodb_called_ = false;
+  bool withholds_ = false;
+  std::string secret_mark_;
 };
 
 // The operators, each on resolved values.

@@ -76,6 +76,8 @@ class Template {
   bool is_literal() const;
   const std::string& text() const;
   bool calls_external() const;
+  // Also if secrets are withheld.
+  bool has_to_wait() const;
 
   const ProgramData& data() const { return *data_; }
 

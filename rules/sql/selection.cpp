@@ -10,8 +10,13 @@ Value Evaluator::select(const ProgramData& code, const Selection& selection, con
   if (selection.only_star) {
     return current_value(current);
   }
+  const auto item_value = [&](NodeIndex item) {
+    const bool is_result = &selection == &rule_.select;
+    return is_result && withholds(code, item) ? string(withheld(code, item))
+                                              : eval(code, item, current);
+  };
   if (selection.is_value) {
-    return eval(code, selection.items.front(), current);
+    return item_value(selection.items.front());
   }
   const std::size_t count = selection.items.size();
   Value* const items = arena_.array<Value>(count);
@@ -22,7 +27,7 @@ Value Evaluator::select(const ProgramData& code, const Selection& selection, con
   for (std::size_t i = 0; i < count; ++i) {
     const NodeIndex item = selection.items[i];
     has_star = has_star || item == Selection::kStar;
-    new (items + i) Value(item == Selection::kStar ? Value() : eval(code, item, current));
+    new (items + i) Value(item == Selection::kStar ? Value() : item_value(item));
   }
   Placed placed = place(selection, 0, {items, count});
   if (placed.value.is_undefined()) {

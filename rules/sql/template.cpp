@@ -1,6 +1,8 @@
 #include "rules/sql/compiler.h"
 #include "rules/sql/parser.h"
 
+#include <algorithm>
+
 namespace iotcore::rules::sql {
 namespace {
 
@@ -67,6 +69,19 @@ tl::expected<Template, SourceError> compile_template_source(
   if (at < whole.size()) {
     code->parts.push_back({whole.substr(at), kNoNode});
   }
+  const ProgramData& of_rule = rule.data();
+  if (std::ranges::any_of(code->nodes, [](const Node& node) { return node.op == Op::kVariable; })) {
+    code->calls_external = code->calls_external || of_rule.calls_external;
+    code->reads_secret = code->reads_secret || of_rule.reads_secret;
+    code->calls_others = code->calls_others || of_rule.calls_others;
+  }
+  if (code->reads_secret) {
+    code->calls_others =
+        code->calls_others || !code->queries.empty() || !of_rule.queries.empty() ||
+        std::ranges::any_of(code->parts, [&](const TemplatePart& part) {
+          return part.expression != kNoNode && !can_withhold(*code, of_rule, part.expression);
+        });
+  }
   return Template(std::move(code));
 }
 
@@ -97,6 +112,10 @@ const std::string& Template::text() const {
 
 bool Template::calls_external() const {
   return data_->calls_external;
+}
+
+bool Template::has_to_wait() const {
+  return data_->calls_others;
 }
 
 }  // namespace iotcore::rules::sql

@@ -1,6 +1,6 @@
 #include "rules/built_ins.h"
 
-#include "rules/call_outcome.h"
+#include "rules/http_outcome.h"
 #include "rules/series/retention.h"
 #include "rules/series/series_store.h"
 #include "store/fault_store.h"
@@ -32,7 +32,7 @@ TEST_CASE("what an answer means for a record") {
     net::HttpResponse response;
     response.status = static_cast<std::uint16_t>(status);
     response.body.assign(bytes, 'x');
-    return outcome_of(response).kind;
+    return outcome_of_call(response).kind;
   };
   CHECK(kind(200) == Outcome::Kind::kDelivered);
   CHECK(kind(204, 100'000) == Outcome::Kind::kDelivered);
@@ -47,9 +47,9 @@ TEST_CASE("what an answer means for a record") {
   net::HttpResponse later;
   later.status = 503;
   later.headers.set("Retry-After", "7");
-  CHECK(outcome_of(later).retry_after == seconds(7));
-  CHECK(outcome_of(fail(Errc::kTimeout, "t")).kind == Outcome::Kind::kRetry);
-  CHECK(outcome_of(fail(Errc::kForbidden, "f")).kind == Outcome::Kind::kPermanent);
+  CHECK(outcome_of_call(later).retry_after == seconds(7));
+  CHECK(outcome_of_call(fail(Errc::kTimeout, "t")).kind == Outcome::Kind::kRetry);
+  CHECK(outcome_of_call(fail(Errc::kForbidden, "f")).kind == Outcome::Kind::kPermanent);
 }
 
 // Queues
@@ -144,6 +144,28 @@ TEST_CASE("a queue whose making failed is made by the next message that is kept"
   CHECK(test.bodies("q") == "b");
 }
 
+TEST_CASE("a queue whose change is not kept is as it was") {
+  Queues test;
+  REQUIRE(test.send("q", {"a", "b"}));
+  store::FaultStore fault(test.store);
+  test.queues = std::make_unique<MessageQueues>(fault, test.clock, test.limits);
+  REQUIRE(test.queues->load());
+  fault.break_writes(Error(Errc::kStoreIo, "full"));
+  CHECK_FALSE(test.queues->purge("q"));
+  CHECK_FALSE(test.queues->remove("q"));
+  CHECK(test.queues->list("") == std::vector<std::string>{"q"});
+  const auto first = test.receive("q", 1);
+  REQUIRE(first.size() == 1);
+  CHECK_FALSE(test.queues->erase("q", first[0].receipt));
+  test.clock.advance(seconds(31));
+  CHECK(test.bodies("q") == "ba");
+  fault.mend();
+  CHECK(test.queues->purge("q"));
+  CHECK(test.queues->counts("q").value().hidden == 0);
+  CHECK(test.queues->remove("q"));
+  CHECK(test.queues->list("").empty());
+}
+
 TEST_CASE("a queue has limits: messages, their age, names, and how many there are") {
   Queues test;
   CHECK(test.send("q", {"1", "2", "3", "4", "5"}));
@@ -174,6 +196,7 @@ class NoThread final : public Executor {
 struct Places {
   ManualClock clock;
   store::MemoryStore store;
+  store::FaultStore fault{store};
   NoThread pool;
   bool confirmation_required = true;
   std::unique_ptr<Destinations> destinations;
@@ -182,7 +205,7 @@ struct Places {
 
   void start() {
     destinations = std::make_unique<Destinations>(
-        store,
+        fault,
         clock,
         pool,
         Destinations::Options{
@@ -246,6 +269,31 @@ TEST_CASE("a destination that nobody confirms is in error after three days, and 
   const record::RuleDestination again = test.destinations->get(arn).value();
   CHECK(again.token() != made.token());
   CHECK(test.destinations->confirm(again.token()));
+}
+
+TEST_CASE("a destination whose change is not kept is as it was") {
+  Places test;
+  const record::RuleDestination made = test.create("https://a.com/");
+  const std::string arn = test.destinations->arn_of(made);
+  test.fault.break_writes(Error(Errc::kStoreIo, "full"));
+  record::RuleDestination other;
+  other.set_kind("http");
+  other.set_confirmation_url("https://b.com/");
+  CHECK_FALSE(test.destinations->create(other));
+  CHECK(test.destinations->list("", 10).size() == 1);
+  CHECK_FALSE(test.destinations->confirm(made.token()));
+  CHECK(test.destinations->get(arn).value().status() == "IN_PROGRESS");
+  CHECK_FALSE(test.destinations->update(arn, "IN_PROGRESS"));
+  CHECK(test.destinations->get(arn).value().token() == made.token());
+  CHECK_FALSE(test.destinations->remove(arn));
+  CHECK_FALSE(test.destinations->wipe());
+  CHECK(test.destinations->get(arn));
+  test.fault.mend();
+  CHECK(test.destinations->create(other));
+  REQUIRE(test.destinations->confirm(made.token()));
+  test.fault.break_writes(Error(Errc::kStoreIo, "full"));
+  CHECK_FALSE(test.destinations->update(arn, "DISABLED"));
+  CHECK(test.destinations->check("https://a.com/x"));
 }
 
 TEST_CASE("without confirmation a destination is enabled at once") {

@@ -155,6 +155,16 @@ TEST_CASE("What is wrong with a rule is said with its place") {
           .message()
           .find("rules.allow_absolute_paths") != std::string::npos
   );
+  for (const char* timeout : {R"("999ms")", R"("301s")", R"("7d")", "0", "300001"}) {
+    CHECK(
+        error(
+            good,
+            std::string(R"({"iotcore":{"type":"webhook","url":"https://a.com/","timeout":)") +
+                timeout + "}}"
+        )
+            .message() == "actions/0/iotcore/timeout: must be between 1s and 300s"
+    );
+  }
   CHECK(
       error(good, R"({"iotcore":{"type":"sqlite","file":"x"}})").message() ==
       "actions/0/iotcore: needs one of table and statement"

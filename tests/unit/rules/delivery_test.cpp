@@ -213,7 +213,7 @@ TEST_CASE("A trace has what comes after it was asked for, until nobody asks any 
   const auto note = [&](const std::string& payload) {
     std::optional<TraceEvent> event = traces.begin("r", message, payload);
     REQUIRE(event);
-    traces.end("r", std::move(event), std::optional<sql::Output>());
+    traces.end("r", std::move(event), std::optional<sql::Output>(), "");
   };
   note("1");
   note(std::string(100'000, 'x'));

@@ -28,7 +28,7 @@ struct FiringsFixture {
   FiringsFixture() {
     REQUIRE(outbox.open(broker.clock.wall()));
     REQUIRE(letters.load());
-    firings.connect(rules, external, "1");
+    firings.connect(rules, external, "1", *broker.runner);
     store::Batch batch;
     batch.put(kOutbox, keys::message("m", "r"), record::OutboxMessage().SerializeAsString());
     REQUIRE(store.commit_wait(std::move(batch)));

@@ -1,11 +1,11 @@
-#include "rules/actions/http_outcome.h"
+#include "rules/http_outcome.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
 
-namespace iotcore::rules::actions {
+namespace iotcore::rules {
 namespace {
 
 constexpr std::size_t kBodyShown = 200;
@@ -39,7 +39,9 @@ Outcome outcome_of(const net::HttpResponse& response, std::string_view who) {
   if (response.status / 100 == 2) {
     return {};
   }
-  std::string reason = fmt::format("{}: {} {}", who, response.status, start_of(response.body));
+  std::string reason =
+      who.empty() ? fmt::format("answered {}", response.status)
+                  : fmt::format("{}: {} {}", who, response.status, start_of(response.body));
   return is_worth_a_retry(response.status)
              ? Outcome::retry(std::move(reason), retry_after(response))
              : Outcome::permanent(std::move(reason));
@@ -49,4 +51,19 @@ Outcome outcome_of(const Error& error, std::string_view who) {
   return Outcome::retry(fmt::format("{}: {}", who, error.message()));
 }
 
-}  // namespace iotcore::rules::actions
+Outcome outcome_of_call(const Result<net::HttpResponse>& response) {
+  constexpr std::size_t kRetriedBytesMax = 16U << 10;
+  if (!response) {
+    const Errc code = response.error().code();
+    return code == Errc::kForbidden || code == Errc::kInvalidRequest
+               ? Outcome::permanent(response.error().message())
+               : Outcome::retry(response.error().message());
+  }
+  Outcome outcome = outcome_of(*response, "");
+  if (outcome.kind == Outcome::Kind::kRetry && response->body.size() > kRetriedBytesMax) {
+    outcome = Outcome::permanent(std::move(outcome.reason));
+  }
+  return outcome;
+}
+
+}  // namespace iotcore::rules
