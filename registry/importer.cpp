@@ -212,7 +212,7 @@ Status Importer::Round::expect_policy(const std::string& name) {
 Status Importer::Round::add_certificate(const Item& item) {
   const api::ThingImport& from = *item.from;
   const std::string& id = item.certificate->id;
-  if (certificates_[id]) {
+  if (const auto row = certificates_.find(id); row != certificates_.end() && row->second) {
     return fail(Errc::kAlreadyExists, "The certificate is already registered (id: " + id + ")");
   }
   NewCertificate as;
@@ -264,8 +264,8 @@ Status Importer::Round::try_add(Item& item) {
     IOTCORE_TRY(set_type(thing, from.thing_type_name()));
   }
   IOTCORE_TRY(set_groups(thing, from));
-  if (const std::optional<store::Row>& row = things_[from.thing_name()]) {
-    IOTCORE_ASSIGN(const bool same, is_there(item, thing, *row));
+  if (const auto row = things_.find(from.thing_name()); row != things_.end() && row->second) {
+    IOTCORE_ASSIGN(const bool same, is_there(item, thing, *row->second));
     if (!same) {
       return fail(
           Errc::kAlreadyExists, "Thing " + from.thing_name() + " already exists, but differs"
@@ -339,9 +339,10 @@ Result<api::ImportThingsResponse> Importer::import(const api::ImportThingsReques
       return item.outcome == Item::Outcome::kOpen;
     });
   };
-  // A thing's rows, with all by which it is found.
+  // A thing's rows, with all by which it is found. Things of a fleet are much the same.
   constexpr std::size_t kChangeOfRequest = 3;
-  const std::size_t change_bytes = request.ByteSizeLong() * kChangeOfRequest;
+  const std::size_t thing_bytes = items.empty() ? 0 : request.things(0).ByteSizeLong();
+  const std::size_t change_bytes = items.size() * thing_bytes * kChangeOfRequest;
   bool all_new = true;
   while (open()) {
     IOTCORE_TRY(until_no_conflict([&] {

@@ -39,10 +39,4 @@ std::optional<GroupOverlay::Effect> GroupOverlay::find(Table table, std::string_
   return Effect{point->second.revision};
 }
 
-void GroupOverlay::clear() {
-  order_ = 0;
-  points_.clear();
-  ranges_.clear();
-}
-
 }  // namespace iotcore::store

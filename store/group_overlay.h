@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory_resource>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
@@ -13,7 +14,7 @@
 namespace iotcore::store {
 
 // What a group's accepted batches, not written yet, do to rows: expectations of later batches look here before they look at the rows. Points into the batches,
-// which outlive it or its next clear(). Pure.
+// which outlive it. Pure.
 class GroupOverlay {
  public:
   struct Effect {
@@ -21,7 +22,6 @@ class GroupOverlay {
   };
 
   void add(const Batch& batch, Revision revision);
-  void clear();
   // Nothing: the group does not touch the row.
   std::optional<Effect> find(Table table, std::string_view key) const;
 
@@ -52,7 +52,8 @@ class GroupOverlay {
   };
 
   std::uint64_t order_ = 0;
-  std::unordered_map<Key, Point, KeyHash> points_;
+  std::pmr::monotonic_buffer_resource memory_;
+  std::pmr::unordered_map<Key, Point, KeyHash> points_{&memory_};
   std::vector<Range> ranges_;
 };
 

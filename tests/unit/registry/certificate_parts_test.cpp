@@ -71,7 +71,15 @@ TEST_CASE("a certificate of any kind is read as OpenSSL's own object reads it") 
     INFO(made.pem);
     const auto x509 = certificate_from_pem(made.pem);
     REQUIRE(x509 != nullptr);
-    for (const std::string& pem : {made.pem, "a lamp's\n" + made.pem, made.pem + made.pem}) {
+    const std::string broken = std::string(made.pem).insert(100, "\n");
+    const std::string short_of_a_newline = made.pem.substr(0, made.pem.size() - 1);
+    for (const std::string& pem :
+         {made.pem,
+          "a lamp's\n" + made.pem,
+          made.pem + made.pem,
+          made.pem + "\n",
+          short_of_a_newline,
+          broken}) {
       const auto ours = parse_certificate_pem(pem);
       CHECK(test::difference(ours, x509.get()).empty());
       CHECK(ours->strong_key == made.strong);
@@ -81,7 +89,12 @@ TEST_CASE("a certificate of any kind is read as OpenSSL's own object reads it") 
     CHECK(ERR_peek_error() == 0);
   }
   for (const std::string none :
-       {"", "x", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----"}) {
+       {"",
+        "x",
+        "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----",
+        "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
+        "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n",
+        "-----BEGIN CERTIFICATE-----\nM===\n-----END CERTIFICATE-----\n"}) {
     CHECK_FALSE(parse_certificate_pem(none));
     CHECK_FALSE(parse_certificate_der(none));
   }
