@@ -538,8 +538,11 @@ void Device::on_ack(const mqtt::Ack& packet) {
       awaited(Qos::kAtLeastOnce, packet.packet_id);
       finish(packet.packet_id, packet.reason);
       return;
-    case mqtt::PacketType::kPubrec:
-      awaited(Qos::kExactlyOnce, packet.packet_id).received = true;
+    case mqtt::PacketType::kPubrec: {
+      Outgoing& outgoing = awaited(Qos::kExactlyOnce, packet.packet_id);
+      outgoing.received = true;
+      outgoing.received_v3 = version_ == mqtt::Version::kV3;
+    }
       if (mqtt::is_error(packet.reason)) {
         finish(packet.packet_id, packet.reason);
         return;
@@ -569,13 +572,13 @@ void Device::finish(PacketId id, mqtt::Reason reason) {
         return outgoing.id == id;
       });
   const std::uint64_t number = done->number;
+  const bool v3 = version_ == mqtt::Version::kV3 || done->received_v3;
   unacknowledged_.erase(done);
   Sent& sent = world_.ledger.sent(number);
   const bool ok = !mqtt::is_error(reason);
   world_.trace(describe(fmt::format("hears of {}: {:#x}", number, static_cast<int>(reason))));
   sent.settled = world_.now;
   // 3.1.1 has no code for a refusal, so what is dropped without a disconnect is acknowledged all the same.
-  const bool v3 = version_ == mqtt::Version::kV3;
   if (ok && v3 && sent.topic.starts_with(kSecret)) {
     return;
   }

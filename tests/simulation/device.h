@@ -69,7 +69,8 @@ class Device {
   struct Outgoing {
     PacketId id;
     std::uint64_t number;
-    bool received;  // QoS 2: PUBREC has come
+    bool received;             // QoS 2: PUBREC has come
+    bool received_v3 = false;  // on a connection of 3.1.1, where it says nothing
   };
 
   // Whether the server has our session.
