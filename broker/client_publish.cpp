@@ -47,39 +47,97 @@ void start_span(
   span.set("mqtt.qos", std::to_string(static_cast<int>(publish.qos)));
 }
 
+// What PUBACK or PUBREC says of a publish that has gone through.
+mqtt::Reason reason_of(const PublishResult& result) {
+  return result.retain_refused   ? mqtt::Reason::kQuotaExceeded
+         : result.receivers == 0 ? mqtt::Reason::kNoMatchingSubscribers
+                                 : mqtt::Reason::kSuccess;
+}
+
+constexpr const char* kNotRetained = "delivered, but not retained: a limit is reached";
+
+// What it can say of one that could not be kept.
+mqtt::Reason refusal_of(Errc failure) {
+  const mqtt::Reason reason = mqtt::reason_of(failure);
+  return mqtt::is_reason_allowed(reason, mqtt::PacketType::kPuback, mqtt::Sender::kServer)
+             ? reason
+             : mqtt::Reason::kUnspecifiedError;
+}
+
 }  // namespace
 
-// Sends the PUBACK of one publish when everything that it promises is durable.
+// Sends the PUBACK or PUBREC of one publish when everything that it promises is durable.
 class ClientSession::PublishAck final : public WorkerAck<PublishAck> {
  public:
-  PublishAck(
-      WorkerBroker& worker, ClientHandle client, SessionNumber session, PacketId id, mqtt::Qos qos
-  )
-      : WorkerAck(worker), client_(client), session_(session), id_(id), qos_(qos) {}
+  struct Publish {
+    ClientHandle client;
+    SessionNumber session;
+    PacketId id;
+    mqtt::Qos qos;
+    mqtt::Reason reason = mqtt::Reason::kSuccess;  // if it can be kept
+    bool is_forgotten = false;                     // QoS 2: the row of its identifier is gone again
+  };
+
+  PublishAck(WorkerBroker& worker, const Publish& publish) : WorkerAck(worker), of_(publish) {}
+
+  void set_reason(mqtt::Reason reason) { of_.reason = reason; }
 
   void finish(std::optional<Errc> failure) {
-    ClientSession* client = worker().clients().find(client_);
+    ClientSession* client = worker().clients().find(of_.client);
     if (client != nullptr && !client->is_connected()) {
       client = nullptr;
     }
-    if (qos_ == mqtt::Qos::kExactlyOnce) {
+    if (of_.qos == mqtt::Qos::kExactlyOnce) {
       // The session may have another connection by now, on which the client has perhaps repeated the publish.
-      Session* session = client != nullptr ? client->session() : worker().sessions().find(session_);
+      Session* session =
+          client != nullptr ? client->session() : worker().sessions().find(of_.session);
       client = session == nullptr ? nullptr : session->client();
-      if (session != nullptr) {
-        receipt_complete(worker(), *session, id_, failure);
+      if (session != nullptr && !settle(*session, failure)) {
+        return;
       }
     }
-    if (client != nullptr) {
-      client->inbound_complete(id_, qos_, failure);
+    if (client == nullptr) {
+      return;
+    }
+    if (failure) {
+      client->inbound_complete(
+          of_.id, of_.qos, refusal_of(*failure), "the message could not be kept"
+      );
+    } else {
+      const bool is_told = client->is_v5() || !mqtt::is_error(of_.reason);
+      client->inbound_complete(
+          of_.id,
+          of_.qos,
+          is_told ? of_.reason : mqtt::Reason::kSuccess,
+          mqtt::is_error(of_.reason) ? kNotRetained : nullptr
+      );
     }
   }
 
  private:
-  ClientHandle client_;
-  SessionNumber session_;
-  PacketId id_;
-  mqtt::Qos qos_;
+  // What becomes of the identifier of a QoS 2 publish. False: that has to be kept first.
+  bool settle(Session& session, std::optional<Errc> failure) {
+    const bool is_refused = failure || mqtt::is_error(of_.reason);
+    if (is_refused && session.is_persistent()) {
+      const std::string row = received_key(session.number(), of_.id);
+      if (failure) {
+        worker().turn().erase_ghost(
+            store::Table::kSessions, row
+        );  // whether it is there nobody knows
+      } else if (!of_.is_forgotten) {
+        // After such a PUBREC the client may use the identifier for another message, so it has to be forgotten for good by then.
+        worker().turn().rows().erase(store::Table::kSessions, row);
+        Publish forgotten = of_;
+        forgotten.is_forgotten = true;
+        worker().turn().durable_rows((new PublishAck(worker(), forgotten))->hold());
+        return false;
+      }
+    }
+    settle_receipt(session.received(), of_.id, is_refused);
+    return true;
+  }
+
+  Publish of_;
 };
 
 class ClientSession::AckFactory final : public AckSource {
@@ -89,15 +147,23 @@ class ClientSession::AckFactory final : public AckSource {
 
   PendingAck& make() override {
     session_.rare().inbound_acks.push_back({id_, qos_, false, mqtt::Reason::kSuccess});
-    return *new PublishAck(
-        session_.worker_, session_.handle_, session_.session_->number(), id_, qos_
+    made_ = new PublishAck(
+        session_.worker_, {session_.handle_, session_.session_->number(), id_, qos_}
     );
+    return *made_;
+  }
+
+  void deferred(const PublishResult& result) override {
+    if (session_.is_v5()) {
+      made_->set_reason(reason_of(result));
+    }
   }
 
  private:
   ClientSession& session_;
   PacketId id_;
   mqtt::Qos qos_;
+  PublishAck* made_ = nullptr;  // deletes itself
 };
 
 void ClientSession::on_publish(const mqtt::FrameView& frame) {
@@ -180,10 +246,8 @@ void ClientSession::on_publish(const mqtt::FrameView& frame) {
     acknowledge(
         packet.packet_id,
         packet.qos,
-        result.retain_refused && is_v5() ? mqtt::Reason::kQuotaExceeded
-        : result.receivers == 0          ? mqtt::Reason::kNoMatchingSubscribers
-                                         : mqtt::Reason::kSuccess,
-        result.retain_refused ? "delivered, but not retained: a limit is reached" : nullptr
+        is_v5() ? reason_of(result) : mqtt::Reason::kSuccess,
+        result.retain_refused ? kNotRetained : nullptr
     );
   }
   if (!is_v5() && rare_ != nullptr && rare_->inbound_acks.size() >= options.receive_maximum) {
@@ -290,43 +354,23 @@ void ClientSession::send_answer(const InboundAck& ack) {
   );
 }
 
-namespace {
-
-// What a PUBACK can say of it.
-mqtt::Reason refusal_of(Errc failure) {
-  const mqtt::Reason reason = mqtt::reason_of(failure);
-  return mqtt::is_reason_allowed(reason, mqtt::PacketType::kPuback, mqtt::Sender::kServer)
-             ? reason
-             : mqtt::Reason::kUnspecifiedError;
-}
-
-}  // namespace
-
-void ClientSession::inbound_complete(PacketId id, mqtt::Qos qos, std::optional<Errc> failure) {
+void ClientSession::inbound_complete(
+    PacketId id, mqtt::Qos qos, mqtt::Reason reason, const char* why
+) {
   if (rare_ == nullptr) {
     return;
   }
   for (InboundAck& waiting : rare_->inbound_acks) {
     if (waiting.id == id && waiting.qos == qos && !waiting.done) {
       waiting.done = true;
-      waiting.reason = failure ? refusal_of(*failure) : mqtt::Reason::kSuccess;
-      waiting.why = failure ? "the message could not be kept" : nullptr;
+      waiting.reason = reason;
+      waiting.why = why;
       if (qos != Qos::kExactlyOnce) {
         break;  // the same identifier again is another message
       }
     }
   }
   flush_inbound_acks();
-}
-
-void ClientSession::receipt_complete(
-    WorkerBroker& worker, Session& session, PacketId id, std::optional<Errc> failure
-) {
-  settle_receipt(session.received(), id, failure.has_value());
-  if (failure && session.is_persistent()) {
-    // Whether the row is there nobody knows.
-    worker.turn().erase_ghost(store::Table::kSessions, received_key(session.number(), id));
-  }
 }
 
 void ClientSession::flush_inbound_acks() {

@@ -83,13 +83,6 @@ class ClientSession final : public Client {
   // The time for which the client was not read is over.
   void end_throttle();
 
-  // The acknowledgement that was held back can go now, if it is one of this connection.
-  void inbound_complete(PacketId id, mqtt::Qos qos, std::optional<Errc> failure);
-  // What a QoS 2 publish of that session leaves behind is kept, or could not be.
-  static void receipt_complete(
-      WorkerBroker& worker, Session& session, PacketId id, std::optional<Errc> failure
-  );
-
   std::string_view client_id() const {
     return session_ == nullptr ? std::string_view() : session_->client_id();
   }
@@ -243,6 +236,8 @@ class ClientSession final : public Client {
   // The last PUBREC of that identifier that waits to be sent, or null.
   InboundAck* find_receipt(PacketId id);
   void acknowledge(PacketId id, mqtt::Qos qos, mqtt::Reason reason, const char* why = nullptr);
+  // The acknowledgement that was held back can go now, if it is one of this connection.
+  void inbound_complete(PacketId id, mqtt::Qos qos, mqtt::Reason reason, const char* why);
   void answer_publish(const InboundAck& ack);
   void send_answer(const InboundAck& ack);
   // `why` goes along if the client wants reasons and takes a packet of that size.

@@ -168,6 +168,9 @@ PublishResult WorkerBroker::publish(
     span.set("iotcore.receivers", std::to_string(result.receivers));
   }
   result.deferred = context.deferred();
+  if (result.deferred) {
+    acks->deferred(result);
+  }
   return result;
 }
 

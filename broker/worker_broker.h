@@ -41,18 +41,21 @@ struct DeliveryOptions;
 struct QueuedDelivery;
 struct QueueRows;
 
-// Makes the PendingAck of a publish when the first holder asks for it.
-class AckSource {
- public:
-  virtual ~AckSource() = default;
-  virtual PendingAck& make() = 0;
-};
-
 struct PublishResult {
   bool deferred = false;  // a PendingAck was made, and sends the acknowledgement when it is due
   bool retain_refused =
       false;  // the limit of retained messages is reached: delivered, but not kept
   std::uint32_t receivers = 0;  // sessions, workers and consumers that got it
+};
+
+// Makes the PendingAck of a publish when the first holder asks for it.
+class AckSource {
+ public:
+  virtual ~AckSource() = default;
+  virtual PendingAck& make() = 0;
+
+  // What became of the publish, if one was made: before that can be complete.
+  virtual void deferred(const PublishResult& /*result*/) {}
 };
 
 // A publish that waits for its turn: replies of services, republishes of rules, wills.

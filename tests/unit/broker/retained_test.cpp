@@ -1,6 +1,7 @@
 #include "broker/retained.h"
 
 #include "tests/unit/broker/packets.h"
+#include "tests/unit/broker/session_fixture.h"
 
 #include <map>
 #include <set>
@@ -133,6 +134,66 @@ TEST_CASE(
   REQUIRE(again.load().has_value());
   CHECK(again.count() == 0);
   CHECK(rows(f.store) == 0);
+}
+
+TEST_CASE("what became of a publish is said alike at once and once it is kept") {
+  const bool is_kept_first = GENERATE(false, true);  // for a session that outlives its connection
+  const bool publisher_persistent = GENERATE(false, true);
+  const Qos qos = GENERATE(Qos::kAtLeastOnce, Qos::kExactlyOnce);
+  BrokerOptions options;
+  options.retained_messages_max = 1;
+  BrokerFixture f(1, options);
+  TestClient& pub = begin(f, "pub", {.expiry_s = publisher_persistent ? 100U : 0U});
+  const auto publish = [&](TestClient& from, std::string_view topic, bool retain) {
+    f.publish(from, topic, "x", qos, retain, 5);
+    const Ack answer = expect<Ack>(from);
+    if (qos == Qos::kExactlyOnce && !mqtt::is_error(answer.reason)) {
+      send_ack(from, mqtt::PacketType::kPubrel, PacketId{5});
+      f.settle();
+      expect_ack(from, mqtt::PacketType::kPubcomp, 5);
+    }
+    return answer.reason;
+  };
+  CHECK(publish(pub, "kept", true) == mqtt::Reason::kNoMatchingSubscribers);
+  TestClient& sub = begin(f, "sub", {.expiry_s = is_kept_first ? 100U : 0U});
+  f.subscribe(sub, "t", Qos::kExactlyOnce);
+  CHECK(publish(pub, "t", true) == mqtt::Reason::kQuotaExceeded);
+  CHECK(publish(pub, "nobody", true) == mqtt::Reason::kQuotaExceeded);
+  CHECK(expect<PublishView>(sub).topic == "t");
+  // The identifier is free again, whatever becomes of the server.
+  CHECK(rows_of(f, store::Table::kSessions, "r").empty());
+  CHECK(publish(pub, "t", false) == mqtt::Reason::kSuccess);
+  CHECK(expect<PublishView>(sub).topic == "t");
+  CHECK(nothing(sub));
+  // 3.1.1 cannot be told.
+  TestClient& old =
+      begin(f, "old", {.version = mqtt::Version::kV3, .clean = !publisher_persistent});
+  CHECK(publish(old, "t", true) == mqtt::Reason::kSuccess);
+  CHECK_FALSE(old.close_reason);
+}
+
+TEST_CASE("a refusal at QoS 2 does not leave before its identifier is forgotten for good") {
+  BrokerOptions options;
+  options.retained_messages_max = 0;
+  BrokerFixture f(1, options);
+  TestClient& pub = begin(f, "pub");
+  f.fault->hold();
+  f.publish(pub, "t", "x", Qos::kExactlyOnce, true, 5);
+  f.fault->release();
+  f.fault->hold();
+  f.settle();
+  CHECK(rows_of(f, store::Table::kSessions, "r").size() == 1);
+  CHECK(f.fault->held() == 1);
+  CHECK(nothing(pub));
+  // Meanwhile the client comes back and says it again, which is the same message.
+  TestClient& again = resume(f, "pub");
+  f.publish(again, "t", "x", Qos::kExactlyOnce, true, 5);
+  CHECK(nothing(again));
+  f.fault->release();
+  f.settle();
+  CHECK(rows_of(f, store::Table::kSessions, "r").empty());
+  CHECK(expect<Ack>(again).reason == mqtt::Reason::kQuotaExceeded);
+  CHECK(nothing(again));
 }
 
 TEST_CASE(
