@@ -64,6 +64,14 @@ void ClientSession::on_finished(const Inflight::Answer& answer, std::uint64_t ol
   }
 }
 
+void ClientSession::send_waiting() {
+  if (session_->is_persistent()) {
+    session_->queue().pump();
+  } else {
+    drain_queue();
+  }
+}
+
 // ---- What we sent at QoS 2 ----
 
 void ClientSession::on_pubrec(const mqtt::Ack& ack) {

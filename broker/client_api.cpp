@@ -56,9 +56,11 @@ void ClientSession::send_direct(const DirectMessage& direct, Function<void(Statu
     done(fail(Errc::kTooLarge, "The message is larger than the client takes"));
     return;
   }
-  const bool takes = takes_at_once(Qos::kAtMostOnce) &&
-                     (!direct.confirmation || session_->inflight().has_room(send_window_));
-  if (!takes || (rare_ != nullptr && rare_->direct.size() >= kDirectMessagesMax)) {
+  const std::size_t waiting = rare_ == nullptr ? 0 : rare_->direct.size();
+  const bool has_room = session_->inflight().size() + waiting < send_window_;
+  const std::optional<PacketId> free = free_direct_id();
+  if (!takes_at_once(Qos::kAtMostOnce) || waiting >= kDirectMessagesMax ||
+      (direct.confirmation && (!has_room || !free))) {
     done(fail(Errc::kThrottled, "The client does not keep up"));
     return;
   }
@@ -67,8 +69,7 @@ void ClientSession::send_direct(const DirectMessage& direct, Function<void(Statu
     done({});
     return;
   }
-  const PacketId id = free_direct_id();
-  send_queued(frames, options, id, false);
+  send_queued(frames, options, *free, false);
   const std::uint16_t number = ++direct_count_;
   const TimerHandle timer = worker_.timers().schedule(
       worker_.now() + direct.timeout,
@@ -78,21 +79,31 @@ void ClientSession::send_direct(const DirectMessage& direct, Function<void(Statu
         }
       }
   );
-  rare().direct.push_back({id, number, timer, std::move(done)});
+  rare().direct.push_back({*free, number, timer, std::move(done)});
 }
 
-// MQTT-2.2.1-4: one that is not in use. Half of all identifiers away from those of the session's own messages, which these are not among.
-PacketId ClientSession::free_direct_id() {
-  constexpr std::uint64_t kAway = 32'768;
-  const std::vector<Direct>& waiting = rare().direct;
-  std::uint64_t sequence = session_->inflight().end() + kAway;
-  const auto is_waited_for = [&](const Direct& each) {
-    return each.id == Inflight::id_of(sequence);
-  };
-  while (std::any_of(waiting.begin(), waiting.end(), is_waited_for)) {
-    ++sequence;
+bool ClientSession::is_direct_id(PacketId id) const {
+  return std::any_of(rare_->direct.begin(), rare_->direct.end(), [id](const Direct& each) {
+    return each.id == id;
+  });
+}
+
+// MQTT-2.2.1-4: one that is not in use. In the middle of all that the session's own messages do not have, nor had when they were last sent, so that it
+// takes them long to get there; should they, they wait (takes_more).
+std::optional<PacketId> ClientSession::free_direct_id() const {
+  const Inflight& inflight = session_->inflight();
+  const std::uint64_t begin = inflight.begin();
+  const std::uint64_t end = session_->is_persistent()
+                                ? std::max(inflight.end(), session_->queue().sent())
+                                : inflight.end();
+  const std::uint64_t limit = begin + Inflight::kIds;
+  for (std::uint64_t at = end + (limit - std::min(end, limit)) / 2; at < limit; ++at) {
+    const PacketId id = Inflight::id_of(at);
+    if (rare_ == nullptr || !is_direct_id(id)) {
+      return id;
+    }
   }
-  return Inflight::id_of(sequence);
+  return std::nullopt;
 }
 
 void ClientSession::on_direct_timeout(std::uint16_t number) {
@@ -101,11 +112,10 @@ void ClientSession::on_direct_timeout(std::uint16_t number) {
   }
   std::vector<Direct>& waiting = rare_->direct;
   const auto found = std::find_if(waiting.begin(), waiting.end(), [number](const Direct& each) {
-    return each.number == number;
+    return each.number == number && each.done;
   });
   if (found != waiting.end()) {
-    Function<void(Status)> done = std::move(found->done);
-    waiting.erase(found);
+    Function<void(Status)> done = std::exchange(found->done, {});
     done(fail(Errc::kTimeout, "The client did not acknowledge the message in time"));
   }
 }
@@ -118,9 +128,13 @@ void ClientSession::on_direct_puback(const mqtt::Ack& ack) {
   const auto found = std::find_if(waiting.begin(), waiting.end(), [&ack](const Direct& each) {
     return each.id == ack.packet_id;
   });
-  if (found != waiting.end()) {
-    Direct direct = std::move(*found);
-    waiting.erase(found);
+  if (found == waiting.end()) {
+    return;
+  }
+  Direct direct = std::move(*found);
+  waiting.erase(found);
+  send_waiting();
+  if (direct.done) {
     worker_.timers().cancel(direct.timer);
     direct.done(
         mqtt::is_error(ack.reason) ? Status(fail(Errc::kTimeout, "The client refused the message"))
@@ -134,6 +148,9 @@ void ClientSession::fail_direct_messages() {
     return;
   }
   for (Direct& direct : std::exchange(rare_->direct, {})) {
+    if (!direct.done) {
+      continue;
+    }
     worker_.timers().cancel(direct.timer);
     direct.done(fail(Errc::kTimeout, "The connection ended before the client acknowledged"));
   }

@@ -494,9 +494,17 @@ void ClientSession::use_alias(const FrameCache& frames, FrameCache::Receiver& re
 }
 
 bool ClientSession::takes_more(std::uint64_t sequence) const {
-  // With nothing under way there would be no acknowledgement either that could send what waits.
   const Inflight& inflight = session_->inflight();
-  return inflight.has_room(send_window_, sequence) &&
+  std::size_t window = send_window_;
+  if (rare_ != nullptr && !rare_->direct.empty()) [[unlikely]] {
+    // They count in the client's Receive Maximum, and nothing else may have their identifiers (MQTT-3.3.4-9, -2.2.1-4).
+    window -= std::min(window, rare_->direct.size());
+    if (is_direct_id(Inflight::id_of(sequence))) {
+      return false;
+    }
+  }
+  // With nothing under way there would be no acknowledgement either that could send what waits.
+  return inflight.has_room(window, sequence) &&
          (link_.out().size() <= unsent_bytes_max(worker_.options()) || inflight.size() == 0);
 }
 

@@ -138,12 +138,12 @@ class ClientSession final : public Client {
     std::uint32_t share_slot;
   };
 
-  // A message of the API whose acknowledgement is waited for.
+  // A message of the API that the client has not acknowledged. Until then its identifier is in use, whether anybody still waits for that or not.
   struct Direct {
     PacketId id;
     std::uint16_t number;
     TimerHandle timer;
-    Function<void(Status)> done;
+    Function<void(Status)> done;  // empty: its time is over
   };
 
   // What few connections have: aliases, messages that wait, acknowledgements that wait.
@@ -227,7 +227,8 @@ class ClientSession final : public Client {
   void throttle(Duration wait);
 
   // The API's messages.
-  PacketId free_direct_id();
+  std::optional<PacketId> free_direct_id() const;
+  bool is_direct_id(PacketId id) const;
   void on_direct_timeout(std::uint16_t number);
   void on_direct_puback(const mqtt::Ack& ack);
   void fail_direct_messages();
@@ -284,6 +285,8 @@ class ClientSession final : public Client {
   void use_alias(const FrameCache& frames, FrameCache::Receiver& receiver);
   bool make_room(std::size_t bytes);
   void drain_queue();
+  // There is room in the client's window again.
+  void send_waiting();
   void arm_keep_alive();
   // What this member of shared subscriptions leaves to the others.
   std::vector<SharedMessage> take_shared_messages();

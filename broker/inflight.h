@@ -16,6 +16,9 @@ namespace iotcore::broker {
 // having been written anywhere. Two open messages never share one, because they are never 65535 numbers apart.
 class Inflight {
  public:
+  // How many packet identifiers there are.
+  static constexpr std::uint64_t kIds = 65'535;
+
   enum class State : std::uint8_t { kDone, kAwaitPuback, kAwaitPubrec, kAwaitPubcomp };
 
   // What an acknowledgement meant.
@@ -78,7 +81,6 @@ class Inflight {
   }
 
  private:
-  static constexpr std::uint64_t kIds = 65'535;
   // A client with a small window may take long over one message while it goes on with the others.
   static constexpr std::size_t kSpanMin = 2048;
   static constexpr std::uint64_t kBodyMask = (std::uint64_t{1} << 56U) - 1;

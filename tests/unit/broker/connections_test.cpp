@@ -1,6 +1,7 @@
 #include "broker/connections.h"
 
 #include "tests/unit/broker/packets.h"
+#include "tests/unit/broker/session_fixture.h"
 
 #include <algorithm>
 #include <vector>
@@ -219,6 +220,90 @@ TEST_CASE("no two direct messages that are waited for have one packet identifier
     device.send(ack);
     f.settle();
   }
+}
+
+TEST_CASE("no message of the session has the identifier of a direct one that is not acknowledged") {
+  const bool persistent = GENERATE(false, true);
+  const bool is_waited_for = GENERATE(false, true);
+  BrokerOptions options;
+  options.inflight_max = 65'535;
+  BrokerFixture f(1, options);
+  TestClient& device = connected_at_home(f, "device", persistent);
+  f.subscribe(device, "t", Qos::kAtLeastOnce);
+  TestClient& pub = f.connected("pub", Version::kV3);
+  const auto publish = [&] {
+    PublishView packet;
+    packet.topic = "t";
+    packet.qos = Qos::kAtLeastOnce;
+    packet.packet_id = PacketId{7};
+    pub.send(packet);
+  };
+  Ack ack;
+  // From the beginning of the identifiers, from their middle, and over their end.
+  for (int round = 0; round < 3; ++round) {
+    Answer<void> answer;
+    DirectMessage direct = direct_message("to/you", true);
+    direct.timeout = std::chrono::seconds(3);
+    Connections(*f.broker).send("device", std::move(direct), answer.taker());
+    f.settle();
+    const PacketId id = expect<PublishView>(device).packet_id;
+    if (!is_waited_for) {
+      pass_time(f, std::chrono::seconds(4));
+      CHECK(answer.result->error().code() == Errc::kTimeout);
+    }
+    int before = 0;
+    for (publish(); before < 70'000; ++before, publish()) {
+      if (before % 500 == 499) {
+        f.settle();
+      }
+      const mqtt::PacketView packet = device.receive();
+      if (std::holds_alternative<std::monostate>(packet)) {
+        break;  // this one waits
+      }
+      ack.packet_id = std::get<PublishView>(packet).packet_id;
+      REQUIRE(ack.packet_id != id);
+      device.send(ack);
+    }
+    CHECK(before > 32'000);
+    CHECK(before < 65'535);
+    f.settle();
+    CHECK(nothing(device));
+    ack.packet_id = id;
+    device.send(ack);
+    f.settle();
+    CHECK((is_waited_for ? answer.result->has_value() : !answer.result->has_value()));
+    const auto next = expect<PublishView>(device);
+    CHECK(next.packet_id == id);
+    device.send(ack);
+    f.settle();
+    CHECK(nothing(device));
+  }
+}
+
+TEST_CASE("MQTT-3.3.4-9: direct messages count in the client's Receive Maximum") {
+  BrokerFixture f;
+  TestClient& device = connect(f, "device", {.clean = true, .expiry_s = 0, .receive_maximum = 2});
+  expect<mqtt::Connack>(device);
+  f.subscribe(device, "t", Qos::kAtLeastOnce);
+  TestClient& pub = f.connected("pub");
+  const auto send_direct = [&] {
+    Connections(*f.broker).send("device", direct_message("to/you", true), [](const Status&) {});
+    f.settle();
+  };
+  send_direct();
+  const PacketId direct = expect<PublishView>(device).packet_id;
+  f.publish(pub, "t", "1", Qos::kAtLeastOnce);
+  f.publish(pub, "t", "2", Qos::kAtLeastOnce);
+  CHECK(expect<PublishView>(device).payload == "1");
+  CHECK(nothing(device));
+  send_direct();
+  CHECK(nothing(device));
+  Ack ack;
+  ack.packet_id = direct;
+  device.send(ack);
+  f.settle();
+  CHECK(expect<PublishView>(device).payload == "2");
+  CHECK(nothing(device));
 }
 
 TEST_CASE("a direct message does not go out before the CONNACK that waits for the store") {
