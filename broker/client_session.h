@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/rate_limit.h"
 #include "base/timer_wheel.h"
 #include "broker/authorizer.h"
 #include "broker/client.h"
@@ -14,7 +15,6 @@
 #include "broker/mqtt/encoder.h"
 #include "broker/mqtt/packet.h"
 #include "broker/publish_context.h"
-#include "broker/rate_limit.h"
 #include "broker/session.h"
 #include "broker/shared_unacked.h"
 #include "broker/topic_aliases.h"

@@ -1,10 +1,10 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/rate_limit.h"
 #include "broker/limits.h"
 #include "broker/mqtt/packet.h"
 #include "broker/options.h"
-#include "broker/rate_limit.h"
 
 #include <cstddef>
 #include <cstdint>

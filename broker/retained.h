@@ -1,9 +1,9 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/rate_limit.h"
 #include "base/result.h"
 #include "broker/message.h"
-#include "broker/rate_limit.h"
 #include "broker/topic_index.h"
 #include "store/batch.h"
 

@@ -1,10 +1,10 @@
 #pragma once
 
+#include "base/rate_limit.h"
 #include "broker/commit_mark.h"
 #include "broker/fifo.h"
 #include "broker/inflight.h"
 #include "broker/message.h"
-#include "broker/rate_limit.h"
 #include "broker/session_rows.h"
 
 #include <cstddef>

@@ -33,7 +33,7 @@ void OutputLog::line(std::string_view text, std::string_view request, MonotonicT
   if (text.empty()) {
     return;
   }
-  if (!bucket_.take(kRate, now)) {
+  if (!rate_.try_take(now, 1, kLinesPerSecond, kBurst)) {
     ++left_out_;
     return;
   }

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/clock.h"
-#include "base/token_bucket.h"
+#include "base/rate_limit.h"
 
 #include <cstdint>
 #include <string>
@@ -23,10 +23,11 @@ class OutputLog {
   void line(std::string_view text, std::string_view request, MonotonicTime now);
 
   static constexpr std::size_t kLineBytesMax = 8U << 10;
-  static constexpr TokenRate kRate = {.tokens_per_s = 200, .burst = 2000};
+  static constexpr std::uint64_t kLinesPerSecond = 200;
+  static constexpr Duration kBurst = std::chrono::seconds(10);
 
   std::string function_;
-  TokenBucket bucket_;
+  RateLimit rate_;
   std::uint64_t left_out_ = 0;
 };
 

@@ -1,7 +1,5 @@
 #include "broker/topic_aliases.h"
 
-#include "broker/rate_limit.h"
-
 #include <catch2/catch.hpp>
 
 namespace iotcore::broker {
@@ -41,28 +39,6 @@ TEST_CASE("an alias always stands for the topic that it was sent with last") {
     }
   }
   CHECK(OutboundAliases(0).use("a").alias == 0);
-}
-
-TEST_CASE("a rate allows one second's worth at once and then its pace") {
-  RateLimit limit;
-  MonotonicTime now(std::chrono::seconds(100));
-  for (int i = 0; i < 10; ++i) {
-    CHECK(limit.take(now, 1, 10) == Duration::zero());
-  }
-  CHECK(limit.take(now, 1, 10) == std::chrono::milliseconds(100));
-  now += std::chrono::milliseconds(100);
-  CHECK_FALSE(limit.try_take(now, 1, 10));
-  now += std::chrono::milliseconds(100);
-  CHECK(limit.try_take(now, 1, 10));
-  CHECK_FALSE(limit.try_take(now, 1, 10));
-  now += std::chrono::hours(1);
-  int burst = 0;
-  while (limit.try_take(now, 1, 10)) {
-    ++burst;
-  }
-  CHECK(burst == 10);
-  RateLimit bytes;
-  CHECK(bytes.take(now, 3'000, 1'000) == std::chrono::seconds(2));
 }
 
 }  // namespace
