@@ -1,4 +1,4 @@
-// The part of WorkerBroker that picks the member of a shared subscription who gets a message (MQTT5 4.8.2).
+// The part of WorkerBroker that picks the worker and the member of a shared subscription who gets a message (MQTT5 4.8.2).
 #include "broker/client_session.h"
 #include "broker/session.h"
 #include "broker/topic.h"
@@ -20,6 +20,61 @@ bool takes_at_once(const Subscriber& member, const PublishView& publish) {
 }
 
 }  // namespace
+
+const GroupMember* WorkerBroker::choose_member(std::span<const GroupMember> group) {
+  std::uint64_t members = 0;
+  for (const GroupMember& member : group) {
+    members += member.members;
+  }
+  std::uint64_t turn = members == 0 ? 0 : group_turn_++ % members;
+  for (const GroupMember& member : group) {
+    if (turn < member.members) {
+      return &member;
+    }
+    turn -= member.members;
+  }
+  return nullptr;
+}
+
+const GroupMember* WorkerBroker::choose_member_now(
+    std::uint64_t group, const PublishView& publish, bool& elsewhere
+) {
+  const MatchSet& matches = cache_.find(publish.topic, stable_hash(publish.topic));
+  const auto found = std::find(matches.group_ids.begin(), matches.group_ids.end(), group);
+  if (found == matches.group_ids.end()) {
+    return nullptr;
+  }
+  const auto at = static_cast<std::size_t>(found - matches.group_ids.begin());
+  const std::uint32_t begin = at == 0 ? 0 : matches.group_ends[at - 1];
+  const auto members =
+      std::span(matches.group_members).subspan(begin, matches.group_ends[at] - begin);
+  elsewhere = members.size() > 1;
+  return choose_member(members);
+}
+
+std::uint32_t WorkerBroker::choose_group_workers(
+    const MatchSet& matches, Context& context, std::vector<SlotTarget>& here
+) {
+  std::uint32_t sent = 0;
+  std::uint32_t begin = 0;
+  for (std::size_t i = 0; i < matches.group_ends.size(); ++i) {
+    const std::uint32_t end = matches.group_ends[i];
+    const auto group = std::span(matches.group_members).subspan(begin, end - begin);
+    begin = end;
+    const GroupMember* member = choose_member(group);
+    if (member == nullptr) {
+      continue;
+    }
+    const SlotTarget target{member->slot, true, group.size() > 1};
+    if (member->worker == id_) {
+      here.push_back(target);
+    } else if (add_remote(member->worker, target, context.message(), matches.group_ids[i])) {
+      keep_remote(member->worker, context);
+      ++sent;
+    }
+  }
+  return sent;
+}
 
 bool WorkerBroker::deliver_to_member(
     const PublishView& publish,

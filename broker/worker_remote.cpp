@@ -10,45 +10,6 @@
 
 namespace iotcore::broker {
 
-const GroupMember* WorkerBroker::choose_member(std::span<const GroupMember> group) {
-  std::uint64_t members = 0;
-  for (const GroupMember& member : group) {
-    members += member.members;
-  }
-  std::uint64_t turn = members == 0 ? 0 : group_turn_++ % members;
-  for (const GroupMember& member : group) {
-    if (turn < member.members) {
-      return &member;
-    }
-    turn -= member.members;
-  }
-  return nullptr;
-}
-
-std::uint32_t WorkerBroker::choose_group_workers(
-    const MatchSet& matches, Context& context, std::vector<SlotTarget>& here
-) {
-  std::uint32_t sent = 0;
-  std::uint32_t begin = 0;
-  for (std::size_t i = 0; i < matches.group_ends.size(); ++i) {
-    const std::uint32_t end = matches.group_ends[i];
-    const auto group = std::span(matches.group_members).subspan(begin, end - begin);
-    begin = end;
-    const GroupMember* member = choose_member(group);
-    if (member == nullptr) {
-      continue;
-    }
-    const SlotTarget target{member->slot, true, group.size() > 1};
-    if (member->worker == id_) {
-      here.push_back(target);
-    } else if (add_remote(member->worker, target, context.message(), matches.group_ids[i])) {
-      keep_remote(member->worker, context);
-      ++sent;
-    }
-  }
-  return sent;
-}
-
 std::uint32_t WorkerBroker::send_to_workers(const MatchSet& matches, Context& context) {
   const Message::Ref& message = context.message();
   std::uint32_t workers = 0;
@@ -143,22 +104,6 @@ bool WorkerBroker::is_still_meant(SlotTarget target, std::string_view topic) {
   const FilterView parts =
       slot.shared ? *parse_filter(slot.filter(), kAnyTopicLimits) : FilterView{{}, slot.filter()};
   return topic_matches(parts.filter, topic, options().hash_matches_parent);
-}
-
-const GroupMember* WorkerBroker::choose_member_now(
-    std::uint64_t group, const PublishView& publish, bool& elsewhere
-) {
-  const MatchSet& matches = cache_.find(publish.topic, stable_hash(publish.topic));
-  const auto found = std::find(matches.group_ids.begin(), matches.group_ids.end(), group);
-  if (found == matches.group_ids.end()) {
-    return nullptr;
-  }
-  const auto at = static_cast<std::size_t>(found - matches.group_ids.begin());
-  const std::uint32_t begin = at == 0 ? 0 : matches.group_ends[at - 1];
-  const auto members =
-      std::span(matches.group_members).subspan(begin, matches.group_ends[at] - begin);
-  elsewhere = members.size() > 1;
-  return choose_member(members);
 }
 
 void WorkerBroker::deliver_remote_batch(RemoteBatch& batch) {
