@@ -300,19 +300,6 @@ Result<std::size_t> ClientChannel::read(char* to, std::size_t bytes) {
   }
 }
 
-Result<std::size_t> ClientChannel::read_if_any(char* to, std::size_t bytes) {
-  pollfd descriptor = {fd_.get(), POLLIN, 0};
-  const bool buffered = tls_ != nullptr && SSL_has_pending(tls_.get()) == 1;
-  if (!buffered && ::poll(&descriptor, 1, 0) <= 0) {
-    return std::size_t{0};
-  }
-  IOTCORE_ASSIGN(const std::size_t got, read(to, bytes));
-  if (got == 0) {
-    return fail(Errc::kUnavailable, address() + " broke off");
-  }
-  return got;
-}
-
 bool ClientChannel::is_stale() const {
   pollfd descriptor = {fd_.get(), POLLIN, 0};
   if (::poll(&descriptor, 1, 0) == 0) {

@@ -50,9 +50,6 @@ class ClientChannel {
   Status write(std::string_view bytes);
   // At least one byte; 0: the server has ended the connection.
   Result<std::size_t> read(char* to, std::size_t bytes);
-  // What is there already, without waiting; 0: nothing yet.
-  Result<std::size_t> read_if_any(char* to, std::size_t bytes);
-
   // The server has sent something unasked, or has gone: not to be used for another request.
   bool is_stale() const;
 

@@ -41,7 +41,7 @@ class HttpRequestParser {
   std::unique_ptr<Impl> impl_;
 };
 
-// A response on the wire. Content-Length and Connection are written here and are not to be among its fields; a field with a line break in it is
+// A response on the wire. Date, Content-Length and Connection are written here and are not to be among its fields; a field with a line break in it is
 // left out, since it could only be an attempt to inject one. `head_only` for the answer to HEAD.
 std::string write_response(
     const HttpResponse& response, bool keep_alive, bool head_only, WallTime now

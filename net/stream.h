@@ -39,8 +39,6 @@ class Stream {
 
   int fd() const { return fd_.get(); }
 
-  bool is_open() const { return static_cast<bool>(fd_); }
-
   bool is_tls() const { return ssl_ != nullptr || records_ != nullptr; }
 
   // One flight of the TLS handshake. To be called again when the descriptor is ready; kDone at once on a plain stream.
