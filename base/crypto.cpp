@@ -1,6 +1,7 @@
 #include "base/crypto.h"
 
 #include "base/check.h"
+#include "base/text.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -140,18 +141,11 @@ std::optional<std::string> from_hex(std::string_view hex) {
   if (hex.size() % 2 != 0) {
     return std::nullopt;
   }
-  const auto digit = [](char c) {
-    if (c >= '0' && c <= '9') {
-      return c - '0';
-    }
-    const char lower = static_cast<char>(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-  };
   std::string out;
   out.reserve(hex.size() / 2);
   for (std::size_t i = 0; i < hex.size(); i += 2) {
-    const int high = digit(hex[i]);
-    const int low = digit(hex[i + 1]);
+    const int high = hex_digit(hex[i]);
+    const int low = hex_digit(hex[i + 1]);
     if (high < 0 || low < 0) {
       return std::nullopt;
     }

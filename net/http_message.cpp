@@ -1,24 +1,14 @@
 #include "net/http_message.h"
 
+#include "base/text.h"
+
 #include <algorithm>
 
 namespace iotcore::net {
 namespace {
 
-char to_lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-}
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') {
-    return c - '0';
-  }
-  const char lower = to_lower(c);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 bool is_unreserved(char c) {
-  const char lower = to_lower(c);
+  const char lower = to_lower_ascii(c);
   return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
          c == '_' || c == '~';
 }
@@ -35,8 +25,8 @@ std::optional<std::string> decode(std::string_view text, bool plus_is_space) {
       if (text.size() - i < 3) {
         return std::nullopt;
       }
-      const int high = hex_value(text[i + 1]);
-      const int low = hex_value(text[i + 2]);
+      const int high = hex_digit(text[i + 1]);
+      const int low = hex_digit(text[i + 2]);
       if (high < 0 || low < 0) {
         return std::nullopt;
       }
@@ -51,7 +41,7 @@ std::optional<std::string> decode(std::string_view text, bool plus_is_space) {
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-    return to_lower(x) == to_lower(y);
+    return to_lower_ascii(x) == to_lower_ascii(y);
   });
 }
 

@@ -1,5 +1,7 @@
 #include "net/http_reply.h"
 
+#include "base/text.h"
+
 #include <algorithm>
 #include <charconv>
 
@@ -10,14 +12,6 @@ constexpr std::size_t kLineBytesMax = 8 * 1024;
 
 tl::unexpected<Error> malformed(const char* what) {
   return fail(Errc::kInvalidRequest, std::string("malformed HTTP: ") + what);
-}
-
-std::string_view trimmed_blank(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) {
-    return {};
-  }
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
 // All of the text, or nothing.
@@ -107,7 +101,7 @@ Result<bool> HttpReplyParser::read_head() {
       return malformed("a header field without name");
     }
     response_.headers.add(
-        line.substr(0, colon), std::string(trimmed_blank(std::string_view(line).substr(colon + 1)))
+        line.substr(0, colon), std::string(trimmed(std::string_view(line).substr(colon + 1)))
     );
   }
   const bool interim = *status < 200 && *status != 101;
@@ -177,7 +171,7 @@ Result<bool> HttpReplyParser::read_chunk_head() {
                                           : Result<bool>(false);
   }
   // Extensions behind the length mean nothing to us.
-  const auto bytes = number(trimmed_blank(std::string_view(*line).substr(0, line->find(';'))), 16);
+  const auto bytes = number(trimmed(std::string_view(*line).substr(0, line->find(';'))), 16);
   if (!bytes) {
     return malformed("a chunk without length");
   }

@@ -1,6 +1,7 @@
 #include "net/sigv4.h"
 
 #include "base/crypto.h"
+#include "base/text.h"
 #include "net/sigv4_text.h"
 
 #include <fmt/format.h>

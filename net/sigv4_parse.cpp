@@ -1,4 +1,5 @@
 #include "base/crypto.h"
+#include "base/text.h"
 #include "net/sigv4.h"
 #include "net/sigv4_text.h"
 

@@ -14,8 +14,6 @@ inline constexpr std::string_view kSigV4Algorithm = "AWS4-HMAC-SHA256";
 inline constexpr std::string_view kSigV4Terminator = "aws4_request";
 
 std::string to_lower(std::string_view text);
-// Without spaces and tabs at either end.
-std::string_view trimmed(std::string_view text);
 // Empty parts included.
 std::vector<std::string_view> split(std::string_view text, char separator);
 // Decimal digits and nothing else.
