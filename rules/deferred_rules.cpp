@@ -13,6 +13,17 @@ namespace iotcore::rules {
 namespace {
 
 constexpr std::size_t kStrandsPerRule = 16;
+constexpr std::chrono::seconds kRetry(1);
+
+void log_publish_failed(const std::string& rule, const Error& error) {
+  log(LogLevel::kError,
+      "action.failed",
+      {{"eventType", kRuleExecution},
+       {"status", "Failure"},
+       {"ruleName", rule},
+       {"ruleAction", "republish"},
+       {"error", error.message()}});
+}
 
 }  // namespace
 
@@ -75,6 +86,7 @@ void DeferredRules::stop() {
     is_running_ = false;
     threads = std::move(threads_);
   }
+  stopping_.notify_all();
   threads.reset();  // each strand ends after the message it is at
   const std::lock_guard lock(mutex_);
   by_rule_.clear();
@@ -227,41 +239,61 @@ void DeferredRules::evaluate(const Item& item) {
   finish(item, firing);
 }
 
-Status DeferredRules::publish(Firing& firing, const Item& item) {
-  for (Firing::Publish& made : firing.publishes) {
-    broker::OwnedPublish publish;
-    publish.message = std::move(made.message);
-    publish.source_ip = item.message.source_ip();
-    auto done = std::make_shared<std::promise<Status>>();  // also of a broker that never answers
-    std::future<Status> answer = done->get_future();
-    parts_.broker.publish(std::move(publish), [done](const Result<std::uint32_t>& receivers) {
-      done->set_value(receivers ? Status() : Status(fail(receivers.error())));
-    });
-    constexpr std::chrono::seconds kPatience(10);
-    if (answer.wait_for(kPatience) != std::future_status::ready) {
-      return fail(Errc::kTimeout, "the publish was not kept in time");
+// A message that was promised is published until it is kept: the others of its client wait behind it.
+Status DeferredRules::publish(const Firing& firing, const Item& item) {
+  for (const Firing::Publish& made : firing.publishes) {
+    Status kept = publish_once(made.message, item);
+    // One that was delivered and only not retained (kQuotaExceeded) would not be the next time either.
+    while (!kept && kept.error().code() != Errc::kQuotaExceeded) {
+      if (item.sequence == 0 || !wait_for_store()) {
+        return kept;
+      }
+      kept = publish_once(made.message, item);
     }
-    IOTCORE_TRY(answer.get());
+    if (!kept) {
+      log_publish_failed(item.rule, kept.error());
+    }
   }
   return {};
+}
+
+// Until commits succeed again, as far as is known: each try before that would reach whoever is there now once more. False: there is no time for that.
+bool DeferredRules::wait_for_store() {
+  do {
+    std::unique_lock lock(mutex_);
+    if (stopping_.wait_for(lock, kRetry, [this] { return !is_running_; })) {
+      return false;
+    }
+  } while (parts_.outbox.store().health().failure);
+  return true;
+}
+
+Status DeferredRules::publish_once(const broker::Message::Ref& message, const Item& item) {
+  broker::OwnedPublish publish;
+  publish.message = message;
+  publish.source_ip = item.message.source_ip();
+  auto done = std::make_shared<std::promise<Status>>();  // also of a broker that never answers
+  std::future<Status> answer = done->get_future();
+  parts_.broker.publish(std::move(publish), [done](const Result<std::uint32_t>& receivers) {
+    done->set_value(receivers ? Status() : Status(fail(receivers.error())));
+  });
+  constexpr std::chrono::seconds kPatience(10);
+  if (answer.wait_for(kPatience) != std::future_status::ready) {
+    return fail(Errc::kTimeout, "the publish was not kept in time");
+  }
+  return answer.get();
 }
 
 void DeferredRules::finish(const Item& item, Firing& firing) {
   const Status published = publish(firing, item);
   if (!published) {
-    log(LogLevel::kError,
-        "action.failed",
-        {{"eventType", kRuleExecution},
-         {"status", "Failure"},
-         {"ruleName", item.rule},
-         {"ruleAction", "republish"},
-         {"error", published.error().message()}});
+    log_publish_failed(item.rule, published.error());
   }
   if (firing.has_error_action() && !firing.in_memory.empty()) {
     firing.connect_in_memory(item.message);
   }
   store::Batch batch;
-  // What could not be published was promised: all of it is evaluated and told again at the next start.
+  // What was promised and could not be published before the end of this run: all of it is evaluated and told again by the next.
   if (item.sequence != 0 && published) {
     batch.erase(keys::kOutbox, keys::evaluation(item.sequence));
   }

@@ -88,7 +88,9 @@ class DeferredRules {
   void finish(const Item& item, Firing& firing);
   void erase(const Item& item);
   void done_one(const std::string& rule);
-  Status publish(Firing& firing, const Item& item);
+  Status publish(const Firing& firing, const Item& item);
+  Status publish_once(const broker::Message::Ref& message, const Item& item);
+  bool wait_for_store();
 
   const Parts parts_;
   const Options options_;
@@ -98,6 +100,7 @@ class DeferredRules {
   std::atomic<std::uint64_t> next_sequence_ = 0;
   std::mutex mutex_;  // and what follows
   bool is_running_ = false;
+  std::condition_variable stopping_;
   std::map<StrandKey, Strand> strands_;
   std::map<std::string, Waiting, std::less<>> by_rule_;
   std::unique_ptr<ThreadPool> threads_;

@@ -124,6 +124,37 @@ TEST_CASE("What an action's template asks is asked off the worker, too, and a pu
   CHECK(got == R"({"v":1})");
 }
 
+TEST_CASE("A publish that was promised follows once the disk takes it again") {
+  DeferredFixture fixture;
+  EngineFixture& engine = fixture.engine;
+  engine.create(
+      "asks",
+      "SELECT v, get_thing_shadow('t', 'r').n AS n FROM 'in'",
+      R"([{"republish": {"topic": "out", "roleArn": "r", "qos": 1}}])"
+  );
+  broker::test::TestClient& away = engine.client();
+  broker::mqtt::ConnectView connect;
+  connect.client_id = "away";
+  connect.properties.set(broker::mqtt::Property::kSessionExpiryInterval, 3600);
+  away.send(connect);
+  engine.settle();
+  away.receive();
+  engine.subscribe(away, "out", Qos::kAtLeastOnce);
+  away.lose();
+  auto& device = engine.connected("d");
+  fixture.oracle.open = false;
+  engine.publish(device, "in", R"({"v": 1})", Qos::kAtLeastOnce);
+  CHECK(next_is_puback(device));
+  engine.fault->break_writes(Error(Errc::kStoreFull, "no space"));
+  fixture.oracle.open = true;
+  fixture.wait_for([&] { return engine.fault->failures() != 0; });
+  CHECK(fixture.kept() == 1);
+  engine.fault->mend();
+  fixture.wait_for([&] { return fixture.kept() == 0; });
+  CHECK(fixture.oracle.calls == 1);
+  CHECK(engine.rows(store::Table::kQueue, "q") == 1);
+}
+
 TEST_CASE("An answer that fails ends the rule, unless get_or_default stands around it") {
   DeferredFixture fixture;
   fixture.engine.create(
