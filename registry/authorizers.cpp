@@ -54,20 +54,6 @@ Status check(const net::HttpRules& http, const record::Authorizer& record) {
 
 }  // namespace
 
-Status Authorizers::check_limit() {
-  IOTCORE_ASSIGN(
-      const std::vector<store::Entry> rows,
-      store_.scan(keys::kPrincipals, keys::authorizers(), {}, options_.limits.authorizers_max)
-  );
-  if (rows.size() >= options_.limits.authorizers_max) {
-    return fail(
-        Errc::kLimitExceeded,
-        "At most " + std::to_string(options_.limits.authorizers_max) + " authorizers"
-    );
-  }
-  return {};
-}
-
 Result<api::CreateAuthorizerResponse> Authorizers::create(
     const api::CreateAuthorizerRequest& request
 ) {
@@ -85,7 +71,6 @@ Result<api::CreateAuthorizerResponse> Authorizers::create(
   record.set_created_ms(now_ms);
   record.set_modified_ms(now_ms);
   IOTCORE_TRY(check(options_.http, record));
-  IOTCORE_TRY(check_limit());
 
   const std::string arn = options_.account.arn("authorizer", name);
   store::Batch batch;
@@ -93,13 +78,16 @@ Result<api::CreateAuthorizerResponse> Authorizers::create(
   batch.put(keys::kPrincipals, keys::authorizer(name), to_row(record));
   put_in_age_lists(batch, keys::authorizers_by_age, now_ms, name);
   IOTCORE_TRY(Tags::put(batch, "authorizer/" + name, request.tags()));
-  IOTCORE_TRY(commit_new(
-      store_,
-      std::move(batch),
-      Error(Errc::kAlreadyExists, "Authorizer " + name + " already exists")
-          .with("resourceId", name)
-          .with("resourceArn", arn)
-  ));
+  const auto create = [&] {
+    return commit_new(
+        store_,
+        std::move(batch),
+        Error(Errc::kAlreadyExists, "Authorizer " + name + " already exists")
+            .with("resourceId", name)
+            .with("resourceArn", arn)
+    );
+  };
+  IOTCORE_TRY(quota_.add(create));
   api::CreateAuthorizerResponse response;
   response.set_authorizer_name(name);
   response.set_authorizer_arn(arn);
@@ -205,7 +193,7 @@ Result<api::DeleteAuthorizerResponse> Authorizers::remove(
           Errc::kDeleteConflict, "The authorizer " + name + " is the default; change that first"
       );
     }
-    return commit(store_, std::move(batch));
+    return quota_.remove([&] { return commit(store_, std::move(batch)); });
   };
   IOTCORE_TRY(until_no_conflict(attempt));
   return api::DeleteAuthorizerResponse();

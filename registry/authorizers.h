@@ -4,6 +4,7 @@
 #include "proto/api/authorizers.pb.h"
 #include "proto/record/principals.pb.h"
 #include "registry/options.h"
+#include "registry/quotas.h"
 #include "registry/rows.h"
 
 #include <optional>
@@ -15,8 +16,8 @@ namespace iotcore::registry {
 // The operations on custom authorizers' records. Requests have passed their bounds. Blocking; any thread.
 class Authorizers {
  public:
-  Authorizers(store::Store& store, const Clock& clock, const Options& options)
-      : store_(store), clock_(clock), options_(options) {}
+  Authorizers(store::Store& store, const Clock& clock, const Options& options, Quota& quota)
+      : store_(store), clock_(clock), options_(options), quota_(quota) {}
 
   // An existing name is kAlreadyExists. Unless signing is disabled, tokens need a key name and one or two keys. INACTIVE unless it says otherwise. kLimitExceeded beyond Limits::authorizers_max.
   Result<api::CreateAuthorizerResponse> create(const api::CreateAuthorizerRequest& request);
@@ -44,13 +45,13 @@ class Authorizers {
   Result<std::optional<std::string>> default_name();
 
  private:
-  Status check_limit();
   api::AuthorizerDescription description(const std::string& name, const record::Authorizer& record)
       const;
 
   store::Store& store_;
   const Clock& clock_;
   const Options& options_;
+  Quota& quota_;
 };
 
 }  // namespace iotcore::registry

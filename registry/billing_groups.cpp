@@ -89,7 +89,7 @@ Result<api::CreateBillingGroupResponse> BillingGroups::try_create(
   batch.expect_absent(keys::kRegistry, key);
   batch.put(keys::kRegistry, key, to_row(group));
   IOTCORE_TRY(Tags::put(batch, "billinggroup/" + name, request.tags()));
-  IOTCORE_TRY(commit(store_, std::move(batch)));
+  IOTCORE_TRY(quota_.add([&] { return commit(store_, std::move(batch)); }));
   response.set_billing_group_id(group.id());
   return response;
 }
@@ -162,7 +162,7 @@ Status BillingGroups::try_remove(const api::DeleteBillingGroupRequest& request) 
   batch.erase(keys::kRegistry, key);
   batch.erase_prefix(keys::kRegistry, keys::things_of_billing_group(name));
   IOTCORE_TRY(Tags::erase(store_, batch, "billinggroup/" + name));
-  return commit(store_, std::move(batch));
+  return quota_.remove([&] { return commit(store_, std::move(batch)); });
 }
 
 Result<api::ListBillingGroupsResponse> BillingGroups::list(

@@ -4,6 +4,7 @@
 #include "proto/api/thing_groups.pb.h"
 #include "proto/record/registry.pb.h"
 #include "registry/options.h"
+#include "registry/quotas.h"
 #include "registry/thing_writer.h"
 
 namespace iotcore::registry {
@@ -23,10 +24,16 @@ class BillingGroups {
       store::Store& store,
       const Clock& clock,
       const Options& options,
+      Quota& quota,
       ThingWriter& writer,
       Events& events
   )
-      : store_(store), clock_(clock), options_(options), writer_(writer), events_(events) {}
+      : store_(store),
+        clock_(clock),
+        options_(options),
+        quota_(quota),
+        writer_(writer),
+        events_(events) {}
 
   // The same properties again are the same group; others are kAlreadyExists.
   Result<api::CreateBillingGroupResponse> create(const api::CreateBillingGroupRequest& request);
@@ -57,6 +64,7 @@ class BillingGroups {
   store::Store& store_;
   const Clock& clock_;
   const Options& options_;
+  Quota& quota_;
   ThingWriter& writer_;
   Events& events_;
 };

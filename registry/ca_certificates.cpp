@@ -194,7 +194,7 @@ Status CaCertificates::try_add(
   put_in_age_lists(batch, keys::ca_certificates_by_age, now_ms, ca.id);
   IOTCORE_TRY(Tags::put(batch, "cacert/" + ca.id, request.tags()));
   IOTCORE_TRY(set_named_template(store_, batch, ca.id, {}, record.template_name()));
-  return commit(store_, std::move(batch));
+  return quota_.add([&] { return commit(store_, std::move(batch)); });
 }
 
 Result<api::DescribeCACertificateResponse> CaCertificates::describe(
@@ -281,7 +281,7 @@ Result<api::DeleteCACertificateResponse> CaCertificates::remove(
     IOTCORE_TRY(set_named_template(store_, batch, id, found.record.template_name(), {}));
     batch.erase(keys::kPrincipals, keys::ca_certificates_by_subject(ca.subject_hash).text(id));
     erase_from_age_lists(batch, keys::ca_certificates_by_age, found.record.created_ms(), id);
-    return commit(store_, std::move(batch));
+    return quota_.remove([&] { return commit(store_, std::move(batch)); });
   };
   IOTCORE_TRY(until_no_conflict(attempt));
   return api::DeleteCACertificateResponse();

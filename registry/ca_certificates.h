@@ -5,6 +5,7 @@
 #include "proto/record/principals.pb.h"
 #include "registry/options.h"
 #include "registry/pki/certificate.h"
+#include "registry/quotas.h"
 #include "registry/rows.h"
 
 #include <string>
@@ -14,8 +15,8 @@ namespace iotcore::registry {
 // The operations on CA certificates that others run and whose devices are registered here. Requests have passed their bounds. Blocking; any thread.
 class CaCertificates {
  public:
-  CaCertificates(store::Store& store, const Clock& clock, const Options& options)
-      : store_(store), clock_(clock), options_(options) {}
+  CaCertificates(store::Store& store, const Clock& clock, const Options& options, Quota& quota)
+      : store_(store), clock_(clock), options_(options), quota_(quota) {}
 
   // In mode DEFAULT the verification certificate shows that the caller has the CA's key: the CA signed it, and its common name is the registration
   // code. kCertificateValidation, kRegistrationCodeValidation, kAlreadyExists, kLimitExceeded.
@@ -49,6 +50,7 @@ class CaCertificates {
   store::Store& store_;
   const Clock& clock_;
   const Options& options_;
+  Quota& quota_;
 };
 
 }  // namespace iotcore::registry

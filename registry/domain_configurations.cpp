@@ -109,26 +109,11 @@ std::string DomainConfigurations::arn(
   return options_.account.arn(tagged_as(name, record));
 }
 
-Status DomainConfigurations::check_count() {
-  IOTCORE_ASSIGN(
-      const std::vector<store::Entry> rows,
-      store_.scan(keys::kPrincipals, keys::domain_configurations(), {}, kDomainConfigurationsMax)
-  );
-  if (rows.size() >= kDomainConfigurationsMax) {
-    return fail(
-        Errc::kLimitExceeded,
-        "At most " + std::to_string(kDomainConfigurationsMax) + " domain configurations"
-    );
-  }
-  return {};
-}
-
 Result<api::CreateDomainConfigurationResponse> DomainConfigurations::create(
     const api::CreateDomainConfigurationRequest& request
 ) {
   const std::string& name = request.domain_configuration_name();
   const std::lock_guard one_at_a_time(creating_);
-  IOTCORE_TRY(check_count());
   record::DomainConfiguration record;
   if (request.has_domain_name()) {
     record.set_domain_name(lower_host(request.domain_name()));
@@ -157,13 +142,16 @@ Result<api::CreateDomainConfigurationResponse> DomainConfigurations::create(
   batch.expect_absent(keys::kPrincipals, key);
   batch.put(keys::kPrincipals, key, to_row(record));
   IOTCORE_TRY(Tags::put(batch, tagged_as(name, record), request.tags()));
-  IOTCORE_TRY(commit_new(
-      store_,
-      std::move(batch),
-      Error(Errc::kAlreadyExists, "Domain configuration " + name + " already exists")
-          .with("resourceId", name)
-          .with("resourceArn", options_.account.arn("domainconfiguration", name))
-  ));
+  const auto create = [&] {
+    return commit_new(
+        store_,
+        std::move(batch),
+        Error(Errc::kAlreadyExists, "Domain configuration " + name + " already exists")
+            .with("resourceId", name)
+            .with("resourceArn", options_.account.arn("domainconfiguration", name))
+    );
+  };
+  IOTCORE_TRY(quota_.add(create));
   table_.reload();
   api::CreateDomainConfigurationResponse response;
   response.set_domain_configuration_name(name);
@@ -318,7 +306,7 @@ Result<api::DeleteDomainConfigurationResponse> DomainConfigurations::remove(
     batch.expect_revision(keys::kPrincipals, key, found.revision);
     batch.erase(keys::kPrincipals, key);
     IOTCORE_TRY(Tags::erase(store_, batch, tagged_as(name, found.record)));
-    return commit(store_, std::move(batch));
+    return quota_.remove([&] { return commit(store_, std::move(batch)); });
   };
   IOTCORE_TRY(until_no_conflict(attempt));
   table_.reload();

@@ -5,6 +5,7 @@
 #include "proto/record/principals.pb.h"
 #include "registry/domain_table.h"
 #include "registry/options.h"
+#include "registry/quotas.h"
 #include "registry/rows.h"
 
 #include <mutex>
@@ -19,11 +20,15 @@ namespace iotcore::registry {
 class DomainConfigurations {
  public:
   DomainConfigurations(
-      store::Store& store, const Clock& clock, const Options& options, DomainTable& table
+      store::Store& store,
+      const Clock& clock,
+      const Options& options,
+      Quota& quota,
+      DomainTable& table
   )
-      : store_(store), clock_(clock), options_(options), table_(table) {}
+      : store_(store), clock_(clock), options_(options), quota_(quota), table_(table) {}
 
-  // kAlreadyExists for a name, kInvalidRequest for a host that another one has, kLimitExceeded beyond kDomainConfigurationsMax.
+  // kAlreadyExists for a name, kInvalidRequest for a host that another one has, kLimitExceeded.
   Result<api::CreateDomainConfigurationResponse> create(
       const api::CreateDomainConfigurationRequest& request
   );
@@ -44,13 +49,13 @@ class DomainConfigurations {
   );
 
  private:
-  Status check_count();
   std::string arn(std::string_view name, const record::DomainConfiguration& record) const;
   api::DescribeDomainConfigurationResponse describe_managed(std::string_view name) const;
 
   store::Store& store_;
   const Clock& clock_;
   const Options& options_;
+  Quota& quota_;
   DomainTable& table_;
   std::mutex creating_;  // one at a time, from the look at the others' hosts until they see its own
 };

@@ -108,7 +108,6 @@ Result<api::CreateDynamicThingGroupResponse> DynamicGroups::try_create(
     response.set_thing_group_id(existing->group.id());
     return response;
   }
-  IOTCORE_TRY(check_count());
   const NamedGroup named{name, group, {}};
   Change change;
   change.batch.expect_absent(keys::kRegistry, keys::thing_group(name));
@@ -119,25 +118,11 @@ Result<api::CreateDynamicThingGroupResponse> DynamicGroups::try_create(
   touch_guard(change.batch);
   IOTCORE_TRY(Tags::put(change.batch, "thinggroup/" + name, request.tags()));
   IOTCORE_TRY(add_group_event(store_, events_, options_, change, named, "CREATED"));
-  IOTCORE_TRY(events_.commit(std::move(change)));
+  const auto create = [&] { return events_.commit(std::move(change)); };
+  IOTCORE_TRY(quotas_.dynamic_groups.add([&] { return quotas_.groups.add(create); }));
   begin_build(named);
   response.set_thing_group_id(group.id());
   return response;
-}
-
-Status DynamicGroups::check_count() {
-  const std::size_t max = options_.limits.dynamic_groups_max;
-  IOTCORE_ASSIGN(
-      const std::vector<store::Entry> rows,
-      store_.scan(keys::kRegistry, keys::dynamic_groups(), {}, max)
-  );
-  if (rows.size() >= max) {
-    return fail(
-        Errc::kLimitExceeded,
-        "There can be at most " + std::to_string(max) + " dynamic thing groups"
-    );
-  }
-  return {};
 }
 
 Result<api::UpdateDynamicThingGroupResponse> DynamicGroups::update(
@@ -206,7 +191,8 @@ Status DynamicGroups::try_remove(const api::DeleteDynamicThingGroupRequest& requ
   change.batch.erase(keys::kRegistry, keys::dynamic_group(found->name));
   touch_guard(change.batch);
   IOTCORE_TRY(add_group_event(store_, events_, options_, change, *found, "DELETED"));
-  return events_.commit(std::move(change));
+  const auto remove = [&] { return events_.commit(std::move(change)); };
+  return quotas_.dynamic_groups.remove([&] { return quotas_.groups.remove(remove); });
 }
 
 void DynamicGroups::begin_build(const NamedGroup& group) {

@@ -5,6 +5,7 @@
 #include "proto/api/thing_groups.pb.h"
 #include "registry/group_rows.h"
 #include "registry/options.h"
+#include "registry/quotas.h"
 #include "registry/thing_writer.h"
 
 #include <atomic>
@@ -22,6 +23,7 @@ class DynamicGroups {
       store::Store& store,
       const Clock& clock,
       const Options& options,
+      Quotas& quotas,
       ThingWriter& writer,
       Events& events,
       Executor& pool
@@ -29,6 +31,7 @@ class DynamicGroups {
       : store_(store),
         clock_(clock),
         options_(options),
+        quotas_(quotas),
         writer_(writer),
         events_(events),
         pool_(pool) {}
@@ -64,7 +67,6 @@ class DynamicGroups {
   );
   Result<NamedGroup> try_update(const api::UpdateDynamicThingGroupRequest& request);
   Status try_remove(const api::DeleteDynamicThingGroupRequest& request);
-  Status check_count();
 
   void begin_build(const NamedGroup& group);
   // One page; posts itself again until the end.
@@ -76,6 +78,7 @@ class DynamicGroups {
   store::Store& store_;
   const Clock& clock_;
   const Options& options_;
+  Quotas& quotas_;
   ThingWriter& writer_;
   Events& events_;
   Executor& pool_;

@@ -83,15 +83,19 @@ Result<api::CreatePolicyResponse> Policies::create(const api::CreatePolicyReques
   batch.put(keys::kPrincipals, keys::policy(name), to_row(policy));
   put_in_age_lists(batch, keys::policies_by_age, now_ms, name);
   IOTCORE_TRY(Tags::put(batch, "policy/" + name, request.tags()));
-  IOTCORE_TRY(commit_new(
-      store_,
-      std::move(batch),
-      Error(
-          Errc::kAlreadyExists, "Policy cannot be created - name already exists (name=" + name + ")"
-      )
-          .with("resourceId", name)
-          .with("resourceArn", arn)
-  ));
+  const auto create = [&] {
+    return commit_new(
+        store_,
+        std::move(batch),
+        Error(
+            Errc::kAlreadyExists,
+            "Policy cannot be created - name already exists (name=" + name + ")"
+        )
+            .with("resourceId", name)
+            .with("resourceArn", arn)
+    );
+  };
+  IOTCORE_TRY(quota_.add(create));
   api::CreatePolicyResponse response;
   response.set_policy_name(name);
   response.set_policy_arn(arn);
@@ -159,7 +163,7 @@ Status Policies::try_remove(const std::string& name) {
   batch.erase(keys::kPrincipals, keys::policy(name));
   IOTCORE_TRY(Tags::erase(store_, batch, "policy/" + name));
   erase_from_age_lists(batch, keys::policies_by_age, found.record.created_ms(), name);
-  return commit(store_, std::move(batch));
+  return quota_.remove([&] { return commit(store_, std::move(batch)); });
 }
 
 Result<api::ListPoliciesResponse> Policies::list(const api::ListPoliciesRequest& request) {

@@ -4,6 +4,7 @@
 #include "proto/api/policies.pb.h"
 #include "proto/record/principals.pb.h"
 #include "registry/options.h"
+#include "registry/quotas.h"
 #include "registry/rows.h"
 
 namespace iotcore::registry {
@@ -12,8 +13,8 @@ namespace iotcore::registry {
 // parsed here (kMalformedPolicy). Blocking; any thread.
 class Policies {
  public:
-  Policies(store::Store& store, const Clock& clock, const Options& options)
-      : store_(store), clock_(clock), options_(options) {}
+  Policies(store::Store& store, const Clock& clock, const Options& options, Quota& quota)
+      : store_(store), clock_(clock), options_(options), quota_(quota) {}
 
   // An existing name is kAlreadyExists, whatever the document.
   Result<api::CreatePolicyResponse> create(const api::CreatePolicyRequest& request);
@@ -52,6 +53,7 @@ class Policies {
   store::Store& store_;
   const Clock& clock_;
   const Options& options_;
+  Quota& quota_;
 };
 
 // The version of that id ("1", "2", …), or nullptr.

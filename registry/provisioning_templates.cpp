@@ -16,7 +16,7 @@ namespace {
 
 using Record = record::ProvisioningTemplate;
 
-constexpr int kVersionsMax = 5;
+constexpr int kPageDefault = 5;  // of versions
 constexpr std::string_view kKind = "provisioningtemplate";
 constexpr std::string_view kFleet = "FLEET_PROVISIONING";
 constexpr std::string_view kJustInTime = "JITP";
@@ -154,13 +154,16 @@ Result<api::CreateProvisioningTemplateResponse> ProvisioningTemplates::create(
   batch.expect_absent(keys::kPrincipals, keys::provisioning_template(name));
   batch.put(keys::kPrincipals, keys::provisioning_template(name), to_row(record));
   IOTCORE_TRY(Tags::put(batch, std::string(kKind) + "/" + name, request.tags()));
-  IOTCORE_TRY(commit_new(
-      store_,
-      std::move(batch),
-      Error(Errc::kAlreadyExists, "Provisioning template " + name + " already exists")
-          .with("resourceId", name)
-          .with("resourceArn", arn)
-  ));
+  const auto create = [&] {
+    return commit_new(
+        store_,
+        std::move(batch),
+        Error(Errc::kAlreadyExists, "Provisioning template " + name + " already exists")
+            .with("resourceId", name)
+            .with("resourceArn", arn)
+    );
+  };
+  IOTCORE_TRY(quota_.add(create));
   api::CreateProvisioningTemplateResponse response;
   response.set_template_arn(arn);
   response.set_template_name(name);
@@ -259,7 +262,7 @@ Result<api::DeleteProvisioningTemplateResponse> ProvisioningTemplates::remove(
     batch.expect_revision(keys::kPrincipals, key, found.revision);
     batch.erase(keys::kPrincipals, key);
     IOTCORE_TRY(Tags::erase(store_, batch, std::string(kKind) + "/" + name));
-    return commit(store_, std::move(batch));
+    return quota_.remove([&] { return commit(store_, std::move(batch)); });
   };
   IOTCORE_TRY(until_no_conflict(attempt));
   return api::DeleteProvisioningTemplateResponse();
@@ -301,11 +304,12 @@ Result<api::CreateProvisioningTemplateVersionResponse> ProvisioningTemplates::cr
   std::int32_t id = 0;
   const auto add = [&](Record& record) -> Status {
     IOTCORE_TRY(check_body(record.type(), request.template_body()));
-    if (record.versions_size() >= kVersionsMax) {
+    const std::size_t max = options_.limits.template_versions_max;
+    if (static_cast<std::size_t>(record.versions_size()) >= max) {
       return fail(
           Errc::kVersionsLimitExceeded,
           "Provisioning template " + name + " already has the maximum number of versions (" +
-              std::to_string(kVersionsMax) + ")"
+              std::to_string(max) + ")"
       );
     }
     add_version(record, request.template_body(), to_epoch_ms(clock_.wall()));
@@ -376,7 +380,7 @@ Result<api::ListProvisioningTemplateVersionsResponse> ProvisioningTemplates::lis
       return fail(Errc::kInvalidRequest, "Invalid pagination token");
     }
   }
-  const int max = request.has_max_results() ? request.max_results() : kVersionsMax;
+  const int max = request.has_max_results() ? request.max_results() : kPageDefault;
   api::ListProvisioningTemplateVersionsResponse response;
   for (int i = record.versions_size() - 1; i >= 0; --i) {
     const Record::Version& version = record.versions(i);

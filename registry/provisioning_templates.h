@@ -4,6 +4,7 @@
 #include "proto/api/provisioning.pb.h"
 #include "proto/record/provisioning.pb.h"
 #include "registry/options.h"
+#include "registry/quotas.h"
 #include "registry/rows.h"
 
 #include <string>
@@ -14,8 +15,10 @@ namespace iotcore::registry {
 // thread.
 class ProvisioningTemplates {
  public:
-  ProvisioningTemplates(store::Store& store, const Clock& clock, const Options& options)
-      : store_(store), clock_(clock), options_(options) {}
+  ProvisioningTemplates(
+      store::Store& store, const Clock& clock, const Options& options, Quota& quota
+  )
+      : store_(store), clock_(clock), options_(options), quota_(quota) {}
 
   // An existing name is kAlreadyExists.
   Result<api::CreateProvisioningTemplateResponse> create(
@@ -65,6 +68,7 @@ class ProvisioningTemplates {
   store::Store& store_;
   const Clock& clock_;
   const Options& options_;
+  Quota& quota_;
 };
 
 // A CA certificate that names the template for its devices, from this batch on. The template's row is written again, so that deleting it conflicts with

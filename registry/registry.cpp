@@ -15,6 +15,7 @@ Registry::Registry(
 )
     : store_(store),
       options_(std::move(options)),
+      quotas_(store, options_.limits),
       events_(store, clock, options_),
       tags_(store, options_),
       dynamic_membership_(store),
@@ -22,17 +23,17 @@ Registry::Registry(
       things_(store, clock, options_, thing_writer_, events_),
       importer_(store, clock, options_, thing_writer_, events_),
       thing_principals_(store, clock, options_),
-      thing_types_(store, clock, options_, events_),
-      thing_groups_(store, clock, options_, events_),
+      thing_types_(store, clock, options_, quotas_.thing_types, events_),
+      thing_groups_(store, clock, options_, quotas_.groups, events_),
       group_members_(store, options_, thing_writer_, events_),
-      dynamic_groups_(store, clock, options_, thing_writer_, events_, pool),
-      billing_groups_(store, clock, options_, thing_writer_, events_),
+      dynamic_groups_(store, clock, options_, quotas_, thing_writer_, events_, pool),
+      billing_groups_(store, clock, options_, quotas_.billing_groups, thing_writer_, events_),
       logging_options_(store),
       certificates_(store, clock, options_, authority),
       certificate_registration_(store, clock, options_, authority),
       certificate_transfer_(store, clock, options_),
-      ca_certificates_(store, clock, options_),
-      policies_(store, clock, options_),
+      ca_certificates_(store, clock, options_, quotas_.ca_certificates),
+      policies_(store, clock, options_, quotas_.policies),
       policy_attachments_(store, clock, options_),
       provisioner_(
           {options_.account,
@@ -43,12 +44,12 @@ Registry::Registry(
            policies_,
            policy_attachments_}
       ),
-      provisioning_templates_(store, clock, options_),
+      provisioning_templates_(store, clock, options_, quotas_.templates),
       thing_registration_(provisioner_, certificates_),
-      authorizers_(store, clock, options_),
+      authorizers_(store, clock, options_, quotas_.authorizers),
       domain_table_(store, pool),
-      domain_configurations_(store, clock, options_, domain_table_),
-      role_aliases_(store, clock, options_),
+      domain_configurations_(store, clock, options_, quotas_.domain_configurations, domain_table_),
+      role_aliases_(store, clock, options_, quotas_.role_aliases),
       certificate_index_(store, clock, pool),
       grants_(store, clock, options_, &certificate_index_),
       effective_policies_(store, clock, options_, grants_),
@@ -90,7 +91,9 @@ Status Registry::wipe() {
   store::Batch batch;
   batch.erase_range(keys::kRegistry, {}, "\xff");
   batch.erase_range(keys::kPrincipals, {}, "\xff");
-  IOTCORE_TRY(commit(store_, std::move(batch)));
+  const Status wiped = commit(store_, std::move(batch));
+  quotas_.forget();
+  IOTCORE_TRY(wiped);
   IOTCORE_TRY(logging_options_.apply());
   return events_.load();
 }

@@ -22,6 +22,7 @@
 #include "registry/policy_attachments.h"
 #include "registry/provisioning/provisioner.h"
 #include "registry/provisioning_templates.h"
+#include "registry/quotas.h"
 #include "registry/role_aliases.h"
 #include "registry/tags.h"
 #include "registry/thing_groups.h"
@@ -120,6 +121,7 @@ class Registry {
   const Options options_;
   Events events_;
   Tags tags_;
+  Quotas quotas_;
   DynamicMembership dynamic_membership_;
   ThingWriter thing_writer_;
   Things things_;

@@ -48,13 +48,16 @@ Result<api::CreateRoleAliasResponse> RoleAliases::create(const api::CreateRoleAl
   batch.put(keys::kPrincipals, keys::role_alias(alias), to_row(record));
   put_in_age_lists(batch, keys::role_aliases_by_age, now_ms, alias);
   IOTCORE_TRY(Tags::put(batch, "rolealias/" + alias, request.tags()));
-  IOTCORE_TRY(commit_new(
-      store_,
-      std::move(batch),
-      Error(Errc::kAlreadyExists, "Role alias " + alias + " already exists")
-          .with("resourceId", alias)
-          .with("resourceArn", arn)
-  ));
+  const auto create = [&] {
+    return commit_new(
+        store_,
+        std::move(batch),
+        Error(Errc::kAlreadyExists, "Role alias " + alias + " already exists")
+            .with("resourceId", alias)
+            .with("resourceArn", arn)
+    );
+  };
+  IOTCORE_TRY(quota_.add(create));
   api::CreateRoleAliasResponse response;
   response.set_role_alias(alias);
   response.set_role_alias_arn(arn);
@@ -131,7 +134,7 @@ Result<api::DeleteRoleAliasResponse> RoleAliases::remove(const api::DeleteRoleAl
     batch.erase(keys::kPrincipals, key);
     IOTCORE_TRY(Tags::erase(store_, batch, "rolealias/" + alias));
     erase_from_age_lists(batch, keys::role_aliases_by_age, found.record.created_ms(), alias);
-    return commit(store_, std::move(batch));
+    return quota_.remove([&] { return commit(store_, std::move(batch)); });
   };
   IOTCORE_TRY(until_no_conflict(attempt));
   return api::DeleteRoleAliasResponse();

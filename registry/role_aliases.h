@@ -4,6 +4,7 @@
 #include "proto/api/role_aliases.pb.h"
 #include "proto/record/principals.pb.h"
 #include "registry/options.h"
+#include "registry/quotas.h"
 #include "registry/rows.h"
 
 #include <optional>
@@ -15,8 +16,8 @@ namespace iotcore::registry {
 // The operations on role aliases. Requests have passed their bounds. Blocking; any thread.
 class RoleAliases {
  public:
-  RoleAliases(store::Store& store, const Clock& clock, const Options& options)
-      : store_(store), clock_(clock), options_(options) {}
+  RoleAliases(store::Store& store, const Clock& clock, const Options& options, Quota& quota)
+      : store_(store), clock_(clock), options_(options), quota_(quota) {}
 
   // An existing name is kAlreadyExists. The role is one of this account: "arn:aws:iam::ACCOUNT:role/NAME".
   Result<api::CreateRoleAliasResponse> create(const api::CreateRoleAliasRequest& request);
@@ -33,6 +34,7 @@ class RoleAliases {
   store::Store& store_;
   const Clock& clock_;
   const Options& options_;
+  Quota& quota_;
 };
 
 }  // namespace iotcore::registry

@@ -69,7 +69,7 @@ Result<api::CreateThingGroupResponse> ThingGroups::try_create(
   IOTCORE_TRY(Tags::put(change.batch, "thinggroup/" + name, request.tags()));
   IOTCORE_TRY(add_group_event(store_, events_, options_, change, named, "CREATED"));
   IOTCORE_TRY(add_hierarchy_event(change, name, group, true));
-  IOTCORE_TRY(events_.commit(std::move(change)));
+  IOTCORE_TRY(quota_.add([&] { return events_.commit(std::move(change)); }));
   response.set_thing_group_id(group.id());
   return response;
 }
@@ -234,7 +234,7 @@ Status ThingGroups::try_remove(const api::DeleteThingGroupRequest& request) {
   IOTCORE_TRY(erase_group(store_, change.batch, *found));
   IOTCORE_TRY(add_group_event(store_, events_, options_, change, *found, "DELETED"));
   IOTCORE_TRY(add_hierarchy_event(change, name, found->group, false));
-  return events_.commit(std::move(change));
+  return quota_.remove([&] { return events_.commit(std::move(change)); });
 }
 
 Result<api::ListThingGroupsResponse> ThingGroups::list(const api::ListThingGroupsRequest& request) {

@@ -4,6 +4,7 @@
 #include "proto/api/thing_groups.pb.h"
 #include "registry/group_rows.h"
 #include "registry/options.h"
+#include "registry/quotas.h"
 #include "registry/thing_writer.h"
 
 namespace iotcore::registry {
@@ -11,8 +12,10 @@ namespace iotcore::registry {
 // The operations on groups of things themselves; what things are in them: group_members.h. Blocking; any thread.
 class ThingGroups {
  public:
-  ThingGroups(store::Store& store, const Clock& clock, const Options& options, Events& events)
-      : store_(store), clock_(clock), options_(options), events_(events) {}
+  ThingGroups(
+      store::Store& store, const Clock& clock, const Options& options, Quota& quota, Events& events
+  )
+      : store_(store), clock_(clock), options_(options), quota_(quota), events_(events) {}
 
   // The same parent and properties again are the same group; others are kAlreadyExists.
   Result<api::CreateThingGroupResponse> create(const api::CreateThingGroupRequest& request);
@@ -40,6 +43,7 @@ class ThingGroups {
   store::Store& store_;
   const Clock& clock_;
   const Options& options_;
+  Quota& quota_;
   Events& events_;
 };
 

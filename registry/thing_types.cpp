@@ -66,7 +66,7 @@ Result<api::CreateThingTypeResponse> ThingTypes::try_create(
     change.batch.put(keys::kRegistry, key, to_row(type));
     IOTCORE_TRY(Tags::put(change.batch, "thingtype/" + name, request.tags()));
     add_event(change, name, type, "CREATED");
-    IOTCORE_TRY(events_.commit(std::move(change)));
+    IOTCORE_TRY(quota_.add([&] { return events_.commit(std::move(change)); }));
   }
   api::CreateThingTypeResponse response;
   response.set_thing_type_name(name);
@@ -257,7 +257,7 @@ Status ThingTypes::try_remove(const api::DeleteThingTypeRequest& request) {
   change.batch.erase(keys::kRegistry, key);
   IOTCORE_TRY(Tags::erase(store_, change.batch, "thingtype/" + name));
   add_event(change, name, found.record, "DELETED");
-  return events_.commit(std::move(change));
+  return quota_.remove([&] { return events_.commit(std::move(change)); });
 }
 
 Result<api::ListThingTypesResponse> ThingTypes::list(const api::ListThingTypesRequest& request) {

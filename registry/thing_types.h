@@ -5,14 +5,17 @@
 #include "proto/record/registry.pb.h"
 #include "registry/events.h"
 #include "registry/options.h"
+#include "registry/quotas.h"
 
 namespace iotcore::registry {
 
 // The operations on thing types. Requests have passed their bounds. Blocking; any thread.
 class ThingTypes {
  public:
-  ThingTypes(store::Store& store, const Clock& clock, const Options& options, Events& events)
-      : store_(store), clock_(clock), options_(options), events_(events) {}
+  ThingTypes(
+      store::Store& store, const Clock& clock, const Options& options, Quota& quota, Events& events
+  )
+      : store_(store), clock_(clock), options_(options), quota_(quota), events_(events) {}
 
   // The same properties again are the same type; others are kAlreadyExists.
   Result<api::CreateThingTypeResponse> create(const api::CreateThingTypeRequest& request);
@@ -42,6 +45,7 @@ class ThingTypes {
   store::Store& store_;
   const Clock& clock_;
   const Options& options_;
+  Quota& quota_;
   Events& events_;
 };
 

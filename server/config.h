@@ -5,6 +5,7 @@
 #include "base/result.h"
 #include "broker/options.h"
 #include "gateway/face_limits.h"
+#include "registry/limits.h"
 
 #include <array>
 #include <cstddef>
@@ -70,6 +71,7 @@ struct Config {
   std::string store_durability = "sync";
   std::size_t store_cache_bytes = 128U << 20;
   std::string registry_key_type = "rsa2048";
+  registry::Limits registry_limits;
   std::filesystem::path security_key_file;        // empty: sealing.key in the data folder
   std::string security_passphrase;                // by environment only: neither a key nor printed
   std::vector<std::string> authorizer_functions;  // NAME=TARGET

@@ -1,6 +1,7 @@
 #include "net/address_range.h"
 #include "server/config.h"
 #include "server/config_key_kinds.h"
+#include "server/config_registry.h"
 #include "server/config_rules.h"
 #include "server/config_shadow.h"
 
@@ -129,6 +130,9 @@ std::vector<ConfigKey> make_keys() {
       {{"rsa2048", "rsa2048"}, {"p256", "p256"}},
       [](C& c) -> S& { return c.registry_key_type; }
   ));
+  for (ConfigKey& key : registry_limit_keys()) {
+    k.push_back(std::move(key));
+  }
   k.push_back(path_key(
       "security.key_file",
       "File of the key under which secrets and the CA's key are kept; empty: sealing.key in the "

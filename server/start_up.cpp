@@ -79,6 +79,7 @@ registry::Options registry_options(const Config& config) {
   registry::Options options;
   options.account.region = config.aws_region;
   options.account.id = config.aws_account;
+  options.limits = config.registry_limits;
   options.http = outbound_rules(config);
   options.key_type = *registry::pki::key_type_from(config.registry_key_type);
   return options;

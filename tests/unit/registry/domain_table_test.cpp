@@ -68,11 +68,13 @@ TEST_CASE("a host has what its configuration says, in any case of letters, from 
 
 TEST_CASE("one host has one configuration, however many are made at once") {
   const ManualClock clock(from_epoch_ms(1'700'000'000'000));
-  const Options options;
+  Options options;
+  options.limits.domain_configurations_max = kDomainConfigurationsMax;
   store::MemoryStore store;
+  Quota quota(store, keys::kPrincipals, keys::domain_configurations(), 100, "configurations");
   auto pool = std::make_unique<ThreadPool>("test", 1);
   DomainTable table(store, *pool);
-  DomainConfigurations configurations(store, clock, options, table);
+  DomainConfigurations configurations(store, clock, options, quota, table);
   for (int round = 0; round < 50; ++round) {
     std::atomic<int> made = 0;
     std::array<std::thread, 2> threads;
@@ -93,7 +95,9 @@ TEST_CASE("one host has one configuration, however many are made at once") {
 }
 
 TEST_CASE("configurations of domains are bounded, and AWS's own stay") {
-  Fixture f;
+  Options options = Fixture::fast_options();
+  options.limits.domain_configurations_max = kDomainConfigurationsMax;
+  Fixture f(options);
   store::Batch batch;
   for (std::size_t i = 0; i + 1 < kDomainConfigurationsMax; ++i) {
     batch.put(
