@@ -15,6 +15,20 @@ tl::unexpected<Error> invalid(std::string what) {
   return fail(Errc::kInvalidRequest, std::move(what));
 }
 
+Result<std::string> text(const json::value& value, std::string_view what) {
+  if (!value.is_string()) {
+    return invalid(std::string(what) + " must be a text");
+  }
+  return std::string(value.get_string());
+}
+
+Result<json::array> list(const json::value& value, std::string_view what) {
+  if (!value.is_array()) {
+    return invalid(std::string(what) + " must be a list");
+  }
+  return value.get_array();
+}
+
 class Evaluator {
  public:
   explicit Evaluator(const Environment& environment) : environment_(environment) {}
@@ -23,9 +37,9 @@ class Evaluator {
 
  private:
   Result<json::value> call(std::string_view function, const json::value& argument, int depth);
-  Result<std::string> text(const json::value& value, std::string_view what, int depth);
-  Result<json::array> list(
-      const json::value& value, std::string_view what, std::size_t size, int depth
+  // The argument as a list of values, each of which has been evaluated: once, as what comes of a function may look like one.
+  Result<json::array> arguments(
+      const json::value& argument, std::string_view function, std::size_t size, int depth
   );
   Result<json::value> reference(const json::value& argument);
   Result<json::value> join(const json::value& argument, int depth);
@@ -83,23 +97,12 @@ Result<json::value> Evaluator::call(
   return find_in_map(argument, depth);
 }
 
-Result<std::string> Evaluator::text(const json::value& value, std::string_view what, int depth) {
-  IOTCORE_ASSIGN(const json::value evaluated, this->value(value, depth));
-  if (!evaluated.is_string()) {
-    return invalid(std::string(what) + " must be a text");
-  }
-  return std::string(evaluated.get_string());
-}
-
-Result<json::array> Evaluator::list(
-    const json::value& value, std::string_view what, std::size_t size, int depth
+Result<json::array> Evaluator::arguments(
+    const json::value& argument, std::string_view function, std::size_t size, int depth
 ) {
-  IOTCORE_ASSIGN(json::value evaluated, this->value(value, depth));
-  if (!evaluated.is_array() || (size != 0 && evaluated.get_array().size() != size)) {
-    return invalid(
-        std::string(what) + " must be a list" +
-        (size == 0 ? std::string() : " of " + std::to_string(size))
-    );
+  IOTCORE_ASSIGN(json::value evaluated, this->value(argument, depth));
+  if (!evaluated.is_array() || evaluated.get_array().size() != size) {
+    return invalid(std::string(function) + " must be a list of " + std::to_string(size));
   }
   return std::move(evaluated.get_array());
 }
@@ -117,19 +120,19 @@ Result<json::value> Evaluator::reference(const json::value& argument) {
 }
 
 Result<json::value> Evaluator::join(const json::value& argument, int depth) {
-  IOTCORE_ASSIGN(const json::array parts, list(argument, "Fn::Join", 2, depth));
-  IOTCORE_ASSIGN(const std::string separator, text(parts[0], "Fn::Join's separator", depth));
-  IOTCORE_ASSIGN(const json::array texts, list(parts[1], "what Fn::Join joins", 0, depth));
+  IOTCORE_ASSIGN(const json::array parts, arguments(argument, "Fn::Join", 2, depth));
+  IOTCORE_ASSIGN(const std::string separator, text(parts[0], "Fn::Join's separator"));
+  IOTCORE_ASSIGN(const json::array texts, list(parts[1], "what Fn::Join joins"));
   std::string out;
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    IOTCORE_ASSIGN(const std::string piece, text(texts[i], "each of what Fn::Join joins", depth));
+    IOTCORE_ASSIGN(const std::string piece, text(texts[i], "each of what Fn::Join joins"));
     out += (i == 0 ? "" : separator) + piece;
   }
   return json::value(out);
 }
 
 Result<json::value> Evaluator::select(const json::value& argument, int depth) {
-  IOTCORE_ASSIGN(const json::array parts, list(argument, "Fn::Select", 2, depth));
+  IOTCORE_ASSIGN(const json::array parts, arguments(argument, "Fn::Select", 2, depth));
   std::int64_t index = -1;
   if (parts[0].is_int64()) {
     index = parts[0].get_int64();
@@ -138,7 +141,7 @@ Result<json::value> Evaluator::select(const json::value& argument, int depth) {
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
     index = error == std::errc() && end == digits.data() + digits.size() ? index : -1;
   }
-  IOTCORE_ASSIGN(const json::array from, list(parts[1], "what Fn::Select selects from", 0, depth));
+  IOTCORE_ASSIGN(const json::array from, list(parts[1], "what Fn::Select selects from"));
   if (index < 0 || static_cast<std::size_t>(index) >= from.size() ||
       from[static_cast<std::size_t>(index)].is_null()) {
     return invalid("Fn::Select's index is out of its list");
@@ -147,9 +150,9 @@ Result<json::value> Evaluator::select(const json::value& argument, int depth) {
 }
 
 Result<json::value> Evaluator::split(const json::value& argument, int depth) {
-  IOTCORE_ASSIGN(const json::array parts, list(argument, "Fn::Split", 2, depth));
-  IOTCORE_ASSIGN(const std::string separator, text(parts[0], "Fn::Split's separator", depth));
-  IOTCORE_ASSIGN(const std::string whole, text(parts[1], "what Fn::Split splits", depth));
+  IOTCORE_ASSIGN(const json::array parts, arguments(argument, "Fn::Split", 2, depth));
+  IOTCORE_ASSIGN(const std::string separator, text(parts[0], "Fn::Split's separator"));
+  IOTCORE_ASSIGN(const std::string whole, text(parts[1], "what Fn::Split splits"));
   if (separator.empty()) {
     return invalid("Fn::Split's separator is empty");
   }
@@ -171,8 +174,8 @@ Result<json::value> Evaluator::substitute(const json::value& argument, int depth
   if (argument.is_string()) {
     whole = std::string(argument.get_string());
   } else {
-    IOTCORE_ASSIGN(json::array parts, list(argument, "Fn::Sub", 2, depth));
-    IOTCORE_ASSIGN(whole, text(parts[0], "Fn::Sub's text", depth));
+    IOTCORE_ASSIGN(json::array parts, arguments(argument, "Fn::Sub", 2, depth));
+    IOTCORE_ASSIGN(whole, text(parts[0], "Fn::Sub's text"));
     if (!parts[1].is_object()) {
       return invalid("Fn::Sub's second argument must be an object");
     }
@@ -192,7 +195,7 @@ Result<json::value> Evaluator::substitute(const json::value& argument, int depth
     if (name.starts_with('!')) {
       out += "${" + name.substr(1) + "}";  // written so to be left alone
     } else if (const json::value* mine = find_member(own, name)) {
-      IOTCORE_ASSIGN(const std::string value, text(*mine, "a value of Fn::Sub", depth));
+      IOTCORE_ASSIGN(const std::string value, text(*mine, "a value of Fn::Sub"));
       out += value;
     } else {
       const auto found = environment_.parameter(name);
@@ -205,10 +208,10 @@ Result<json::value> Evaluator::substitute(const json::value& argument, int depth
 }
 
 Result<json::value> Evaluator::find_in_map(const json::value& argument, int depth) {
-  IOTCORE_ASSIGN(const json::array parts, list(argument, "Fn::FindInMap", 3, depth));
+  IOTCORE_ASSIGN(const json::array parts, arguments(argument, "Fn::FindInMap", 3, depth));
   const json::object* at = &environment_.mappings;
   for (std::size_t i = 0; i < 3; ++i) {
-    IOTCORE_ASSIGN(const std::string key, text(parts[i], "each key of Fn::FindInMap", depth));
+    IOTCORE_ASSIGN(const std::string key, text(parts[i], "each key of Fn::FindInMap"));
     const json::value* found = find_member(*at, key);
     if (found == nullptr || (i < 2 && !found->is_object())) {
       return invalid("Fn::FindInMap finds no " + key);

@@ -8,7 +8,8 @@ namespace iotcore::registry::provisioning {
 namespace {
 
 Result<std::string> value_of(const std::string& expression) {
-  const json::object mappings = parse_json(R"({"places":{"north":{"site":"oslo"}}})")->get_object();
+  const json::object mappings =
+      parse_json(R"({"places":{"north":{"site":"oslo","odd":{"Ref":"name"}}}})")->get_object();
   const Environment environment = {
       [](std::string_view name) -> std::optional<std::string> {
         return name == "name" ? std::optional<std::string>("lamp") : std::nullopt;
@@ -31,6 +32,9 @@ TEST_CASE("functions of templates") {
       {R"({"Ref":1})", nullptr},
       {R"({"Fn::Join":["-",["a",{"Ref":"name"},"b"]]})", R"("a-lamp-b")"},
       {R"({"Fn::Join":["",[]]})", R"("")"},
+      // What comes of a function is a value, though it may look like one.
+      {R"({"Fn::Join":["",[{"Fn::FindInMap":["places","north","odd"]}]]})", nullptr},
+      {R"({"Fn::Select":["0",[{"Fn::FindInMap":["places","north","odd"]}]]})", R"({"Ref":"name"})"},
       {R"({"Fn::Join":["-",[1]]})", nullptr},
       {R"({"Fn::Join":["-"]})", nullptr},
       {R"({"Fn::Select":[1,["a","b"]]})", R"("b")"},
