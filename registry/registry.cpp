@@ -54,31 +54,41 @@ Registry::Registry(
       grants_(store, clock, options_, &certificate_index_),
       effective_policies_(store, clock, options_, grants_),
       devices_(store, grants_, pool) {
-  provisioner_.on_groups(
-      [this](const std::string& thing, const std::vector<std::string>& groups, bool replace) {
-        return join_groups(thing, groups, replace);
-      }
-  );
+  provisioner_.on_groups([this](
+                             const std::string& thing,
+                             const std::vector<std::string>& groups,
+                             provisioning::Provisioner::Join join
+                         ) { return join_groups(thing, groups, join); });
 }
 
-Status Registry::join_groups(
-    const std::string& thing, const std::vector<std::string>& groups, bool replace
+Result<std::vector<std::string>> Registry::join_groups(
+    const std::string& thing,
+    const std::vector<std::string>& groups,
+    provisioning::Provisioner::Join join
 ) {
+  IOTCORE_ASSIGN(
+      const auto found,
+      get_record<record::Thing>(
+          store_, keys::kRegistry, keys::thing(thing), "Thing " + thing + " does not exist"
+      )
+  );
+  IOTCORE_ASSIGN(const std::vector<NamedGroup> present, groups_of(store_, found.record));
   api::UpdateThingGroupsForThingRequest update;
   update.set_thing_name(thing);
   update.mutable_thing_groups_to_add()->Assign(groups.begin(), groups.end());
-  if (replace) {
-    api::ListThingGroupsForThingRequest list;
-    list.set_thing_name(thing);
-    IOTCORE_ASSIGN(const auto present, group_members_.list_groups(list));
-    for (const api::GroupNameAndArn& group : present.thing_groups()) {
-      if (std::find(groups.begin(), groups.end(), group.group_name()) == groups.end()) {
-        update.add_thing_groups_to_remove(group.group_name());
-      }
+  std::vector<std::string> before;
+  for (const NamedGroup& group : present) {
+    if (group.group.has_query()) {
+      continue;  // nobody is put into it, or out of it
+    }
+    before.push_back(group.name);
+    if (join == provisioning::Provisioner::Join::kOnly &&
+        std::find(groups.begin(), groups.end(), group.name) == groups.end()) {
+      update.add_thing_groups_to_remove(group.name);
     }
   }
   IOTCORE_TRY(group_members_.update(update));
-  return {};
+  return before;
 }
 
 void Registry::stop() {

@@ -112,16 +112,18 @@ class Registry {
   Status wipe();
 
  private:
-  // Puts a thing into groups; `replace`: and out of all others.
-  Status join_groups(
-      const std::string& thing, const std::vector<std::string>& groups, bool replace
+  // Answers which static groups the thing was in.
+  Result<std::vector<std::string>> join_groups(
+      const std::string& thing,
+      const std::vector<std::string>& groups,
+      provisioning::Provisioner::Join join
   );
 
   store::Store& store_;
   const Options options_;
+  Quotas quotas_;
   Events events_;
   Tags tags_;
-  Quotas quotas_;
   DynamicMembership dynamic_membership_;
   ThingWriter thing_writer_;
   Things things_;

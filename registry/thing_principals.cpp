@@ -56,13 +56,17 @@ Status ThingPrincipals::try_attach(const api::AttachThingPrincipalRequest& reque
   return commit(store_, std::move(batch));
 }
 
-Result<bool> ThingPrincipals::is_attached(std::string_view thing, std::string_view principal) {
+Result<std::optional<record::ThingPrincipal>> ThingPrincipals::find(
+    std::string_view thing, std::string_view principal
+) {
   IOTCORE_ASSIGN(const Principal parsed, parse_principal(options_.account, principal));
   IOTCORE_ASSIGN(
-      const auto row,
-      store_.get(keys::kRegistry, keys::principals_of_thing(thing).text(parsed.resource))
+      auto found,
+      find_record<record::ThingPrincipal>(
+          store_, keys::kRegistry, keys::principals_of_thing(thing).text(parsed.resource)
+      )
   );
-  return row.has_value();
+  return found ? std::optional(std::move(found->record)) : std::nullopt;
 }
 
 // An exclusive attachment is the only one of its principal.

@@ -16,8 +16,10 @@ class ThingPrincipals {
       : store_(store), clock_(clock), options_(options) {}
 
   Result<api::AttachThingPrincipalResponse> attach(const api::AttachThingPrincipalRequest& request);
-  // `principal`: an ARN or a Cognito identity id.
-  Result<bool> is_attached(std::string_view thing, std::string_view principal);
+  // How they are attached, if they are. `principal`: an ARN or a Cognito identity id.
+  Result<std::optional<record::ThingPrincipal>> find(
+      std::string_view thing, std::string_view principal
+  );
   // What is not attached is detached already.
   Result<api::DetachThingPrincipalResponse> detach(const api::DetachThingPrincipalRequest& request);
   Result<api::ListThingPrincipalsResponse> list_principals(

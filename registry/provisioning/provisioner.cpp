@@ -97,7 +97,7 @@ Status Provisioner::make_thing(Run& run, const ThingResource& thing) {
   bool replace_groups = true;
   bool join = thing.groups.has_value();
   if (present) {
-    IOTCORE_TRY(change_thing(thing, *present));
+    IOTCORE_TRY(change_thing(run, thing, *present));
     replace_groups = thing.groups_override == Override::kReplace;
     join = join && thing.groups_override != Override::kDoNothing;
     if (join && thing.groups_override == Override::kFail) {
@@ -129,7 +129,14 @@ Status Provisioner::make_thing(Run& run, const ThingResource& thing) {
     if (!join_groups_) {
       return fail(Errc::kInvalidRequest, "Thing groups are not supported in templates");
     }
-    IOTCORE_TRY(join_groups_(thing.name, *thing.groups, replace_groups));
+    IOTCORE_ASSIGN(
+        auto before,
+        join_groups_(thing.name, *thing.groups, replace_groups ? Join::kOnly : Join::kToo)
+    );
+    run.undo.emplace_back([this, name = thing.name, before = std::move(before)]() -> Status {
+      IOTCORE_TRY(join_groups_(name, before, Join::kOnly));
+      return {};
+    });
   }
   run.made.thing_name = thing.name;
   run.made.arns[thing.logical_name] = parts_.account.arn("thing", thing.name);
@@ -137,7 +144,7 @@ Status Provisioner::make_thing(Run& run, const ThingResource& thing) {
 }
 
 Status Provisioner::change_thing(
-    const ThingResource& wanted, const api::DescribeThingResponse& present
+    Run& run, const ThingResource& wanted, const api::DescribeThingResponse& present
 ) {
   api::UpdateThingRequest update;
   update.set_thing_name(wanted.name);
@@ -161,31 +168,61 @@ Status Provisioner::change_thing(
     update.set_thing_type_name(*wanted.type);
     changes = true;
   }
-  if (changes) {
-    IOTCORE_TRY(parts_.things.update(update));
+  if (!changes) {
+    return {};
   }
+  // Both ways as it was seen: nobody else's change gets lost between.
+  update.set_expected_version(present.version());
+  if (const auto done = parts_.things.update(update); !done) {
+    return done.error().code() == Errc::kVersionConflict
+               ? conflict("The thing " + wanted.name + " is being changed by somebody else")
+               : fail(done.error());
+  }
+  api::UpdateThingRequest back;
+  back.set_thing_name(wanted.name);
+  back.set_expected_version(present.version() + 1);
+  if (update.has_attribute_payload()) {
+    back.mutable_attribute_payload()->mutable_attributes()->insert(
+        present.attributes().begin(), present.attributes().end()
+    );
+  }
+  if (update.has_thing_type_name() && present.has_thing_type_name()) {
+    back.set_thing_type_name(present.thing_type_name());
+  } else if (update.has_thing_type_name()) {
+    back.set_remove_thing_type(true);
+  }
+  run.undo.emplace_back([this, back = std::move(back)]() -> Status {
+    IOTCORE_TRY(parts_.things.update(back));
+    return {};
+  });
   return {};
 }
 
 Status Provisioner::attach_thing(Run& run, const std::string& thing, bool exclusive) {
   const std::string arn = run.certificate_arn(parts_.account);
-  IOTCORE_ASSIGN(const bool attached, parts_.thing_principals.is_attached(thing, arn));
-  api::AttachThingPrincipalRequest attach;
-  attach.set_thing_name(thing);
-  attach.set_principal(arn);
-  if (exclusive) {
-    attach.set_thing_principal_type("EXCLUSIVE_THING");
+  IOTCORE_ASSIGN(const auto before, parts_.thing_principals.find(thing, arn));
+  if (before && before->exclusive() == exclusive) {
+    return {};
   }
-  IOTCORE_TRY(parts_.thing_principals.attach(attach));
-  if (!attached) {
-    run.undo.emplace_back([this, thing, arn]() -> Status {
-      api::DetachThingPrincipalRequest detach;
-      detach.set_thing_name(thing);
-      detach.set_principal(arn);
-      IOTCORE_TRY(parts_.thing_principals.detach(detach));
-      return {};
-    });
-  }
+  const auto attach = [this, thing, arn](bool exclusively) -> Status {
+    api::AttachThingPrincipalRequest request;
+    request.set_thing_name(thing);
+    request.set_principal(arn);
+    request.set_thing_principal_type(exclusively ? "EXCLUSIVE_THING" : "NON_EXCLUSIVE_THING");
+    IOTCORE_TRY(parts_.thing_principals.attach(request));
+    return {};
+  };
+  IOTCORE_TRY(attach(exclusive));
+  run.undo.emplace_back([this, thing, arn, attach, before]() -> Status {
+    if (before) {
+      return attach(before->exclusive());
+    }
+    api::DetachThingPrincipalRequest detach;
+    detach.set_thing_name(thing);
+    detach.set_principal(arn);
+    IOTCORE_TRY(parts_.thing_principals.detach(detach));
+    return {};
+  });
   return {};
 }
 

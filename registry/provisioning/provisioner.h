@@ -9,6 +9,7 @@
 #include "registry/thing_principals.h"
 #include "registry/things.h"
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
@@ -23,7 +24,8 @@ struct Provisioned {
   std::map<std::string, std::string> arns;
 };
 
-// Makes what an evaluated template says. If it fails half-way, what this run has made is taken back. Blocking; any thread.
+// Makes what an evaluated template says. If it fails half-way, what this run has made is taken back, and what it has changed is as it was, but for versions;
+// unless somebody else has changed it meanwhile, whose change stays. Blocking; any thread.
 class Provisioner {
  public:
   struct Parts {
@@ -36,9 +38,13 @@ class Provisioner {
     PolicyAttachments& attachments;
   };
 
-  // Puts a thing into groups; `replace`: and out of all others.
-  using JoinGroups = Function<
-      Status(const std::string& thing, const std::vector<std::string>& groups, bool replace)>;
+  // Into groups beside those that a thing is in, or out of all others.
+  enum class Join : std::uint8_t { kToo, kOnly };
+
+  // Puts a thing into static groups; answers in which it was.
+  using JoinGroups = Function<Result<std::vector<std::string>>(
+      const std::string& thing, const std::vector<std::string>& groups, Join join
+  )>;
 
   explicit Provisioner(Parts parts) : parts_(parts) {}
 
@@ -54,7 +60,9 @@ class Provisioner {
   Status make_certificate(Run& run, const CertificateResource& certificate);
   Status make_policies(Run& run, const std::vector<PolicyResource>& policies);
   Status make_thing(Run& run, const ThingResource& thing);
-  Status change_thing(const ThingResource& wanted, const api::DescribeThingResponse& present);
+  Status change_thing(
+      Run& run, const ThingResource& wanted, const api::DescribeThingResponse& present
+  );
   Status attach_thing(Run& run, const std::string& thing, bool exclusive);
   Status attach_policy(Run& run, const std::string& policy);
   Status set_status(Run& run, const CertificateResource& certificate);
