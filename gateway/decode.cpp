@@ -111,7 +111,7 @@ std::optional<std::string> json_from_header(std::string_view header) {
 
 class Decoder {
  public:
-  Result<std::unique_ptr<Message>> run(net::HttpRequest& request, const RouteMatchView& match);
+  Status run(net::HttpRequest& request, const RouteMatchView& match, Message& out);
 
  private:
   Status read_path(Message& out, const RouteMatchView& match);
@@ -165,21 +165,16 @@ void Decoder::check(const Bounds* bounds, const Value& value, const ValuePath& p
   }
 }
 
-Result<std::unique_ptr<Message>> Decoder::run(
-    net::HttpRequest& request, const RouteMatchView& match
-) {
+Status Decoder::run(net::HttpRequest& request, const RouteMatchView& match, Message& out) {
   const MessagePlan& plan = *match.operation->request;
-  std::unique_ptr<Message> out(
-      google::protobuf::MessageFactory::generated_factory()->GetPrototype(plan.descriptor)->New()
-  );
-  IOTCORE_TRY(read_path(*out, match));
+  IOTCORE_TRY(read_path(out, match));
   if (plan.has(Place::kQuery)) {
-    IOTCORE_TRY(read_query(*out, plan, net::split_target(request.target).query));
+    IOTCORE_TRY(read_query(out, plan, net::split_target(request.target).query));
   }
   if (plan.has(Place::kHeader)) {
-    IOTCORE_TRY(read_headers(*out, plan, request.headers));
+    IOTCORE_TRY(read_headers(out, plan, request.headers));
   }
-  IOTCORE_TRY(read_body(*out, plan, request));
+  IOTCORE_TRY(read_body(out, plan, request));
   if (violation_count_ > 0) {
     return fail(
         Errc::kInvalidRequest,
@@ -191,7 +186,7 @@ Result<std::unique_ptr<Message>> Decoder::run(
         )
     );
   }
-  return out;
+  return {};
 }
 
 Status Decoder::read_path(Message& out, const RouteMatchView& match) {
@@ -467,7 +462,20 @@ void Decoder::check_required(const Message& out, const MessagePlan& plan, Place 
 }  // namespace
 
 Result<std::unique_ptr<Message>> decode(net::HttpRequest& request, const RouteMatchView& match) {
-  return Decoder().run(request, match);
+  Decoded decoded = decode_what_can_be(request, match);
+  if (!decoded.status) {
+    return fail(std::move(decoded.status).error());
+  }
+  return std::move(decoded.message);
+}
+
+Decoded decode_what_can_be(net::HttpRequest& request, const RouteMatchView& match) {
+  Decoded out;
+  out.message.reset(google::protobuf::MessageFactory::generated_factory()
+                        ->GetPrototype(match.operation->request->descriptor)
+                        ->New());
+  out.status = Decoder().run(request, match, *out.message);
+  return out;
 }
 
 }  // namespace iotcore::gateway

@@ -131,23 +131,23 @@ void Dispatcher::dispatch(
     );
     return;
   }
-  auto message = decode(request, *match);
-  if (!message) {
-    finish(*call, fail(message.error()));
-    return;
-  }
-  call->message = std::move(*message);
+  Decoded decoded = decode_what_can_be(request, *match);
+  call->message = std::move(decoded.message);
   call->resources = resources_of(
       *call->operation,
       *call->message,
       fmt::format("arn:aws:iot:{}:{}:", site_.region, site_.account)
   );
   const bool ask = control_.access != nullptr && !control_.access->is_unrestricted(call->caller);
+  if (!ask && !decoded.status) {
+    finish(*call, fail(std::move(decoded.status).error()));
+    return;
+  }
   if (!ask && call->entry->thread == OperationRegistry::Thread::kCaller) {
     run(std::move(call));
     return;
   }
-  pool_.post([this, ask, call = std::move(call)]() mutable {
+  pool_.post([this, ask, call = std::move(call), status = std::move(decoded.status)]() mutable {
     if (ask) {
       auto allowed =
           control_.access->allows(call->caller, call->operation->action, call->resources);
@@ -155,6 +155,11 @@ void Dispatcher::dispatch(
         finish(*call, fail(std::move(allowed).error()));
         return;
       }
+    }
+    // Only who may call the operation learns what is wrong with his request, as on AWS.
+    if (!status) {
+      finish(*call, fail(std::move(status).error()));
+      return;
     }
     run(std::move(call));
   });

@@ -22,6 +22,14 @@ Result<std::unique_ptr<google::protobuf::Message>> decode(
     net::HttpRequest& request, const RouteMatchView& match
 );
 
+// The same with what could be read of a request that is wrong, so that its caller can be asked for his rights before he is told what is wrong.
+struct Decoded {
+  std::unique_ptr<google::protobuf::Message> message;  // never null
+  Status status;
+};
+
+Decoded decode_what_can_be(net::HttpRequest& request, const RouteMatchView& match);
+
 // The reply of the operation.
 net::HttpResponse encode(const Operation& operation, const google::protobuf::Message& response);
 

@@ -83,6 +83,9 @@ class Access(Refusals, unittest.TestCase):
         reader = self.client(self.create_key("reader", role="READ_ONLY"))
         reader.list_things()
         denied = self.refused("AccessDeniedException", 403, reader.create_thing, thingName="t")
+        # What is wrong with a request is for those who may make it.
+        self.refused("AccessDeniedException", 403, reader.create_thing, thingName="no name!")
+        self.refused("InvalidRequestException", 400, reader.describe_thing, thingName="no name!")
         self.assertEqual(denied["Error"]["Message"],
                          "User: arn:aws:iam::000000000000:user/reader is not authorized to perform: iot:CreateThing on resource: " + ARN + "thing/t")
         nobody = self.create_key("nobody")
