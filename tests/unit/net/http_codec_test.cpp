@@ -125,6 +125,35 @@ TEST_CASE("Malformed and oversized requests are errors") {
       error_of("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd") ==
       Errc::kInvalidRequest
   );
+  CHECK(
+      error_of("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na") ==
+      Errc::kInvalidRequest
+  );
+  // Codings that somebody in front may know, and we would have taken for none, or for chunks of what it does not say.
+  for (const char* coding :
+       {"identity",
+        "xchunked",
+        "chunked, gzip",
+        "gzip, chunked",
+        "chunked, chunked",
+        "",
+        "chunked,"}) {
+    INFO(coding);
+    CHECK(
+        error_of(
+            "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: " + std::string(coding) +
+            "\r\n\r\n0\r\n\r\n"
+        ) == Errc::kInvalidRequest
+    );
+  }
+  CHECK(
+      error_of("PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: identity\r\nContent-Length: "
+               "1\r\n\r\na") == Errc::kInvalidRequest
+  );
+  CHECK(
+      error_of("PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n") ==
+      Errc::kInvalidRequest
+  );
 }
 
 TEST_CASE("A head has the same limit, however it is cut") {
