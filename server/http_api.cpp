@@ -5,6 +5,7 @@
 #include "registry/custom_authorizers.h"
 #include "registry/operators.h"
 #include "server/lambda_api.h"
+#include "server/page_origin.h"
 #include "server/sqs_api.h"
 
 #include <algorithm>
@@ -25,6 +26,13 @@ constexpr std::string_view kConfirmDestination = "/confirmdestination/";
 bool is_signed(const net::HttpRequest& request) {
   return request.headers.find("authorization") != nullptr ||
          request.target.find("X-Amz-Signature=") != std::string::npos;
+}
+
+Error foreign_page() {
+  return Error(
+      Errc::kForbidden,
+      "Pages from elsewhere may not use a development face; open them at localhost."
+  );
 }
 
 registry::AuthorizerRequest authorizer_request(
@@ -165,6 +173,10 @@ void HttpApi::handle(
     net::HttpRequest request, const broker::PeerIdentity& from, gateway::HttpReply reply
 ) {
   broker::PeerIdentity peer = from;
+  if (peer.development && is_of_foreign_page(request.headers)) {
+    refuse(request, peer, foreign_page(), std::move(reply));
+    return;
+  }
   const auto wanted = admit(peer, registry::Entrance::kHttps, is_signed(request));
   if (!wanted) {
     refuse(request, peer, Error(Errc::kForbidden, wanted.error().message()), std::move(reply));
@@ -270,6 +282,10 @@ void HttpApi::authorize_websocket(
     const net::HttpRequest& request, const broker::PeerIdentity& from, UpgradeAnswer answer
 ) {
   broker::PeerIdentity peer = from;
+  if (peer.development && is_of_foreign_page(request.headers)) {
+    answer(fail(foreign_page()));
+    return;
+  }
   if (const auto wanted = admit(peer, registry::Entrance::kWebSocket, is_signed(request));
       !wanted) {
     answer(fail(Errc::kForbidden, wanted.error().message()));
