@@ -1,6 +1,7 @@
 #include "net/client_channel.h"
 
 #include "net/free_with.h"
+#include "net/pem_passphrase.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -20,11 +21,6 @@
 namespace iotcore::net {
 namespace {
 
-// OpenSSL would ask at the terminal.
-int no_password(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*unused*/) {
-  return -1;
-}
-
 using Bio = std::unique_ptr<BIO, FreeWith<BIO_free_all>>;
 using Certificate = std::unique_ptr<X509, FreeWith<X509_free>>;
 
@@ -40,7 +36,7 @@ Status trust(SSL_CTX* context, const std::string& ca_pem) {
   const Bio bio = reader_of(ca_pem);
   int count = 0;
   for (;; ++count) {
-    const Certificate ca(PEM_read_bio_X509(bio.get(), nullptr, no_password, nullptr));
+    const Certificate ca(PEM_read_bio_X509(bio.get(), nullptr, no_passphrase, nullptr));
     if (ca == nullptr) {
       break;
     }
@@ -58,17 +54,17 @@ Status show(SSL_CTX* context, const ClientTls& tls) {
     return {};
   }
   const Bio chain = reader_of(tls.certificate_pem);
-  const Certificate own(PEM_read_bio_X509(chain.get(), nullptr, no_password, nullptr));
+  const Certificate own(PEM_read_bio_X509(chain.get(), nullptr, no_passphrase, nullptr));
   if (own == nullptr || SSL_CTX_use_certificate(context, own.get()) != 1) {
     return fail(Errc::kCertificateValidation, "the client certificate is not readable as PEM");
   }
-  while (X509* next = PEM_read_bio_X509(chain.get(), nullptr, no_password, nullptr)) {
+  while (X509* next = PEM_read_bio_X509(chain.get(), nullptr, no_passphrase, nullptr)) {
     // The function behind SSL_CTX_add0_chain_cert, which casts in the old style; it takes `next` over.
     SSL_CTX_ctrl(context, SSL_CTRL_CHAIN_CERT, 0, next);
   }
   const Bio key_bio = reader_of(tls.private_key_pem);
   const std::unique_ptr<EVP_PKEY, FreeWith<EVP_PKEY_free>> key(
-      PEM_read_bio_PrivateKey(key_bio.get(), nullptr, no_password, nullptr)
+      PEM_read_bio_PrivateKey(key_bio.get(), nullptr, no_passphrase, nullptr)
   );
   ERR_clear_error();
   if (key == nullptr || SSL_CTX_use_PrivateKey(context, key.get()) != 1) {

@@ -5,6 +5,7 @@
 #include "net/descriptor_bio.h"
 #include "net/free_with.h"
 #include "net/peer_certificate.h"
+#include "net/pem_passphrase.h"
 #include "net/tls_library.h"
 #include "net/tls_secrets.h"
 
@@ -140,19 +141,14 @@ int acknowledge_server_name(SSL* ssl, int* /*alert*/, void* /*argument*/) {
                                                                        : SSL_TLSEXT_ERR_OK;
 }
 
-// An encrypted key is an error; OpenSSL would ask for its password on the terminal.
-int no_password(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*argument*/) {
-  return 0;
-}
-
 bool use_certificate(SSL_CTX* context, const std::string& chain_pem, const std::string& key_pem) {
   const BioPtr chain = memory_bio(chain_pem);
-  const X509Ptr own(PEM_read_bio_X509_AUX(chain.get(), nullptr, nullptr, nullptr));
+  const X509Ptr own(PEM_read_bio_X509_AUX(chain.get(), nullptr, no_passphrase, nullptr));
   if (!own || SSL_CTX_use_certificate(context, own.get()) != 1) {
     return false;
   }
   while (true) {
-    X509Ptr issuer(PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr));
+    X509Ptr issuer(PEM_read_bio_X509(chain.get(), nullptr, no_passphrase, nullptr));
     if (!issuer) {
       break;
     }
@@ -163,7 +159,7 @@ bool use_certificate(SSL_CTX* context, const std::string& chain_pem, const std::
   }
   ERR_clear_error();  // the end of the text is an error to the reader above
   const BioPtr key_text = memory_bio(key_pem);
-  const KeyPtr key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, no_password, nullptr));
+  const KeyPtr key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, no_passphrase, nullptr));
   return key && SSL_CTX_use_PrivateKey(context, key.get()) == 1 &&
          SSL_CTX_check_private_key(context) == 1;
 }

@@ -90,10 +90,6 @@ bool is_strong_key(const EVP_PKEY* key) {
   }
 }
 
-int no_passphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*unused*/) {
-  return -1;
-}
-
 X509Ptr certificate_from_pem(std::string_view pem) {
   X509Ptr certificate(PEM_read_bio_X509(read_bio(pem).get(), nullptr, no_passphrase, nullptr));
   ERR_clear_error();

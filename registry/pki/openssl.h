@@ -2,6 +2,7 @@
 
 #include "base/result.h"
 #include "net/free_with.h"
+#include "net/pem_passphrase.h"
 
 #include <openssl/bio.h>
 #include <openssl/evp.h>
@@ -44,8 +45,7 @@ std::string public_key_to_pem(EVP_PKEY* key);
 // A key that a device or a CA may have (auth.md section 2).
 bool is_strong_key(const EVP_PKEY* key);
 
-// For OpenSSL's readers of PEM, which without it ask on the terminal for the passphrase of what is encrypted.
-int no_passphrase(char* buffer, int size, int writing, void* unused);
+using net::no_passphrase;
 
 // Nothing unless the text holds exactly the PEM object asked for, not encrypted, perhaps with text around it.
 X509Ptr certificate_from_pem(std::string_view pem);
