@@ -172,7 +172,7 @@ Result<api::DeleteAuthorizerResponse> Authorizers::remove(
     IOTCORE_ASSIGN(const auto found, read(store_, name));
     if (found.record.active()) {
       return fail(
-          Errc::kInvalidRequest, "The authorizer " + name + " is ACTIVE; make it INACTIVE first"
+          Errc::kDeleteConflict, "The authorizer " + name + " is ACTIVE; make it INACTIVE first"
       );
     }
     store::Batch batch;

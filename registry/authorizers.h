@@ -23,7 +23,7 @@ class Authorizers {
   Result<api::CreateAuthorizerResponse> create(const api::CreateAuthorizerRequest& request);
   Result<api::DescribeAuthorizerResponse> describe(const api::DescribeAuthorizerRequest& request);
   Result<api::UpdateAuthorizerResponse> update(const api::UpdateAuthorizerRequest& request);
-  // kInvalidRequest while ACTIVE, kDeleteConflict while it is the default.
+  // kDeleteConflict while it is ACTIVE or the default.
   Result<api::DeleteAuthorizerResponse> remove(const api::DeleteAuthorizerRequest& request);
   // By creation, newest first unless ascending_order.
   Result<api::ListAuthorizersResponse> list(const api::ListAuthorizersRequest& request);

@@ -7,7 +7,8 @@
 
 namespace iotcore::registry {
 
-// How much of what there may be: registry.limits. AWS's quotas are the defaults; where AWS has none, what a server keeps without noticing.
+// How much of what there may be: registry.limits. The defaults are AWS's quotas for what one resource has, and for how many there are
+// what a server keeps without noticing: nobody's own machine needs AWS's 10 domain configurations.
 struct Limits {
   std::size_t attributes_typed_max = 50;  // of a thing that has a type
   std::size_t attributes_untyped_max = 3;
@@ -19,10 +20,10 @@ struct Limits {
   policy::Limits policy_document = {};
   std::size_t ca_certificates_max = 10'000;  // AWS: none
   std::size_t cas_per_subject_max = 10;
-  std::size_t authorizers_max = 100;
-  std::size_t domain_configurations_max = 10;
-  std::size_t role_aliases_max = 100;
-  std::size_t templates_max = 256;
+  std::size_t authorizers_max = 10'000;            // AWS: 100
+  std::size_t domain_configurations_max = 10'000;  // AWS: 10
+  std::size_t role_aliases_max = 10'000;           // AWS: 100
+  std::size_t templates_max = 10'000;              // AWS: 256
   std::size_t template_versions_max = 5;
   std::size_t groups_max = 1'000'000;  // dynamic ones among them; AWS: none
   std::size_t dynamic_groups_max = 100;

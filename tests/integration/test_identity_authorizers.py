@@ -156,7 +156,7 @@ class Authorizers(Refusals, unittest.TestCase):
         self.refused("ResourceAlreadyExistsException", 409, self.iot.set_default_authorizer, authorizerName="r")
         self.assertEqual(self.iot.describe_default_authorizer()["authorizerDescription"]["authorizerName"], "r")
         self.iot.update_authorizer(authorizerName="r", status="ACTIVE")
-        self.refused("InvalidRequestException", 400, self.iot.delete_authorizer, authorizerName="r")
+        self.refused("DeleteConflictException", 409, self.iot.delete_authorizer, authorizerName="r")
         self.iot.update_authorizer(authorizerName="r", status="INACTIVE", enableCachingForHttp=True)
         self.refused("DeleteConflictException", 409, self.iot.delete_authorizer, authorizerName="r")
         self.iot.clear_default_authorizer()
