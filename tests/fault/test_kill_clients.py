@@ -19,6 +19,16 @@ WINDOW = 20
 FLOW_S = 120
 
 
+def end(process):
+    """mosquitto's clients that hear SIGTERM while the server goes away try to reconnect for ever."""
+    process.terminate()
+    try:
+        process.wait(2)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class PahoClient:
     """A client with a persistent session, connected anew in each round: the server's port is another one."""
 
@@ -107,8 +117,7 @@ class MosquittoSubscriber:
                 self.subscribed = True
 
     def stop(self):
-        self.process.terminate()
-        self.process.wait()
+        end(self.process)
         self.thread.join()
 
 
@@ -151,8 +160,7 @@ class MosquittoPublisher:
 
     def stop(self):
         self.stopping = True
-        self.process.terminate()
-        self.process.wait()
+        end(self.process)
         self.thread.join()
         self.process.stdin = None
 
