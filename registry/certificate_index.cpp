@@ -99,7 +99,7 @@ std::size_t CertificateIndex::memory_bytes() const {
   return bytes;
 }
 
-// What is there now counts, not what was: if it has changed once more, that change comes, too.
+// If it has changed once more, that change comes, too.
 void CertificateIndex::on_change(const store::Change& change) {
   if (state_ == State::kUnreadable) {
     return;  // all of it will be read again
@@ -109,17 +109,11 @@ void CertificateIndex::on_change(const store::Change& change) {
     return;
   }
   if (change.kind == store::Change::Kind::kPut) {
-    const auto row = store_.get(keys::kPrincipals, change.key);
-    if (!row) {
-      give_up(row.error());
-      return;
+    // All of these rows are small: one without its value has none that says anything.
+    if (const Status taken = put(change.key, change.value.value_or(std::string())); !taken) {
+      give_up(taken.error());
     }
-    if (*row) {
-      if (const Status taken = put(change.key, (*row)->value); !taken) {
-        give_up(taken.error());
-      }
-      return;
-    }
+    return;
   }
   Fingerprint fingerprint;
   if (to_fingerprint(id_in_age_row(change.key), fingerprint)) {

@@ -15,6 +15,10 @@ class ForwardingStore : public Store {
     return inner_.get(table, key);
   }
 
+  std::optional<Result<std::optional<Row>>> get_cached(Table table, std::string_view key) override {
+    return inner_.get_cached(table, key);
+  }
+
   Result<std::vector<std::optional<Row>>> multi_get(Table table, std::span<const std::string> keys)
       override {
     return inner_.multi_get(table, keys);

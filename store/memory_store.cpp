@@ -16,6 +16,12 @@ Result<std::optional<Row>> MemoryStore::get(Table table, std::string_view key) {
   return find(table, key);
 }
 
+std::optional<Result<std::optional<Row>>> MemoryStore::get_cached(
+    Table table, std::string_view key
+) {
+  return get(table, key);
+}
+
 Result<std::vector<std::optional<Row>>> MemoryStore::multi_get(
     Table table, std::span<const std::string> keys
 ) {

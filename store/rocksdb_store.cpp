@@ -213,6 +213,7 @@ class RocksDbStore final : public Store, private GroupWriter {
   }
 
   Result<std::optional<Row>> get(Table table, std::string_view key) override;
+  std::optional<Result<std::optional<Row>>> get_cached(Table table, std::string_view key) override;
   Result<std::vector<std::optional<Row>>> multi_get(Table table, std::span<const std::string> keys)
       override;
   Result<std::vector<Entry>> scan(
@@ -275,6 +276,30 @@ Result<std::optional<Row>> RocksDbStore::get(Table table, std::string_view key) 
   }
   IOTCORE_ASSIGN(Row row, row_in(view(stored)));
   return row;
+}
+
+std::optional<Result<std::optional<Row>>> RocksDbStore::get_cached(
+    Table table, std::string_view key
+) {
+  const std::shared_lock lock(db_mutex_, std::try_to_lock);
+  if (!lock.owns_lock() || db_ == nullptr) {
+    return std::nullopt;
+  }
+  rocksdb::ReadOptions read;
+  read.read_tier = rocksdb::kBlockCacheTier;
+  rocksdb::PinnableSlice stored;
+  const auto found = (*db_)->Get(read, db_->table(table), slice(key), &stored);
+  if (found.IsNotFound()) {
+    return std::optional<Row>();
+  }
+  if (!found.ok()) {
+    return std::nullopt;  // not in memory; or an error, which get() words
+  }
+  Result<Row> row = row_in(view(stored));
+  if (!row) {
+    return std::nullopt;
+  }
+  return std::optional<Row>(*std::move(row));
 }
 
 Result<std::vector<std::optional<Row>>> RocksDbStore::multi_get(

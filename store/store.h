@@ -36,11 +36,14 @@ struct Change {
   Kind kind;
   std::string key;
   std::string end;  // kRangeErased only
+  // Of kPut, if it is small: who keeps such rows in memory need not read each that was just written. Changes come in the order of their commits, so that the last
+  // one's counts.
+  std::optional<std::string> value;
   Revision revision;
 };
 
-using ReadDone = Function<void(Result<std::optional<Row>>)>;
-using ScanDone = Function<void(Result<std::vector<Entry>>)>;
+inline constexpr std::size_t kChangeValueBytesMax = 64;
+
 using CommitDone = Function<void(Result<Revision>)>;
 
 // Changes arrive while it lives. Destroyed on the thread of its executor, it is silent from then
@@ -83,6 +86,10 @@ class Store {
   // Reads block (a disk may be behind them): the control plane calls them on its pool, a worker
   // only at start. They see every commit that has completed.
   virtual Result<std::optional<Row>> get(Table table, std::string_view key) = 0;
+  // get() for those who may not block: nothing if it would take the disk or a wait to tell.
+  virtual std::optional<Result<std::optional<Row>>> get_cached(
+      Table table, std::string_view key
+  ) = 0;
   // Rows in the order of the keys, as of one instant.
   virtual Result<std::vector<std::optional<Row>>> multi_get(
       Table table, std::span<const std::string> keys
@@ -113,23 +120,12 @@ class Store {
   // still be there. Has risen before any of them completes.
   virtual std::uint64_t failures() const = 0;
 
-  // get() and scan() for those who may not block: run by the store, result posted to `on`.
-  void get_async(Table table, std::string key, Executor& on, ReadDone done);
-  void scan_async(
-      Table table,
-      std::string prefix,
-      std::string from,
-      std::size_t limit,
-      Executor& on,
-      ScanDone done
-  );
-
   // commit() for those who may block.
   Result<Revision> commit_wait(Batch batch);
   // Empties every table.
   Status wipe();
 
-  // Where asynchronous reads run.
+  // Where those who may not block have their reads run.
   virtual Executor& readers() = 0;
 };
 

@@ -19,11 +19,16 @@ std::optional<Change> change_under(
         return std::nullopt;
       }
       const bool put = operation.kind == OperationView::Kind::kPut;
-      return Change{
+      Change change{
           put ? Change::Kind::kPut : Change::Kind::kErased,
           std::string(operation.key),
           {},
+          {},
           revision};
+      if (put && operation.value.size() <= kChangeValueBytesMax) {
+        change.value = operation.value;
+      }
+      return change;
     }
     case OperationView::Kind::kEraseRange: {
       std::string from(std::max(operation.key, prefix));
@@ -31,7 +36,7 @@ std::optional<Change> change_under(
       if (from >= end) {
         return std::nullopt;
       }
-      return Change{Change::Kind::kRangeErased, std::move(from), std::move(end), revision};
+      return Change{Change::Kind::kRangeErased, std::move(from), std::move(end), {}, revision};
     }
     case OperationView::Kind::kExpectAbsent:
     case OperationView::Kind::kExpectRevision:
@@ -74,12 +79,24 @@ Watch WatchList::add(
 
 void WatchList::notify(std::span<const AcceptedView> commits) {
   std::vector<Delivery> deliveries;
+  std::unique_lock lock(mutex_, std::defer_lock);
   for (const AcceptedView& commit : commits) {
     commit.batch->for_each([&](const OperationView& operation) {
-      if (counts_[index(operation.table)].load(std::memory_order_relaxed) != 0) {
-        collect(operation, commit.revision, deliveries);
+      if (counts_[index(operation.table)].load(std::memory_order_relaxed) == 0) {
+        return;
       }
+      // Once for all rows of a group, of which a fleet's has ten thousands.
+      if (!lock.owns_lock()) {
+        lock.lock();
+        for (std::size_t table = 0; table < kTableCount; ++table) {
+          drop_dead(Table(table));
+        }
+      }
+      collect(operation, commit.revision, deliveries);
     });
+  }
+  if (lock.owns_lock()) {
+    lock.unlock();
   }
   for (Delivery& delivery : deliveries) {
     Executor* on = delivery.to->on;
@@ -96,8 +113,6 @@ void WatchList::notify(std::span<const AcceptedView> commits) {
 void WatchList::collect(
     const OperationView& operation, Revision revision, std::vector<Delivery>& deliveries
 ) {
-  const std::lock_guard lock(mutex_);
-  drop_dead(operation.table);
   for (const auto& registration : tables_[index(operation.table)]) {
     std::optional<Change> change = change_under(registration->prefix, operation, revision);
     if (!change) {

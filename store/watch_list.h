@@ -49,6 +49,7 @@ class WatchList {
     std::vector<Change> changes;
   };
 
+  // Under the lock, as what follows.
   void collect(
       const OperationView& operation, Revision revision, std::vector<Delivery>& deliveries
   );

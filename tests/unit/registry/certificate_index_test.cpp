@@ -229,6 +229,23 @@ TEST_CASE("rows from before they had a standing are read from the certificates")
   CHECK(index.find(id_of(1)).standing.not_after_ms == 2'000'000);
 }
 
+TEST_CASE("what changes comes with its standing, which is not read again") {
+  ShakyStore store;
+  ManualExecutor pool;
+  ManualClock clock;
+  CertificateIndex index(store, clock, pool);
+  pool.run();
+  store.readable = false;
+  put(store, 1, record::REVOKED);
+  put(store, 2, record::ACTIVE);
+  erase(store, 1);
+  put(store, 1, record::ACTIVE);
+  pool.run();
+  REQUIRE(index.find(id_of(1)).knowledge == Knowledge::kRegistered);
+  CHECK(index.find(id_of(1)).standing.status == record::ACTIVE);
+  CHECK(index.size() == 2);
+}
+
 TEST_CASE("the index agrees with a map over many random changes") {
   store::MemoryStore store;
   ManualExecutor pool;
@@ -349,7 +366,9 @@ TEST_CASE("certificates that cannot be read are looked up in the store until the
     pool.run();
     CHECK(knowledge() == Knowledge::kRegistered);
     store.readable = false;
-    put(store, 2, record::ACTIVE);
+    store::Batch batch;  // without a standing: what there is to know is in the certificate
+    batch.put(keys::kPrincipals, keys::certificates_by_end().u64(2'000'000).text(id_of(1)), {});
+    REQUIRE(store.commit_wait(std::move(batch)));
     pool.run();
   }
   CHECK(knowledge() == Knowledge::kAskStore);

@@ -312,28 +312,41 @@ TEST_CASE("commits of one thread are applied and completed in order, on the exec
   CHECK(value_of(store, "last", Table::kQueue).substr(1) == std::to_string(kCount - 1));
 }
 
-TEST_CASE("reads and scans without blocking arrive on their executor") {
+TEST_CASE("a read that may not block says what is in memory, and what is not there") {
   const auto engine = any_engine();
   Store& store = engine->store();
-  put(store, "a", "1");
+  const Revision revision = put(store, "a", "1");
+  const auto found = store.get_cached(Table::kRegistry, "a");
+  REQUIRE(found);
+  REQUIRE(found->value());
+  CHECK(found->value()->value == "1");
+  CHECK(found->value()->revision == revision);
+  const auto absent = store.get_cached(Table::kRegistry, "b");
+  REQUIRE(absent);
+  CHECK_FALSE(absent->value());
+}
+
+TEST_CASE("a change of a small row comes with its value") {
+  const auto engine = any_engine();
+  Store& store = engine->store();
   TestExecutor executor;
-  int arrived = 0;
-  store.get_async(Table::kRegistry, "a", executor, [&](const Result<std::optional<Row>>& row) {
-    CHECK(row.value()->value == "1");
-    ++arrived;
+  std::vector<Change> heard;
+  const auto watch = store.watch(Table::kRegistry, "k", executor, [&](const Change& change) {
+    heard.push_back(change);
   });
-  store.scan_async(
-      Table::kRegistry,
-      "a",
-      "",
-      5,
-      executor,
-      [&](const Result<std::vector<Entry>>& entries) {
-        CHECK(keys_of(entries) == "a ");
-        ++arrived;
-      }
-  );
-  executor.run_until([&] { return arrived == 2; });
+  Batch batch;
+  batch.put(Table::kRegistry, "k1", "");
+  batch.put(Table::kRegistry, "k2", std::string(kChangeValueBytesMax, 'x'));
+  batch.put(Table::kRegistry, "k3", std::string(kChangeValueBytesMax + 1, 'x'));
+  batch.erase(Table::kRegistry, "k1");
+  batch.erase_range(Table::kRegistry, "k4", "k5");
+  REQUIRE(store.commit_wait(std::move(batch)));
+  executor.run_until([&] { return heard.size() == 5; });
+  CHECK(heard[0].value == "");
+  CHECK(heard[1].value == std::string(kChangeValueBytesMax, 'x'));
+  for (const std::size_t other : {2, 3, 4}) {
+    CHECK_FALSE(heard[other].value);
+  }
 }
 
 TEST_CASE("a watch hears of its prefix, in order, and nothing after its end") {

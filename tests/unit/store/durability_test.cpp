@@ -60,6 +60,25 @@ fs::path newest_log(const fs::path& dir) {
   return newest;
 }
 
+TEST_CASE("a read that may not block leaves to others what only the disk knows") {
+  const TempDir dir;
+  Revision revision = Revision(0);
+  {
+    const auto store = open(dir / "db");
+    revision = put(*store, "k", "v").value();
+    CHECK(store->get_cached(Table::kSystem, "k")->value()->value == "v");
+  }
+  const auto store = open(dir / "db");
+  CHECK_FALSE(store->get_cached(Table::kSystem, "k"));
+  CHECK(store->get(Table::kSystem, "k").value()->value == "v");
+  const auto found = store->get_cached(Table::kSystem, "k");  // the block is in memory now
+  REQUIRE(found);
+  CHECK(found->value()->value == "v");
+  CHECK(found->value()->revision == revision);
+  REQUIRE(put(*store, "k", "w"));
+  CHECK(store->get_cached(Table::kSystem, "k")->value()->value == "w");
+}
+
 TEST_CASE("a stop and a start change nothing but go on with higher revisions") {
   const auto durability = GENERATE(Durability::kSync, Durability::kOs, Durability::kMemory);
   const TempDir dir;
