@@ -15,7 +15,7 @@ class ForwardingStore : public Store {
     return inner_.get(table, key);
   }
 
-  std::optional<Result<std::optional<Row>>> get_cached(Table table, std::string_view key) override {
+  std::optional<Row> get_cached(Table table, std::string_view key) override {
     return inner_.get_cached(table, key);
   }
 

@@ -16,10 +16,9 @@ Result<std::optional<Row>> MemoryStore::get(Table table, std::string_view key) {
   return find(table, key);
 }
 
-std::optional<Result<std::optional<Row>>> MemoryStore::get_cached(
-    Table table, std::string_view key
-) {
-  return get(table, key);
+std::optional<Row> MemoryStore::get_cached(Table table, std::string_view key) {
+  const std::lock_guard lock(mutex_);
+  return find(table, key);
 }
 
 Result<std::vector<std::optional<Row>>> MemoryStore::multi_get(

@@ -21,7 +21,7 @@ class MemoryStore final : public Store {
   ~MemoryStore() override;
 
   Result<std::optional<Row>> get(Table table, std::string_view key) override;
-  std::optional<Result<std::optional<Row>>> get_cached(Table table, std::string_view key) override;
+  std::optional<Row> get_cached(Table table, std::string_view key) override;
   Result<std::vector<std::optional<Row>>> multi_get(Table table, std::span<const std::string> keys)
       override;
   Result<std::vector<Entry>> scan(

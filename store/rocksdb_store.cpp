@@ -14,6 +14,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/options.h>
+#include <rocksdb/perf_level.h>
 #include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
 
@@ -213,7 +214,7 @@ class RocksDbStore final : public Store, private GroupWriter {
   }
 
   Result<std::optional<Row>> get(Table table, std::string_view key) override;
-  std::optional<Result<std::optional<Row>>> get_cached(Table table, std::string_view key) override;
+  std::optional<Row> get_cached(Table table, std::string_view key) override;
   Result<std::vector<std::optional<Row>>> multi_get(Table table, std::span<const std::string> keys)
       override;
   Result<std::vector<Entry>> scan(
@@ -278,9 +279,7 @@ Result<std::optional<Row>> RocksDbStore::get(Table table, std::string_view key) 
   return row;
 }
 
-std::optional<Result<std::optional<Row>>> RocksDbStore::get_cached(
-    Table table, std::string_view key
-) {
+std::optional<Row> RocksDbStore::get_cached(Table table, std::string_view key) {
   const std::shared_lock lock(db_mutex_, std::try_to_lock);
   if (!lock.owns_lock() || db_ == nullptr) {
     return std::nullopt;
@@ -288,18 +287,11 @@ std::optional<Result<std::optional<Row>>> RocksDbStore::get_cached(
   rocksdb::ReadOptions read;
   read.read_tier = rocksdb::kBlockCacheTier;
   rocksdb::PinnableSlice stored;
-  const auto found = (*db_)->Get(read, db_->table(table), slice(key), &stored);
-  if (found.IsNotFound()) {
-    return std::optional<Row>();
-  }
-  if (!found.ok()) {
-    return std::nullopt;  // not in memory; or an error, which get() words
-  }
-  Result<Row> row = row_in(view(stored));
-  if (!row) {
+  if (!(*db_)->Get(read, db_->table(table), slice(key), &stored).ok()) {
     return std::nullopt;
   }
-  return std::optional<Row>(*std::move(row));
+  Result<Row> row = row_in(view(stored));
+  return row ? std::optional<Row>(*std::move(row)) : std::nullopt;
 }
 
 Result<std::vector<std::optional<Row>>> RocksDbStore::multi_get(
@@ -415,6 +407,8 @@ Status RocksDbStore::write(std::span<const AcceptedView> group, bool sync) {
   if (!added.ok()) {
     return fail(error_of("encoding a group", added));
   }
+  // The library counts every comparison for a report that nobody asks for.
+  rocksdb::SetPerfLevel(rocksdb::PerfLevel::kDisable);
   rocksdb::WriteOptions options;
   options.sync = sync;
   options.disableWAL = options_.durability == Durability::kMemory;

@@ -86,10 +86,8 @@ class Store {
   // Reads block (a disk may be behind them): the control plane calls them on its pool, a worker
   // only at start. They see every commit that has completed.
   virtual Result<std::optional<Row>> get(Table table, std::string_view key) = 0;
-  // get() for those who may not block: nothing if it would take the disk or a wait to tell.
-  virtual std::optional<Result<std::optional<Row>>> get_cached(
-      Table table, std::string_view key
-  ) = 0;
+  // For those who may not block: the row, if it is in memory. Without one, get() knows.
+  virtual std::optional<Row> get_cached(Table table, std::string_view key) = 0;
   // Rows in the order of the keys, as of one instant.
   virtual Result<std::vector<std::optional<Row>>> multi_get(
       Table table, std::span<const std::string> keys

@@ -64,10 +64,8 @@ class SimulatedStore final : public store::Store {
 
   Result<std::optional<store::Row>> get(store::Table table, std::string_view key) override;
 
-  std::optional<Result<std::optional<store::Row>>> get_cached(
-      store::Table table, std::string_view key
-  ) override {
-    return get(table, key);
+  std::optional<store::Row> get_cached(store::Table table, std::string_view key) override {
+    return find(table, key);
   }
 
   Result<std::vector<std::optional<store::Row>>> multi_get(

@@ -66,17 +66,17 @@ TEST_CASE("a read that may not block leaves to others what only the disk knows")
   {
     const auto store = open(dir / "db");
     revision = put(*store, "k", "v").value();
-    CHECK(store->get_cached(Table::kSystem, "k")->value()->value == "v");
+    CHECK(store->get_cached(Table::kSystem, "k").value().value == "v");
   }
   const auto store = open(dir / "db");
   CHECK_FALSE(store->get_cached(Table::kSystem, "k"));
   CHECK(store->get(Table::kSystem, "k").value()->value == "v");
   const auto found = store->get_cached(Table::kSystem, "k");  // the block is in memory now
   REQUIRE(found);
-  CHECK(found->value()->value == "v");
-  CHECK(found->value()->revision == revision);
+  CHECK(found->value == "v");
+  CHECK(found->revision == revision);
   REQUIRE(put(*store, "k", "w"));
-  CHECK(store->get_cached(Table::kSystem, "k")->value()->value == "w");
+  CHECK(store->get_cached(Table::kSystem, "k").value().value == "w");
 }
 
 TEST_CASE("a stop and a start change nothing but go on with higher revisions") {
