@@ -25,6 +25,18 @@ std::string in_re2_syntax(std::string pattern) {
   return pattern;
 }
 
+// "[…]+" or "[…]*".
+bool is_character_class(std::string_view pattern) {
+  if (!pattern.starts_with('[') || !(pattern.ends_with("]+") || pattern.ends_with("]*"))) {
+    return false;
+  }
+  std::size_t at = 1;
+  while (at < pattern.size() && pattern[at] != ']') {
+    at += pattern[at] == '\\' ? 2 : 1;
+  }
+  return at + 2 == pattern.size();
+}
+
 }  // namespace
 
 Bounds::Bounds(const api::Bounds& row) : row_(row) {
@@ -32,9 +44,36 @@ Bounds::Bounds(const api::Bounds& row) : row_(row) {
     pattern_ = std::make_unique<re2::RE2>(in_re2_syntax(row.pattern()), re2::RE2::Quiet);
     IOTCORE_CHECK(pattern_->ok());
   }
+  if (is_character_class(row.pattern())) {
+    character_class_.emplace();
+    for (std::size_t i = 0; i < character_class_->size(); ++i) {
+      const char character = static_cast<char>(i);
+      character_class_->set(i, re2::RE2::FullMatch({&character, 1}, *pattern_));
+    }
+  }
 }
 
 Bounds::~Bounds() = default;
+
+bool Bounds::matches(std::string_view text) const {
+  if (pattern_ == nullptr) {
+    return true;
+  }
+  // RE2 takes ten times as long; it decides on what has no character, or others than ASCII.
+  if (character_class_ && !text.empty()) {
+    const auto beyond = std::find_if(text.begin(), text.end(), [this](char c) {
+      const auto byte = static_cast<unsigned char>(c);
+      return byte >= character_class_->size() || !(*character_class_)[byte];
+    });
+    if (beyond == text.end()) {
+      return true;
+    }
+    if (static_cast<unsigned char>(*beyond) < character_class_->size()) {
+      return false;
+    }
+  }
+  return re2::RE2::FullMatch({text.data(), text.size()}, *pattern_);
+}
 
 std::vector<std::string> Bounds::violations(std::string_view text) const {
   std::vector<std::string> out;
@@ -54,7 +93,7 @@ std::vector<std::string> Bounds::violations(std::string_view text) const {
         fmt::format("Member must have length greater than or equal to {}", row_.length_min())
     );
   }
-  if (pattern_ != nullptr && !re2::RE2::FullMatch({text.data(), text.size()}, *pattern_)) {
+  if (!matches(text)) {
     out.push_back(fmt::format("Member must satisfy regular expression pattern: {}", row_.pattern())
     );
   }

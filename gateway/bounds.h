@@ -2,9 +2,11 @@
 
 #include "proto/shapes.pb.h"
 
+#include <bitset>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,7 +33,11 @@ class Bounds {
   const api::Bounds& row() const { return row_; }
 
  private:
+  bool matches(std::string_view text) const;
+
   api::Bounds row_;
+  // Of a pattern that is one class of characters, repeated, as most are: which ASCII characters are of it.
+  std::optional<std::bitset<128>> character_class_;
   std::unique_ptr<re2::RE2> pattern_;
 };
 
