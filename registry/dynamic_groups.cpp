@@ -266,9 +266,13 @@ Status DynamicGroups::write_anew(const std::vector<store::Entry>& rows) {
       continue;
     }
     change.batch.expect_revision(keys::kRegistry, row.key, row.revision);
-    IOTCORE_TRY(writer_.add(change, {name, &before, &after}));
+    IOTCORE_TRY(writer_.add(change, {name, &before, &after}, *snapshot));
   }
-  return change.batch.empty() ? Status() : events_.commit(std::move(change));
+  if (change.batch.empty()) {
+    return {};
+  }
+  snapshot->expect(change.batch);
+  return events_.commit(std::move(change));
 }
 
 Status DynamicGroups::finish_build(const Build& build) {

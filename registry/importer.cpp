@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <utility>
@@ -40,6 +41,8 @@ class Importer::Round {
     change_.batch = store::Batch(change_bytes);
   }
 
+  // First of all: expects that the dynamic groups stay as they are.
+  Status expect_dynamic_groups();
   // Reads what is there of all items that are open. Without it they are taken for new.
   Status read(std::vector<Item>& items);
   // Adds an item to the change; one that has to wait for another of the same name stays open.
@@ -76,7 +79,14 @@ class Importer::Round {
   std::set<std::string, std::less<>> policies_;
   std::map<std::string, record::GroupMembership, std::less<>> billing_groups_;
   std::map<std::string, NamedGroup, std::less<>> groups_;
+  std::shared_ptr<const DynamicMembership::Snapshot> dynamic_groups_;  // the other owner: its maker
 };
+
+Status Importer::Round::expect_dynamic_groups() {
+  IOTCORE_ASSIGN(dynamic_groups_, owner_.writer_.dynamic().current());
+  dynamic_groups_->expect(change_.batch);
+  return {};
+}
 
 Status Importer::Round::read(std::vector<Item>& items) {
   std::vector<std::string> names;
@@ -279,7 +289,8 @@ Status Importer::Round::try_add(Item& item) {
     names_.insert(item.certificate->id);
   }
   change_.batch.expect_absent(keys::kRegistry, keys::thing(from.thing_name()));
-  if (Status written = owner_.writer_.add(change_, {from.thing_name(), nullptr, &thing});
+  if (Status written =
+          owner_.writer_.add(change_, {from.thing_name(), nullptr, &thing}, *dynamic_groups_);
       !written) {
     broken_ = std::move(written);  // half of the thing is in the change
     return {};
@@ -291,6 +302,7 @@ Status Importer::Round::try_add(Item& item) {
 
 Status Importer::run_round(std::vector<Item>& items, std::size_t change_bytes, bool all_new) {
   Round round(*this, to_epoch_ms(clock_.wall()), change_bytes);
+  IOTCORE_TRY(round.expect_dynamic_groups());
   if (!all_new) {
     IOTCORE_TRY(round.read(items));
   }

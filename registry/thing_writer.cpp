@@ -67,11 +67,20 @@ std::string membership_id(const std::string& thing_id, const std::string& group_
 }  // namespace
 
 Status ThingWriter::add(Change& change, const Write& write) {
+  if (write.after == nullptr) {
+    return add(change, write, DynamicMembership::Snapshot());  // whatever groups there are
+  }
+  IOTCORE_ASSIGN(const auto groups, dynamic_.current());
+  groups->expect(change.batch);
+  return add(change, write, *groups);
+}
+
+Status ThingWriter::add(
+    Change& change, const Write& write, const DynamicMembership::Snapshot& groups
+) {
   if (write.after != nullptr) {
-    IOTCORE_ASSIGN(const auto snapshot, dynamic_.current());
-    snapshot->expect(change.batch);
     DynamicMembership::assign(
-        *snapshot, write.name, *write.after, options_.limits.groups_per_thing_max
+        groups, write.name, *write.after, options_.limits.groups_per_thing_max
     );
     change.batch.put(keys::kRegistry, keys::thing(write.name), to_row(*write.after));
   } else {

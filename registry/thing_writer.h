@@ -27,6 +27,8 @@ class ThingWriter {
 
   // Adds to the change. The event THING is of changes that count as a version.
   Status add(Change& change, const Write& write);
+  // The same for one of many: the change expects the dynamic groups as they are in `groups` already.
+  Status add(Change& change, const Write& write, const DynamicMembership::Snapshot& groups);
 
  private:
   Status add_group_rows(Change& change, const Write& write);
