@@ -42,8 +42,14 @@ void OperationRegistry::add_entry(
   const Operation* operation = table_.find_by_request(request);
   IOTCORE_CHECK(operation != nullptr && operation->name == name);
   IOTCORE_CHECK(operation->response->descriptor == response);
-  const bool added = entries_.try_emplace(operation, Entry{thread, std::move(handler)}).second;
+  const bool added = entries_.try_emplace(operation, Entry{thread, std::move(handler), {}}).second;
   IOTCORE_CHECK(added);
+}
+
+void OperationRegistry::set_at_hand(
+    const google::protobuf::Descriptor* request, AtHand at_hand
+) {
+  entries_.at(table_.find_by_request(request)).at_hand = std::move(at_hand);
 }
 
 const OperationRegistry::Entry* OperationRegistry::find(const Operation& operation) const {
@@ -146,6 +152,12 @@ void Dispatcher::dispatch(
   if (!ask && call->entry->thread == OperationRegistry::Thread::kCaller) {
     run(std::move(call));
     return;
+  }
+  if (!ask && call->entry->at_hand) {
+    if (auto response = call->entry->at_hand(*call->message)) {
+      finish(*call, std::move(response));
+      return;
+    }
   }
   pool_.post([this, ask, call = std::move(call), status = std::move(decoded.status)]() mutable {
     if (ask) {

@@ -99,6 +99,23 @@ class OperationRegistry {
     );
   }
 
+  // The same for reads that mostly find their rows in memory. `at_hand`: (const Request&) -> optional<Response>, is asked on the thread that dispatches and must
+  // not block; without an answer from it, the handler gives one.
+  template <typename Request, typename Response, typename AtHand, typename Handler>
+  void add_read(std::string_view name, AtHand at_hand, Handler handler) {
+    add<Request, Response>(name, std::move(handler));
+    set_at_hand(
+        Request::descriptor(),
+        [at_hand = std::move(at_hand)](const google::protobuf::Message& request) {
+          std::unique_ptr<google::protobuf::Message> out;
+          if (auto response = at_hand(static_cast<const Request&>(request))) {
+            out = std::make_unique<Response>(*std::move(response));
+          }
+          return out;
+        }
+    );
+  }
+
   // A handler that answers later: (const CallContext&, Request, Reply<Response>) -> void, called on
   // the thread that dispatches; it must not block.
   template <typename Request, typename Response, typename Handler>
@@ -125,12 +142,15 @@ class OperationRegistry {
   using RawReply = Function<void(Result<std::unique_ptr<google::protobuf::Message>>)>;
   using RawHandler =
       Function<void(const CallContext&, std::unique_ptr<google::protobuf::Message>, RawReply)>;
+  using AtHand =
+      Function<std::unique_ptr<google::protobuf::Message>(const google::protobuf::Message&)>;
   enum class Thread : std::uint8_t { kCaller, kPool };
 
   struct Entry {
     Thread thread = Thread::kPool;
     mutable RawHandler
         handler;  // called by many threads at once: handlers hold no state of their own
+    mutable AtHand at_hand;  // may be empty; the same
   };
 
   void add_entry(
@@ -140,6 +160,7 @@ class OperationRegistry {
       Thread thread,
       RawHandler handler
   );
+  void set_at_hand(const google::protobuf::Descriptor* request, AtHand at_hand);
   const Entry* find(const Operation& operation) const;
 
   const OperationTable& table_;

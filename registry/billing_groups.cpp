@@ -40,6 +40,10 @@ Result<record::GroupMembership> join_billing_group(
   return membership;
 }
 
+bool is_of_billing_group(const record::Thing& thing, const record::BillingGroup& group) {
+  return incarnation_of(group.id()) == thing.billing_group().incarnation();
+}
+
 Result<bool> is_in_billing_group(store::Store& store, const record::Thing& thing) {
   if (!thing.has_billing_group()) {
     return false;
@@ -50,8 +54,7 @@ Result<bool> is_in_billing_group(store::Store& store, const record::Thing& thing
           store, keys::kRegistry, keys::billing_group(thing.billing_group().group())
       )
   );
-  return found.has_value() &&
-         incarnation_of(found->record.id()) == thing.billing_group().incarnation();
+  return found.has_value() && is_of_billing_group(thing, found->record);
 }
 
 Result<api::CreateBillingGroupResponse> BillingGroups::create(

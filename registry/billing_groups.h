@@ -14,7 +14,8 @@ Result<record::GroupMembership> join_billing_group(
     store::Store& store, store::Batch& batch, std::string_view group
 );
 
-// A thing stays in its record in a group that is deleted, but not in a later one of that name.
+// A thing stays in its record in a group that is deleted, but not in a later one of that name, which `group` may be.
+bool is_of_billing_group(const record::Thing& thing, const record::BillingGroup& group);
 Result<bool> is_in_billing_group(store::Store& store, const record::Thing& thing);
 
 // The operations on billing groups. A thing is in one at most. Blocking; any thread.

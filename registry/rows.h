@@ -40,6 +40,14 @@ Result<std::optional<Stored<Record>>> find_record(
   return Stored<Record>{std::move(record), row->revision};
 }
 
+// As Store::get_cached; nothing, too, if the row cannot be read.
+template <typename Record>
+std::optional<Record> find_cached(store::Store& store, store::Table table, std::string_view key) {
+  const std::optional<store::Row> row = store.get_cached(table, key);
+  auto record = row ? parse_record<Record>(row->value) : Result<Record>(Record());
+  return row && record ? std::optional<Record>(*std::move(record)) : std::nullopt;
+}
+
 // kNotFound, with `absent` as the message.
 template <typename Record>
 Result<Stored<Record>> get_record(

@@ -85,13 +85,9 @@ Result<api::CreateThingResponse> Things::try_create(const api::CreateThingReques
   return response;
 }
 
-Result<api::DescribeThingResponse> Things::describe(const api::DescribeThingRequest& request) {
-  const std::string& name = request.thing_name();
-  IOTCORE_ASSIGN(
-      auto found,
-      get_record<record::Thing>(store_, keys::kRegistry, keys::thing(name), absent(name))
-  );
-  record::Thing& thing = found.record;
+api::DescribeThingResponse Things::describe(
+    const std::string& name, record::Thing thing, bool is_billed
+) const {
   api::DescribeThingResponse response;
   response.set_default_client_id(name);
   response.set_thing_name(name);
@@ -102,11 +98,42 @@ Result<api::DescribeThingResponse> Things::describe(const api::DescribeThingRequ
   }
   response.mutable_attributes()->swap(*thing.mutable_attributes());
   response.set_version(thing.version());
-  IOTCORE_ASSIGN(const bool billed, is_in_billing_group(store_, thing));
-  if (billed) {
+  if (is_billed) {
     response.set_billing_group_name(thing.billing_group().group());
   }
   return response;
+}
+
+Result<api::DescribeThingResponse> Things::describe(const api::DescribeThingRequest& request) {
+  const std::string& name = request.thing_name();
+  IOTCORE_ASSIGN(
+      auto found,
+      get_record<record::Thing>(store_, keys::kRegistry, keys::thing(name), absent(name))
+  );
+  IOTCORE_ASSIGN(const bool is_billed, is_in_billing_group(store_, found.record));
+  return describe(name, std::move(found.record), is_billed);
+}
+
+std::optional<api::DescribeThingResponse> Things::describe_cached(
+    const api::DescribeThingRequest& request
+) {
+  auto thing = find_cached<record::Thing>(
+      store_, keys::kRegistry, keys::thing(request.thing_name())
+  );
+  if (!thing) {
+    return std::nullopt;
+  }
+  bool is_billed = false;
+  if (thing->has_billing_group()) {
+    const auto group = find_cached<record::BillingGroup>(
+        store_, keys::kRegistry, keys::billing_group(thing->billing_group().group())
+    );
+    if (!group) {
+      return std::nullopt;
+    }
+    is_billed = is_of_billing_group(*thing, *group);
+  }
+  return describe(request.thing_name(), *std::move(thing), is_billed);
 }
 
 Result<api::UpdateThingResponse> Things::update(const api::UpdateThingRequest& request) {

@@ -50,7 +50,15 @@ void register_things(gateway::OperationRegistry& operations, registry::Registry&
   using registry::Things;
   using registry::ThingTypes;
   add(operations, "CreateThing", registry.things(), &Things::create);
-  add(operations, "DescribeThing", registry.things(), &Things::describe);
+  operations.add_read<api::DescribeThingRequest, api::DescribeThingResponse>(
+      "DescribeThing",
+      [&registry](const api::DescribeThingRequest& request) {
+        return registry.things().describe_cached(request);
+      },
+      [&registry](const gateway::CallContext&, const api::DescribeThingRequest& request) {
+        return registry.things().describe(request);
+      }
+  );
   add(operations, "UpdateThing", registry.things(), &Things::update);
   add(operations, "DeleteThing", registry.things(), &Things::remove);
   add(operations, "ListThings", registry.things(), &Things::list);

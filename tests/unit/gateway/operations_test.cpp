@@ -89,6 +89,86 @@ TEST_CASE_METHOD(Fixture, "a blocking handler runs on the pool and sees who call
   CHECK(header("x-amzn-RequestId").size() == 36);
 }
 
+// Who may do nothing, or anything; writes down what is recorded.
+struct Desk final : AccessControl, CallAudit {
+  bool unrestricted = true;
+  std::vector<std::string> records;
+
+  bool is_unrestricted(const CallerIdentity& /*caller*/) const override { return unrestricted; }
+
+  Status allows(
+      const CallerIdentity& /*caller*/,
+      std::string_view /*action*/,
+      std::span<const std::string> /*resources*/
+  ) override {
+    return fail(Errc::kAccessDenied, "no");
+  }
+
+  void record(const CallRecordView& call) override {
+    records.push_back(std::string(call.operation) + ' ' + std::to_string(call.status));
+  }
+};
+
+TEST_CASE("a read that is at hand is answered at once, recorded, and only to who may have it") {
+  HandExecutor pool;
+  OperationRegistry registry(api_table());
+  Desk desk;
+  const Dispatcher dispatcher(api_table(), registry, pool, {"us-east-1", "0"}, {&desk, &desk});
+  bool at_hand = true;
+  int asked = 0;
+  registry.add_read<api::DescribeThingRequest, api::DescribeThingResponse>(
+      "DescribeThing",
+      [&](const api::DescribeThingRequest& request) {
+        ++asked;
+        api::DescribeThingResponse response;
+        response.set_thing_name(request.thing_name());
+        return at_hand ? std::optional(response) : std::nullopt;
+      },
+      [](const CallContext&, const api::DescribeThingRequest& request
+      ) -> Result<api::DescribeThingResponse> {
+        return fail(Errc::kNotFound, "no " + request.thing_name());
+      }
+  );
+  std::optional<net::HttpResponse> response;
+  const auto send = [&](const std::string& path) {
+    response.reset();
+    dispatcher.dispatch({"GET", path, {}, ""}, {}, [&](net::HttpResponse r) {
+      response = std::move(r);
+    });
+    return response.has_value();
+  };
+  REQUIRE(send("/things/t"));
+  CHECK(response->status == 200);
+  CHECK(response->body.find(R"("thingName":"t")") != std::string::npos);
+  CHECK(response->headers.find("x-amzn-RequestId") != nullptr);
+
+  at_hand = false;
+  CHECK_FALSE(send("/things/t"));
+  CHECK(pool.run() == 1);
+  REQUIRE(response);
+  CHECK(response->status == 404);
+
+  // What is wrong with the request is said before anything is looked up.
+  at_hand = true;
+  REQUIRE(send("/things/t%20t"));
+  CHECK(response->status == 400);
+  CHECK(asked == 2);
+
+  desk.unrestricted = false;
+  CHECK_FALSE(send("/things/t"));
+  CHECK(pool.run() == 1);
+  REQUIRE(response);
+  CHECK(response->status == 403);
+  CHECK(asked == 2);
+  CHECK(
+      desk.records == std::vector<std::string>{
+                          "DescribeThing 200",
+                          "DescribeThing 404",
+                          "DescribeThing 400",
+                          "DescribeThing 403"}
+  );
+}
+
 TEST_CASE_METHOD(Fixture, "an asynchronous handler answers later, or not at all") {
   std::optional<Reply<api::GetThingShadowResponse>> kept;
   registry.add_async<api::GetThingShadowRequest, api::GetThingShadowResponse>(

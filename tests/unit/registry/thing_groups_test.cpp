@@ -460,6 +460,46 @@ TEST_CASE("dynamic groups are bounded") {
   CHECK(code_of(f.create_dynamic("d", "thingName:*x")) == Errc::kInvalidQuery);
 }
 
+TEST_CASE("a thing that is in memory is described from there as from the store") {
+  Fixture f;
+  auto& billing = f.registry.billing_groups();
+  const auto cached = [&f](const std::string& name) {
+    return f.registry.things().describe_cached(
+        Fixture::request<api::DescribeThingRequest>("thing_name: '" + name + "'")
+    );
+  };
+  const auto same = [&](const std::string& name) {
+    const auto from_memory = cached(name);
+    const auto from_store = f.describe_thing(name);
+    REQUIRE(from_memory);
+    REQUIRE(from_store);
+    CHECK(from_memory->SerializeAsString() == from_store->SerializeAsString());
+    return from_memory->billing_group_name();
+  };
+  const auto create = [&] {
+    REQUIRE(billing.create(
+        Fixture::request<api::CreateBillingGroupRequest>("billing_group_name: 'b'")
+    ));
+  };
+  CHECK_FALSE(cached("t"));
+  REQUIRE(f.create_thing("thing_name: 't' attribute_payload { attributes { key: 'k' value: 'v' } }")
+  );
+  CHECK(same("t").empty());
+  create();
+  REQUIRE(billing.add_thing(Fixture::request<api::AddThingToBillingGroupRequest>(
+      "billing_group_name: 'b' thing_name: 't'"
+  )));
+  CHECK(same("t") == "b");
+  // The group is looked up where it may take a while; a later one of its name is another one.
+  REQUIRE(billing.remove(
+      Fixture::request<api::DeleteBillingGroupRequest>("billing_group_name: 'b'")
+  ));
+  CHECK_FALSE(cached("t"));
+  CHECK(f.describe_thing("t")->billing_group_name().empty());
+  create();
+  CHECK(same("t").empty());
+}
+
 TEST_CASE("a thing is in one billing group") {
   Fixture f;
   auto& billing = f.registry.billing_groups();
