@@ -140,6 +140,7 @@ struct App::Parts {
   void publish_event(std::string_view topic, std::string_view payload, std::string client_id);
   Status reset();
   std::vector<std::string> server_names() const;
+  std::vector<std::string> api_names() const;
 };
 
 void App::Parts::stop_workers() {
@@ -343,7 +344,8 @@ Status App::Parts::make_api() {
           config.aws_region,
           config.dev,
           std::chrono::seconds(config.websocket_life_s),
-          std::chrono::seconds(config.api_clock_skew_s)},
+          std::chrono::seconds(config.api_clock_skew_s),
+          api_names()},
       *dispatcher,
       *sqs,
       *operators,
@@ -388,6 +390,13 @@ std::vector<std::string> App::Parts::server_names() const {
   if (!config.endpoint_host.empty()) {
     names.push_back(config.endpoint_host);
   }
+  return names;
+}
+
+// What DescribeEndpoint names is one, whether it is configured or not.
+std::vector<std::string> App::Parts::api_names() const {
+  std::vector<std::string> names = server_names();
+  names.push_back(endpoint.host);
   return names;
 }
 

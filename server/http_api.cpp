@@ -35,6 +35,14 @@ Error foreign_page() {
   );
 }
 
+Error foreign_name(std::string_view host) {
+  return Error(
+      Errc::kForbidden,
+      "A development face is not asked for as " + std::string(host) +
+          ": use localhost, or list the name in tls.server_names."
+  );
+}
+
 registry::AuthorizerRequest authorizer_request(
     const net::HttpRequest& request, const broker::PeerIdentity& peer
 ) {
@@ -144,6 +152,24 @@ Result<gateway::CallerIdentity> HttpApi::identify(
   return by_signature(request, peer, kRestServices);
 }
 
+Status HttpApi::check_page(
+    const net::HttpRequest& request, const broker::PeerIdentity& peer
+) const {
+  if (!peer.development) {
+    return {};
+  }
+  if (is_of_foreign_page(request.headers)) {
+    return fail(foreign_page());
+  }
+  const std::string host = asked_host(request.headers);
+  const bool ours =
+      !is_foreign_name(host) || domains_.find(host) != nullptr ||
+      std::ranges::any_of(options_.names, [&](const std::string& name) {
+        return net::equal_ignoring_case(name, host);
+      });
+  return ours ? Status() : fail(foreign_name(host));
+}
+
 Result<registry::Authentication> HttpApi::admit(
     broker::PeerIdentity& peer, registry::Entrance entrance, bool is_signed
 ) const {
@@ -173,8 +199,8 @@ void HttpApi::handle(
     net::HttpRequest request, const broker::PeerIdentity& from, gateway::HttpReply reply
 ) {
   broker::PeerIdentity peer = from;
-  if (peer.development && is_of_foreign_page(request.headers)) {
-    refuse(request, peer, foreign_page(), std::move(reply));
+  if (const Status own = check_page(request, peer); !own) {
+    refuse(request, peer, own.error(), std::move(reply));
     return;
   }
   const auto wanted = admit(peer, registry::Entrance::kHttps, is_signed(request));
@@ -282,8 +308,8 @@ void HttpApi::authorize_websocket(
     const net::HttpRequest& request, const broker::PeerIdentity& from, UpgradeAnswer answer
 ) {
   broker::PeerIdentity peer = from;
-  if (peer.development && is_of_foreign_page(request.headers)) {
-    answer(fail(foreign_page()));
+  if (const Status own = check_page(request, peer); !own) {
+    answer(fail(own.error()));
     return;
   }
   if (const auto wanted = admit(peer, registry::Entrance::kWebSocket, is_signed(request));

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace iotcore::registry {
 class CustomAuthorizers;
@@ -33,6 +34,8 @@ class HttpApi final : public gateway::HttpHandler {
     std::chrono::seconds websocket_life{0};  // of a connection over a signed WebSocket; 0: no limit
     // How far a signature's time may be from ours: also how long a recorded request could be sent again.
     std::chrono::seconds clock_skew = std::chrono::minutes(5);
+    // By which a development face may be asked for, besides this machine's and those of domain configurations.
+    std::vector<std::string> names = {};
   };
 
   // All of it outlives this and every reply. `reset` empties the account; called on the pool.
@@ -75,6 +78,8 @@ class HttpApi final : public gateway::HttpHandler {
   void ask_authorizer(
       net::HttpRequest request, const broker::PeerIdentity& peer, gateway::HttpReply reply
   );
+  // kForbidden: a page from elsewhere asks at a development face, or one that has come by a name that is not ours.
+  Status check_page(const net::HttpRequest& request, const broker::PeerIdentity& peer) const;
   // What the configuration of the peer's host asks for; without what it leaves no room for, as if the peer had not shown it.
   Result<registry::Authentication> admit(
       broker::PeerIdentity& peer, registry::Entrance entrance, bool is_signed

@@ -1,5 +1,7 @@
 #include "server/page_origin.h"
 
+#include "registry/domain_table.h"
+
 #include <algorithm>
 #include <string_view>
 
@@ -13,7 +15,23 @@ bool is_this_machine(std::string_view host) {
          (host.starts_with("127.") && host.find_first_not_of(kNumbers) == std::string_view::npos);
 }
 
+// "[::1]:8080" without its port.
+std::string_view without_port(std::string_view authority) {
+  const std::size_t port = authority.starts_with('[') ? authority.find(']') : 0;
+  return authority.substr(0, authority.find(':', std::min(port, authority.size())));
+}
+
 }  // namespace
+
+std::string asked_host(const net::HttpHeaders& headers) {
+  const std::string* host = headers.find("host");
+  return host == nullptr ? std::string() : registry::lower_host(without_port(*host));
+}
+
+bool is_foreign_name(std::string_view host) {
+  // AWS's own names lead here by a hosts file only: nobody else has a say in them.
+  return !host.empty() && !is_this_machine(host) && !host.ends_with(".amazonaws.com");
+}
 
 bool is_of_foreign_page(const net::HttpHeaders& headers) {
   const std::string* origin = headers.find("origin");
@@ -26,10 +44,7 @@ bool is_of_foreign_page(const net::HttpHeaders& headers) {
   if (scheme == std::string::npos) {
     return true;
   }
-  const std::string_view authority = std::string_view(*origin).substr(scheme + 3);
-  const std::size_t port = authority.starts_with('[') ? authority.find(']') : 0;
-  const std::size_t colon = authority.find(':', std::min(port, authority.size()));
-  return !is_this_machine(authority.substr(0, colon));
+  return !is_this_machine(without_port(std::string_view(*origin).substr(scheme + 3)));
 }
 
 }  // namespace iotcore::server

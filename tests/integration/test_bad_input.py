@@ -17,7 +17,7 @@ def connect_packet(level=4, client_id=b"c", flags=2):
 class BadInput(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = Server()
+        cls.server = Server(settings=("tls.server_names=own.example",))
 
     @classmethod
     def tearDownClass(cls):
@@ -43,11 +43,20 @@ class BadInput(unittest.TestCase):
                     return got
                 got += part
 
-    def http(self, method, path, body=None):
+    def http(self, method, path, body=None, headers=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port("http"), timeout=30)
-        connection.request(method, path, body)
+        connection.request(method, path, body, headers or {})
         reply = connection.getresponse()
         return reply.status, reply.getheader("x-amzn-ErrorType"), reply.read().decode()
+
+    def test_a_name_that_others_have_led_here(self):
+        for host, status in [("evil.example", 403), (f"evil.example:{self.server.port('http')}", 403), ("localhost", 200),
+                             ("iot.us-east-1.amazonaws.com", 200), ("own.example", 200), ("OWN.example:80", 200)]:
+            for more in ({}, {"Authorization": "AWS4-HMAC-SHA256 made up"}):
+                with self.subTest(host=host, more=more):
+                    got, kind, body = self.http("GET", "/things", headers={"Host": host, **more})
+                    self.assertEqual(got, status, body)
+                    self.assertEqual("ForbiddenException" in (kind or "") and "localhost" in body, status == 403, (kind, body))
 
     def test_mqtt_connect(self):
         for packet, expected in [

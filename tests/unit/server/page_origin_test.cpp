@@ -42,5 +42,38 @@ TEST_CASE("a development face knows the pages of other places") {
   CHECK_FALSE(foreign("Sec-Fetch-Site", "none"));
 }
 
+TEST_CASE("a development face knows the names that others may have led to it") {
+  const auto host_of = [](const char* value) {
+    net::HttpHeaders headers;
+    headers.set("Host", value);
+    return asked_host(headers);
+  };
+  CHECK(asked_host({}).empty());
+  CHECK_FALSE(is_foreign_name(""));
+  for (const char* own :
+       {"localhost",
+        "LOCALHOST:8080",
+        "app.localhost:8080",
+        "127.0.0.1:8080",
+        "[::1]:8080",
+        "iot.us-east-1.amazonaws.com",
+        "a1b2c3-ats.iot.eu-west-1.amazonaws.com:8443"}) {
+    INFO(own);
+    CHECK_FALSE(is_foreign_name(host_of(own)));
+  }
+  for (const char* other :
+       {"evil.example",
+        "evil.example:8080",
+        "localhost.evil.example:8080",
+        "127.0.0.1.evil.example",
+        "evilamazonaws.com",
+        "iot.us-east-1.amazonaws.com.evil.example",
+        "10.0.0.1:8080",
+        "[2001:db8::1]:8080"}) {
+    INFO(other);
+    CHECK(is_foreign_name(host_of(other)));
+  }
+}
+
 }  // namespace
 }  // namespace iotcore::server
