@@ -153,7 +153,11 @@ Result<Action::Fields> FieldsAction::resolve(const ActionInput& input) const {
       );
       continue;
     }
-    IOTCORE_ASSIGN(fields.emplace_back(), input.evaluation.render(*field.value));
+    IOTCORE_ASSIGN(
+        fields.emplace_back(),
+        field.withheld.empty() ? input.evaluation.render(*field.value)
+                               : input.evaluation.render_own(field.withheld, *field.value)
+    );
     const std::string& value = fields.back();
     const bool required = field.spec->presence == Presence::kRequired;
     Status valid = value.empty() && required ? fail(Errc::kInvalidRequest, "is empty") : Status();
@@ -182,8 +186,19 @@ void add_list_field(FieldsAction& action, MemberReader& reader, const FieldSpec&
 }
 
 std::optional<std::string> FieldsAction::own_secret(std::string_view member) const {
-  const auto found = std::ranges::find(fields_, member, &Field::withheld);
-  return found == fields_.end() || member.empty() ? std::nullopt : std::optional(found->text);
+  for (const Field& field : fields_) {
+    if (field.withheld.empty()) {
+      continue;
+    }
+    if (field.value && !field.value->is_literal()) {
+      if (auto part = field.value->literal_part(field.withheld, member)) {
+        return part;
+      }
+    } else if (field.withheld == member) {
+      return field.text;
+    }
+  }
+  return std::nullopt;
 }
 
 void FieldsAction::fill_in(DeliveryOptions& delivery) const {

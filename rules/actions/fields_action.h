@@ -30,7 +30,7 @@ struct FieldSpec {
   // Of a value that is given: when the rule is made if it has no ${…}, and else for each message.
   Status (*check)(std::string_view value) = nullptr;
   std::string_view absent = {};  // the field when the member is not there
-  bool is_secret = false;        // what it says without ${…} is not kept with records
+  bool is_secret = false;        // what it says outside ${…} is not kept with records
 };
 
 class FieldsAction;
@@ -107,7 +107,7 @@ class FieldsAction final : public Action {
   void add(std::string text);
   void add(std::optional<sql::Template> text, const FieldSpec& spec);
 
-  // What the last one says without ${…} is not kept with records; `member` names it.
+  // What the last one says outside ${…} is not kept with records; `member` names it.
   void withhold_last(std::string member) { fields_.back().withheld = std::move(member); }
 
  private:
@@ -119,7 +119,7 @@ class FieldsAction final : public Action {
     std::string text;  // if there is no ${…} in it
     std::optional<sql::Template> value;
     const FieldSpec* spec = nullptr;
-    std::string withheld = {};  // by this name, if it has no ${…}
+    std::string withheld = {};  // what is outside ${…}, by this name
   };
 
   const ActionSpec& spec_;

@@ -30,7 +30,7 @@ struct Property {
   sql::Template value;
 
   // What it says itself is not kept with records.
-  bool is_secret() const { return value.is_literal() && is_secret_property(name); }
+  bool is_secret() const { return is_secret_property(name); }
 };
 
 // As the record names it instead of its value.
@@ -89,11 +89,12 @@ class KafkaAction final : public Action {
     if (!members_.properties.empty()) {
       json::object properties;
       for (const Property& property : members_.properties) {
-        IOTCORE_ASSIGN(std::string value, input.evaluation.render(property.value));
-        if (property.is_secret()) {
-          value = input.evaluation.own(member_of(property.name), value);
-        }
-        properties[property.name] = value;
+        IOTCORE_ASSIGN(
+            properties[property.name],
+            property.is_secret()
+                ? input.evaluation.render_own(member_of(property.name), property.value)
+                : input.evaluation.render(property.value)
+        );
       }
       fields[kProperties] = to_json(properties);
     }
@@ -112,10 +113,21 @@ class KafkaAction final : public Action {
   }
 
   std::optional<std::string> own_secret(std::string_view member) const override {
-    const auto found = std::ranges::find_if(members_.properties, [&](const Property& property) {
-      return property.is_secret() && member_of(property.name) == member;
-    });
-    return found == members_.properties.end() ? std::nullopt : std::optional(found->value.text());
+    for (const Property& property : members_.properties) {
+      const std::string name = member_of(property.name);
+      if (!property.is_secret()) {
+        continue;
+      }
+      if (property.value.is_literal() && name == member) {
+        return property.value.text();
+      }
+      if (!property.value.is_literal()) {
+        if (auto part = property.value.literal_part(name, member)) {
+          return part;
+        }
+      }
+    }
+    return std::nullopt;
   }
 
  private:

@@ -72,6 +72,13 @@ std::string Evaluation::own(std::string_view member, std::string_view value) {
              : std::string(value);
 }
 
+Result<std::string> Evaluation::render_own(std::string_view member, const Template& text) {
+  if (text.is_literal()) {
+    return own(member, text.text());
+  }
+  return evaluator().render(text.data(), member);
+}
+
 std::optional<Error> Evaluator::ending() const {
   if (failure_) {
     return failure_;
@@ -145,11 +152,16 @@ Result<std::optional<Output>> Evaluator::written(std::string text, bool is_json)
   return std::optional<Output>(Output::written(std::move(text), is_json));
 }
 
-Result<std::string> Evaluator::render(const ProgramData& text) {
+Result<std::string> Evaluator::render(const ProgramData& text, std::string_view own_member) {
   dynamodb_called_ = false;
   std::string out;
-  for (const TemplatePart& part : text.parts) {
-    out.append(part.literal);
+  for (std::size_t i = 0; i < text.parts.size(); ++i) {
+    const TemplatePart& part = text.parts[i];
+    if (withholds_ && !own_member.empty() && !part.literal.empty()) {
+      out.append(withheld({Withheld::Kind::kMember, part_of_member(own_member, i)}));
+    } else {
+      out.append(part.literal);
+    }
     if (part.expression == kNoNode) {
       continue;
     }

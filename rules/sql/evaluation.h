@@ -73,6 +73,7 @@ class Evaluation {
   const std::string& secret_mark() const;
   // The same for what the rule says literally and nobody is to see.
   std::string own(std::string_view member, std::string_view value);
+  Result<std::string> render_own(std::string_view member, const Template& text);
 
  private:
   // An Evaluator, in place: a message that meets a rule and does not match allocates nothing.

@@ -38,7 +38,8 @@ class Evaluator {
   );
 
   Result<std::optional<Output>> run();
-  Result<std::string> render(const ProgramData& text);
+  // `own_member`: whose text nobody is to see, also where it stands beside ${…}.
+  Result<std::string> render(const ProgramData& text, std::string_view own_member = {});
 
   // See Evaluation.
   void set_withholding(bool on) { withholds_ = on; }

@@ -1,5 +1,6 @@
 #include "rules/sql/compiler.h"
 #include "rules/sql/parser.h"
+#include "rules/sql/withheld.h"
 
 #include <algorithm>
 
@@ -104,6 +105,17 @@ Template::~Template() = default;
 bool Template::is_literal() const {
   return data_->parts.empty() ||
          (data_->parts.size() == 1 && data_->parts[0].expression == kNoNode);
+}
+
+std::optional<std::string> Template::literal_part(
+    std::string_view member, std::string_view name
+) const {
+  for (std::size_t i = 0; i < data_->parts.size(); ++i) {
+    if (part_of_member(member, i) == name) {
+      return std::string(data_->parts[i].literal);
+    }
+  }
+  return std::nullopt;
 }
 
 const std::string& Template::text() const {

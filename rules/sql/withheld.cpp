@@ -60,6 +60,10 @@ Result<std::string> replace_each(
 
 }  // namespace
 
+std::string part_of_member(std::string_view member, std::size_t number) {
+  return std::string(member) + "#" + std::to_string(number);
+}
+
 std::string new_withheld_mark() {
   return "withheld" + to_hex(random_bytes(kMarkBytes));
 }

@@ -21,6 +21,8 @@ struct Withheld {
   std::string text;
 };
 
+// What a template says literally before its ${…} of that number, of a member that has some.
+std::string part_of_member(std::string_view member, std::size_t number);
 // 128 bits of randomness: what a message says is never taken for one.
 std::string new_withheld_mark();
 void append_withheld(std::string& out, std::string_view mark, const Withheld& withheld);

@@ -109,6 +109,19 @@ DO webhook(url = 'http://127.0.0.1:@PORT/x', headers = {'X-Api-Key': 'own-key-77
         self.assertIn("(headers/0/X-Api-Key of the rule)", shown)
         self.assertNotIn("own-key-77", shown)
 
+    def test_nor_is_what_it_says_beside_references(self):
+        target, client = self.rule("mixed", """
+CREATE RULE mixed AS SELECT v FROM 'mixed'
+DO webhook(url = 'http://127.0.0.1:@PORT/x', headers = {'X-Api-Key': 'own-key-88-${v}-${get_secret(''api'', ''SecretString'', ''@ROLE'')}-tail'});
+""", lambda request: (400, b"no: " + request.headers["X-Api-Key"].encode()))
+        client.publish("mixed", '{"v": 1}')
+        wait_until(lambda: "mixed-" in self.command("dead-letters", "list"))
+        self.assertEqual(target.requests[0].headers["X-Api-Key"], f"own-key-88-1-{SECRET}-tail")
+        shown = self.command("dead-letters", "show", self.command("dead-letters", "list", "--rule", "mixed").split()[0])
+        self.assertIn("(headers/0/X-Api-Key#0 of the rule)1", shown)
+        for hidden in ("own-key-88", "-tail", SECRET):
+            self.assertNotIn(hidden, shown)
+
     def test_a_message_cannot_stand_for_a_secret(self):
         target, client = self.rule("forged", """
 CREATE RULE forged AS SELECT * FROM 'forged'

@@ -125,6 +125,38 @@ TEST_CASE("Of a template with a secret everything else is computed") {
   );
 }
 
+TEST_CASE("What a rule says beside ${…} where nobody is to see it is withheld, too") {
+  const sql::Program program = sql::compile("SELECT * FROM 'a'", sql::Version::k2016_03_23).value();
+  const sql::Template mixed =
+      sql::compile_template("key-77-${v}${get_secret('s', 'SecretString', 'r')}-end", program)
+          .value();
+  const sql::Template literal = sql::compile_template("key-88", program).value();
+  const sql::MessageView message;
+  sql::ParsedPayload parsed(R"({"v": 1})");
+  Vault vault;
+  sql::CountingRandom random;
+  sql::Evaluation evaluation(program, message, parsed, vault, random);
+  CHECK(evaluation.render_own("m", mixed).value() == "key-77-1hush \"hush\"-end");
+  evaluation.set_withholding(true);
+  const std::string kept = evaluation.render_own("m", mixed).value();
+  CHECK(kept.find("key-77") == std::string::npos);
+  CHECK(
+      sql::show_withheld(kept, evaluation.secret_mark()) ==
+      "(m#0 of the rule)1${get_secret('s', 'SecretString', 'r')}(m#2 of the rule)"
+  );
+  CHECK(
+      sql::show_withheld(
+          evaluation.render_own("m", literal).value(), evaluation.secret_mark()
+      ) == "(m of the rule)"
+  );
+  CHECK(mixed.literal_part("m", "m#0") == "key-77-");
+  CHECK(mixed.literal_part("m", "m#1") == "");
+  CHECK(mixed.literal_part("m", "m#2") == "-end");
+  for (const char* other : {"m", "m#", "m#3", "n#0", "m#00"}) {
+    CHECK_FALSE(mixed.literal_part("m", other));
+  }
+}
+
 TEST_CASE("What was withheld is what it would have been") {
   for (const auto& [text, payload, expected] :
        std::initializer_list<std::tuple<const char*, const char*, const char*>>{
