@@ -150,6 +150,9 @@ HttpRequest HttpRequestParser::take() {
   out.method = text_of(message.method_string());
   out.target = origin_form(message.target());
   for (const auto& field : message) {
+    if (message.version() < 11 && field.name() == http::field::upgrade) {
+      continue;  // "MUST ignore" (RFC 9110 7.8); a WebSocket needs HTTP/1.1 (RFC 6455 4.2.1)
+    }
     out.headers.add(text_of(field.name_string()), text_of(field.value()));
   }
   out.body = std::move(message.body());

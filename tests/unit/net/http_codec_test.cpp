@@ -48,6 +48,19 @@ TEST_CASE("A request is read whole, however it is cut") {
   }
 }
 
+TEST_CASE("In HTTP/1.0 an Upgrade field means nothing") {
+  for (const char* version : {"1.0", "1.1"}) {
+    const Result<HttpRequest> request = parse(
+        std::string("GET /mqtt HTTP/") + version +
+            "\r\nHost: h\r\nConnection: Upgrade\r\nupgrade: websocket\r\n\r\n",
+        1000
+    );
+    REQUIRE(request);
+    CHECK((request->headers.find("Upgrade") != nullptr) == (version == std::string("1.1")));
+    CHECK(request->headers.find("Connection") != nullptr);
+  }
+}
+
 TEST_CASE("Bodies come in chunks, too") {
   const std::string text =
       "PUT /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;ext=1\r\nhello\r\n6\r\n "
