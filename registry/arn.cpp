@@ -73,6 +73,24 @@ bool is_role_name(std::string_view name) {
 
 }  // namespace
 
+bool is_role_arn(std::string_view arn) {
+  constexpr std::string_view kService = ":iam::";
+  constexpr std::size_t kAccountDigits = 12;
+  const std::size_t service = arn.find(kService);
+  if (!arn.starts_with("arn:aws") || service == std::string_view::npos) {
+    return false;
+  }
+  // "aws", or one of its partitions: "aws-cn", "aws-us-gov".
+  const std::string_view partition = arn.substr(4, service - 4);
+  const std::string_view account = arn.substr(service + kService.size(), kAccountDigits);
+  const std::string_view rest =
+      arn.substr(std::min(arn.size(), service + kService.size() + kAccountDigits));
+  return partition.find_first_not_of("abcdefghijklmnopqrstuvwxyz-") == std::string_view::npos &&
+         account.size() == kAccountDigits &&
+         account.find_first_not_of("0123456789") == std::string_view::npos &&
+         rest.starts_with(":role/") && is_role_name(rest.substr(6));
+}
+
 Result<Principal> parse_principal(const Account& account, std::string_view text) {
   if (is_cognito_identity(text)) {
     return Principal{Principal::Kind::kCognito, std::string(text)};

@@ -63,6 +63,9 @@ inline std::string role_resource(std::string_view name) {
 // What a user or a role may be called.
 bool is_iam_name(std::string_view name);
 
+// Whether that is what a role's ARN looks like, whose ever it is: arn:aws:iam::ACCOUNT:role/NAME.
+bool is_role_arn(std::string_view arn);
+
 // An ARN of this account (of iot: a certificate, a thing group; of iam: a user, a role with its path), or a Cognito identity ("us-east-1:<uuid>"). kInvalidRequest if
 // it is neither.
 Result<Principal> parse_principal(const Account& account, std::string_view text);

@@ -1,5 +1,6 @@
 #include "registry/provisioning_templates.h"
 
+#include "registry/arn.h"
 #include "registry/authorizer_function.h"
 #include "registry/keys.h"
 #include "registry/list_token.h"
@@ -31,6 +32,15 @@ tl::unexpected<Error> no_version(std::string_view name, std::int32_t id) {
       Errc::kNotFound,
       "Provisioning template " + std::string(name) + " has no version " + std::to_string(id)
   );
+}
+
+Status check_role(std::string_view arn) {
+  return is_role_arn(arn)
+             ? Status()
+             : fail(
+                   Errc::kInvalidRequest,
+                   "provisioningRoleArn must be a role: arn:aws:iam::ACCOUNT:role/NAME"
+               );
 }
 
 // Up to 500 characters, none of them a control character.
@@ -145,6 +155,7 @@ Result<api::CreateProvisioningTemplateResponse> ProvisioningTemplates::create(
     record.set_description(request.description());
   }
   record.set_enabled(request.enabled());
+  IOTCORE_TRY(check_role(request.provisioning_role_arn()));
   record.set_role_arn(request.provisioning_role_arn());
   if (request.has_pre_provisioning_hook()) {
     IOTCORE_TRY(set_hook(options_.http, record, request.pre_provisioning_hook()));
@@ -212,6 +223,9 @@ Result<api::UpdateProvisioningTemplateResponse> ProvisioningTemplates::update(
   }
   if (request.has_description()) {
     IOTCORE_TRY(check_description(request.description()));
+  }
+  if (request.has_provisioning_role_arn()) {
+    IOTCORE_TRY(check_role(request.provisioning_role_arn()));
   }
   const auto take = [&](Record& record) -> Status {
     if (request.has_description()) {

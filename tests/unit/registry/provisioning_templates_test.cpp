@@ -41,6 +41,46 @@ struct TemplatesFixture : Fixture {
   }
 };
 
+TEST_CASE("a template's role must look like one, of whatever account") {
+  TemplatesFixture f;
+  const auto with = [&](const std::string& name, const std::string& role) {
+    api::CreateProvisioningTemplateRequest create;
+    create.set_template_name(name);
+    create.set_template_body(kBody);
+    create.set_provisioning_role_arn(role);
+    return f.templates.create(create);
+  };
+  int made = 0;
+  for (const std::string role :
+       {"arn:aws:iam::000000000000:role/r",
+        "arn:aws:iam::123456789012:role/service-role/r",
+        "arn:aws-cn:iam::123456789012:role/r",
+        "arn:aws-us-gov:iam::123456789012:role/a+b=c,d.e@f-g_h"}) {
+    INFO(role);
+    CHECK(with("t" + std::to_string(++made), role));
+  }
+  for (const std::string role :
+       {"a role that is called so",
+        "arn:aws:iam::12345678901:role/r",
+        "arn:aws:iam::1234567890123:role/r",
+        "arn:aws:iam::12345678901x:role/r",
+        "arn:aws:iam:us-east-1:123456789012:role/r",
+        "arn:aws:iam::123456789012:role/",
+        "arn:aws:iam::123456789012:role/a b",
+        "arn:aws:iam::123456789012:user/rrr",
+        "arn:aws:iot:us-east-1:123456789012:role/r",
+        "arn:azure:iam::123456789012:role/r",
+        "arn:aws:iam::123456789012"}) {
+    INFO(role);
+    CHECK(code_of(with("x", role)) == Errc::kInvalidRequest);
+    CHECK(
+        code_of(f.update("template_name: 't1' provisioning_role_arn: '" + role + "'")) ==
+        Errc::kInvalidRequest
+    );
+  }
+  CHECK(f.describe("t1")->provisioning_role_arn() == "arn:aws:iam::000000000000:role/r");
+}
+
 TEST_CASE("a template that is kept must be one") {
   TemplatesFixture f;
   const std::string certificate =
