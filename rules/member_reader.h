@@ -61,7 +61,11 @@ class MemberReader {
   // Members that exist but can't be used yet: refused with `why`.
   void refuse(std::string_view name, std::string_view why);
 
-  bool has(std::string_view name) const { return members_.contains(name); }
+  // A member that is null is none, as everywhere here.
+  bool has(std::string_view name) const {
+    const json::value* found = members_.if_contains(name);
+    return found != nullptr && !found->is_null();
+  }
 
   const std::string& pointer() const { return pointer_; }
 

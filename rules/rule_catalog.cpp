@@ -579,18 +579,21 @@ Status RuleCatalog::wipe() {
     for (const auto& [name, rule] : rules_) {
       changes.push_back({name, std::nullopt, nullptr});
     }
-    taken_back_.clear();
   }
-  // Sinks go on with the targets they have until the folder brings them again.
-  for (const std::string& file : files()) {
-    ignore_error(targets_.replace(file, {}), "nothing is added");
-  }
+  const std::vector<std::string> files_before = files();
   store::Batch batch;
   batch.erase_range(keys::kRules, keys::taken_back(), store::prefix_end(keys::taken_back().view()));
   batch.erase_range(
       keys::kRules, keys::file_targets(), store::prefix_end(keys::file_targets().view())
   );
-  return commit(std::move(changes), std::move(batch));
+  IOTCORE_TRY(commit(std::move(changes), std::move(batch)));
+  // Sinks go on with the targets they have until the folder brings them again.
+  for (const std::string& file : files_before) {
+    ignore_error(targets_.replace(file, {}), "nothing is added");
+  }
+  const std::lock_guard lock(mutex_);
+  taken_back_.clear();
+  return {};
 }
 
 }  // namespace iotcore::rules

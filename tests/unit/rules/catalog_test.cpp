@@ -169,6 +169,20 @@ TEST_CASE("What is wrong with a rule is said with its place") {
       error(good, R"({"iotcore":{"type":"sqlite","file":"x"}})").message() ==
       "actions/0/iotcore: needs one of table and statement"
   );
+  // null: the member is not there.
+  CHECK(
+      error(good, R"({"iotcore":{"type":"sqlite","file":"x","table":null,"statement":null}})")
+          .message() == "actions/0/iotcore: needs one of table and statement"
+  );
+  CHECK(create_topic_rule(
+      *fixture.engine,
+      create_request(
+          "nulls",
+          good,
+          R"({"dynamoDB":{"tableName":"t","hashKeyField":"h","hashKeyValue":"v","roleArn":"arn:aws:iam::1:role/r",
+              "rangeKeyField":null,"rangeKeyValue":null},"iotcoreDelivery":{"onFull":null}})"
+      )
+  ));
   const std::string in_quotes =
       R"x({"iotcore":{"type":"sqlite","file":"x","statement":"INSERT INTO a VALUES('${b}')"}})x";
   CHECK(error(good, in_quotes).message().find("stands in quotes") != std::string::npos);
@@ -384,6 +398,48 @@ TEST_CASE("Rules of a file belong to it, and to nobody else") {
   CHECK(fixture.engine->catalog().get("mine")->file.empty());
   CHECK(fixture.engine->catalog().get("one")->file == "b.sql");
   CHECK(fixture.engine->catalog().erase("mine"));
+}
+
+TEST_CASE("What the API has deleted of a file stays so until the store has taken its return") {
+  FolderFixture fixture;
+  fixture.files_win = false;
+  const auto start_anew = [&] {
+    fixture.rule_folder.reset();
+    fixture.restart();
+    fixture.open();
+    fixture.rule_folder->scan();
+  };
+  start_anew();
+  fixture.write("a.sql", file_rule("one") + file_rule("two"));
+  const Error full(Errc::kStoreFull, "no space");
+
+  fixture.fault->break_writes(full);
+  CHECK_FALSE(fixture.engine->catalog().erase("one"));
+  CHECK(fixture.names() == "one two ");
+  fixture.fault->mend();
+  REQUIRE(fixture.engine->catalog().erase("one"));
+  start_anew();
+  CHECK(fixture.names() == "two ");
+
+  // The file has it again, in another form, and the store does not take it.
+  const std::string back = file_rule("one", "SELECT 2 AS x FROM 'in'") + file_rule("two");
+  fixture.fault->break_writes(full);
+  fixture.write("a.sql", back);
+  CHECK(fixture.names() == "two ");
+  CHECK_FALSE(fixture.engine->catalog().wipe());
+  fixture.fault->mend();
+  // Nothing was forgotten by what failed.
+  fixture.write("a.sql", file_rule("one") + file_rule("two"));
+  CHECK(fixture.names() == "two ");
+  fixture.write("a.sql", back);
+  CHECK(fixture.names() == "one two ");
+  start_anew();
+  CHECK(fixture.names() == "one two ");
+
+  REQUIRE(fixture.engine->catalog().erase("one"));
+  REQUIRE(fixture.engine->catalog().wipe());
+  fixture.write("a.sql", back);
+  CHECK(fixture.names() == "one two ");
 }
 
 TEST_CASE("A file that goes while the server is down takes its rules along") {

@@ -111,13 +111,14 @@ class EngineFixture : public broker::test::BrokerFixture {
     options.sink_folder = folder.path() / "sinks";
     options.external = external;
     options.roles = roles;
+    options.files_win = files_win;
     options.deferred_waiting_max = deferred_waiting_max;
     options.descriptor_folders = {folder.path() / "descriptors"};
     options.disk_folder = folder.path();
     options.disk_free_min_percent = disk_free_min_percent;
     auto own = std::make_unique<ManualRunner>(clock);
     runner = own.get();
-    engine = std::make_unique<Engine>(*broker, store, options, std::move(own));
+    engine = std::make_unique<Engine>(*broker, *fault, options, std::move(own));
     const Status loaded = engine->load();
     if (!loaded) {
       throw std::runtime_error(loaded.error().message());
@@ -187,6 +188,7 @@ class EngineFixture : public broker::test::BrokerFixture {
   sql::ExternalFunctions* external = nullptr;
   std::size_t deferred_waiting_max = 1000;
   std::vector<std::string> roles;  // rules.roles
+  bool files_win = true;
   unsigned disk_free_min_percent = 0;
   std::unique_ptr<Engine> engine;
   ManualRunner* runner = nullptr;
