@@ -162,7 +162,7 @@ record::ActionFailure Firings::failure_of(
 }
 
 void Firings::count(const std::string& sink, const Record& record, const RecordEnd& end) {
-  if (end.kind == RecordEnd::Kind::kDropped) {
+  if (end.kind == RecordEnd::Kind::kDropped && record.action != Record::kErrorAction) {
     return;
   }
   RuleMetrics& metrics = metrics_.of(record.rule);

@@ -12,6 +12,11 @@ MetricLabels label(const std::string& sink) {
 QueueMetrics::QueueMetrics(Metrics& metrics, const std::string& sink)
     : records(metrics.gauge("iotcore_sink_queue_records", "Records waiting", label(sink))),
       bytes(metrics.gauge("iotcore_sink_queue_bytes", "Bytes of waiting records", label(sink))),
+      aside(metrics.gauge(
+          "iotcore_sink_aside_records",
+          "Records, of those waiting, that failed where others did not and are tried by themselves",
+          label(sink)
+      )),
       up(metrics.gauge("iotcore_sink_up", "1: the sink takes records", label(sink))),
       retries(metrics.counter(
           "iotcore_action_retries_total", "Deliveries that will be tried again", label(sink)

@@ -23,6 +23,7 @@ struct QueueMetrics {
 
   Gauge& records;
   Gauge& bytes;
+  Gauge& aside;
   Gauge& up;
   Counter& retries;
   Counter& dropped;

@@ -222,6 +222,7 @@ bool SinkQueue::step() {
 }
 
 void SinkQueue::note_oldest(const std::vector<std::unique_ptr<Record>>& batch) {
+  metrics_.aside.set(static_cast<std::int64_t>(aside_.size()));
   std::int64_t oldest_ms = std::numeric_limits<std::int64_t>::max();
   const auto look_at = [&oldest_ms](const Record& record) {
     oldest_ms = std::min(oldest_ms, record.received_ms);

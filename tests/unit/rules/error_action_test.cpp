@@ -150,6 +150,29 @@ TEST_CASE("An errorAction that fails too becomes a dead letter") {
   );
 }
 
+TEST_CASE("An errorAction for which its queue has no room is counted, nobody having waited for it") {
+  EngineFixture fixture;
+  constexpr std::string_view kUnreachable = R"({"iotcore": {"type": "file", "path": "err.jsonl"},
+      "iotcoreDelivery": {"maxBytes": 1, "durable": "never"}})";
+  fixture.create(
+      "r",
+      "SELECT * FROM 'in'",
+      R"([{"republish": {"topic": "a/${nothing}/#"}}])",
+      kUnreachable
+  );
+  auto& device = fixture.connected("d1");
+  const auto count = [&](std::string_view line) {
+    return fixture.metrics.to_text().find(line) != std::string::npos;
+  };
+  fixture.publish(device, "in", "{}", Qos::kAtMostOnce);
+  fixture.publish(device, "in", "{}", Qos::kAtMostOnce);  // the first still waits
+  CHECK(count("iotcore_error_action_failure_total{rule=\"r\"} 1"));
+  CHECK(count("iotcore_sink_dropped_total{target=\"file err.jsonl\"} 1"));
+  fixture.deliver();
+  CHECK(count("iotcore_error_action_success_total{rule=\"r\"} 1"));
+  CHECK(count("iotcore_error_action_failure_total{rule=\"r\"} 1"));
+}
+
 TEST_CASE("What failed in one request is told in AWS's batch form") {
   const auto failed = [](std::string_view topic, std::vector<std::string> reasons, auto batching) {
     FailedMessage made;

@@ -340,10 +340,17 @@ TEST_CASE("A record that fails while others succeed is set aside after three tim
   CHECK(fixture.log.delivered.size() == 19);
   CHECK(fixture.stored() == 1);
   CHECK(fixture.ends.failed.empty());
+  const auto aside = [&](int records) {
+    const std::string line =
+        "iotcore_sink_aside_records{target=\"test x\"} " + std::to_string(records) + "\n";
+    return fixture.metrics.to_text().find(line) != std::string::npos;
+  };
+  CHECK(aside(1));
   fixture.log.poison.clear();
   fixture.pass(2min);
   CHECK(fixture.log.delivered.back() == "1");
   CHECK(fixture.stored() == 0);
+  CHECK(aside(0));
 }
 
 TEST_CASE("What is behind a record that fails keeps its place and its attempts") {
