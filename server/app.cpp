@@ -140,7 +140,6 @@ struct App::Parts {
   void publish_event(std::string_view topic, std::string_view payload, std::string client_id);
   Status reset();
   std::vector<std::string> server_names() const;
-  std::vector<std::string> api_names() const;
 };
 
 void App::Parts::stop_workers() {
@@ -285,6 +284,9 @@ Status App::Parts::make_services() {
 
 Status App::Parts::make_api() {
   endpoint.host = config.endpoint_host.empty() ? host_name() : config.endpoint_host;
+  // What DescribeEndpoint names is one, whether it is configured or not.
+  std::vector<std::string> api_names = server_names();
+  api_names.push_back(endpoint.host);
   IOTCORE_ASSIGN(operation_table, gateway::OperationTable::of_api());
   operations = std::make_unique<gateway::OperationRegistry>(*operation_table);
   rule_functions->connect([this](std::string_view operation, std::string_view thing) {
@@ -345,7 +347,7 @@ Status App::Parts::make_api() {
           config.dev,
           std::chrono::seconds(config.websocket_life_s),
           std::chrono::seconds(config.api_clock_skew_s),
-          api_names()},
+          std::move(api_names)},
       *dispatcher,
       *sqs,
       *operators,
@@ -390,13 +392,6 @@ std::vector<std::string> App::Parts::server_names() const {
   if (!config.endpoint_host.empty()) {
     names.push_back(config.endpoint_host);
   }
-  return names;
-}
-
-// What DescribeEndpoint names is one, whether it is configured or not.
-std::vector<std::string> App::Parts::api_names() const {
-  std::vector<std::string> names = server_names();
-  names.push_back(endpoint.host);
   return names;
 }
 

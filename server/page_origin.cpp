@@ -3,10 +3,14 @@
 #include "registry/domain_table.h"
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 
 namespace iotcore::server {
 namespace {
+
+constexpr std::array<std::string_view, 5> kPrivateDomains = {
+    ".localhost", ".internal", ".local", ".test", ".amazonaws.com"};
 
 bool is_this_machine(std::string_view host) {
   constexpr std::string_view kNumbers = "0123456789.";
@@ -29,8 +33,16 @@ std::string asked_host(const net::HttpHeaders& headers) {
 }
 
 bool is_foreign_name(std::string_view host) {
-  // AWS's own names lead here by a hosts file only: nobody else has a say in them.
-  return !host.empty() && !is_this_machine(host) && !host.ends_with(".amazonaws.com");
+  // A browser takes an address for a page's home only if the page came from there.
+  const bool is_address =
+      host.starts_with('[') || host.find_first_not_of("0123456789.") == std::string_view::npos;
+  // Without a dot, or under these, nobody can have a name from a registrar; AWS's own lead here by a hosts file only.
+  const bool is_private =
+      host.find('.') == std::string_view::npos ||
+      std::ranges::any_of(kPrivateDomains, [&](std::string_view domain) {
+        return host.ends_with(domain);
+      });
+  return !is_address && !is_private;
 }
 
 bool is_of_foreign_page(const net::HttpHeaders& headers) {

@@ -174,15 +174,17 @@ TEST_CASE("What is wrong with a rule is said with its place") {
       error(good, R"({"iotcore":{"type":"sqlite","file":"x","table":null,"statement":null}})")
           .message() == "actions/0/iotcore: needs one of table and statement"
   );
-  CHECK(create_topic_rule(
+  const auto with_nulls = create_topic_rule(
       *fixture.engine,
       create_request(
           "nulls",
           good,
           R"({"dynamoDB":{"tableName":"t","hashKeyField":"h","hashKeyValue":"v","roleArn":"arn:aws:iam::1:role/r",
-              "rangeKeyField":null,"rangeKeyValue":null},"iotcoreDelivery":{"onFull":null}})"
+              "rangeKeyField":null,"rangeKeyValue":null},"iotcoreDelivery":{"maxAge":null}})"
       )
-  ));
+  );
+  INFO((with_nulls ? "" : with_nulls.error().message()));
+  CHECK(with_nulls);
   const std::string in_quotes =
       R"x({"iotcore":{"type":"sqlite","file":"x","statement":"INSERT INTO a VALUES('${b}')"}})x";
   CHECK(error(good, in_quotes).message().find("stands in quotes") != std::string::npos);
