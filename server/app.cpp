@@ -284,9 +284,6 @@ Status App::Parts::make_services() {
 
 Status App::Parts::make_api() {
   endpoint.host = config.endpoint_host.empty() ? host_name() : config.endpoint_host;
-  // What DescribeEndpoint names is one, whether it is configured or not.
-  std::vector<std::string> api_names = server_names();
-  api_names.push_back(endpoint.host);
   IOTCORE_ASSIGN(operation_table, gateway::OperationTable::of_api());
   operations = std::make_unique<gateway::OperationRegistry>(*operation_table);
   rule_functions->connect([this](std::string_view operation, std::string_view thing) {
@@ -341,6 +338,9 @@ Status App::Parts::make_api() {
       gateway::Dispatcher::Control{access.get(), audit.get()}
   );
   sqs = std::make_unique<SqsApi>(*rules, *access, workers->blocking(), endpoint);
+  // What DescribeEndpoint names is one, whether it is configured or not.
+  std::vector<std::string> api_names = server_names();
+  api_names.push_back(endpoint.host);
   api = std::make_unique<HttpApi>(
       HttpApi::Options{
           config.aws_region,

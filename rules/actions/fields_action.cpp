@@ -190,7 +190,7 @@ std::optional<std::string> FieldsAction::own_secret(std::string_view member) con
     if (field.withheld.empty()) {
       continue;
     }
-    if (field.value && !field.value->is_literal()) {
+    if (field.value) {
       if (auto part = field.value->literal_part(field.withheld, member)) {
         return part;
       }

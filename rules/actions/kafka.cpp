@@ -114,17 +114,11 @@ class KafkaAction final : public Action {
 
   std::optional<std::string> own_secret(std::string_view member) const override {
     for (const Property& property : members_.properties) {
-      const std::string name = member_of(property.name);
       if (!property.is_secret()) {
         continue;
       }
-      if (property.value.is_literal() && name == member) {
-        return property.value.text();
-      }
-      if (!property.value.is_literal()) {
-        if (auto part = property.value.literal_part(name, member)) {
-          return part;
-        }
+      if (auto part = property.value.literal_part(member_of(property.name), member)) {
+        return part;
       }
     }
     return std::nullopt;

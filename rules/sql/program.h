@@ -75,7 +75,7 @@ class Template {
   // No ${…} in it: the text is the value.
   bool is_literal() const;
   const std::string& text() const;
-  // What it says between its ${…}, named as when it was withheld for `member` (part_of_member).
+  // What it says outside its ${…}, by the name under which it was withheld for `member`: all of a literal by the member's, else see part_of_member.
   std::optional<std::string> literal_part(std::string_view member, std::string_view name) const;
   bool calls_external() const;
   // Also if secrets are withheld.

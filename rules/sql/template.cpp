@@ -110,6 +110,9 @@ bool Template::is_literal() const {
 std::optional<std::string> Template::literal_part(
     std::string_view member, std::string_view name
 ) const {
+  if (is_literal()) {
+    return name == member ? std::optional(text()) : std::nullopt;
+  }
   for (std::size_t i = 0; i < data_->parts.size(); ++i) {
     if (part_of_member(member, i) == name) {
       return std::string(data_->parts[i].literal);
